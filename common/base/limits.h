@@ -1,0 +1,62 @@
+// Every bound of the system by name, in one place: queues, messages, retries, sessions, buffers.
+//
+// A bound that is reached is refused, counted and reported; it never grows and never blocks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/base/time.h"
+
+namespace roulette::limits {
+
+// Wire
+inline constexpr std::size_t kMaxFrameBytes = 1 << 20;          // DESIGN 2
+inline constexpr std::size_t kMaxConnectionQueueBytes = 8 << 20;
+inline constexpr std::size_t kMaxFeedViewsPerFrame = 128;
+
+// Group
+inline constexpr std::size_t kMaxSigners = 128;                 // BIP 445
+
+// Transactions
+inline constexpr std::size_t kMaxInputsPerTransaction = 8;
+inline constexpr std::uint32_t kMaxUnsettledAncestors = 20;     // bitcoind's own limit is 25
+
+// Signer
+inline constexpr std::size_t kNoncePoolPerConnection = 64;      // unused secret nonces
+inline constexpr std::size_t kRetryResponses = 1024;            // exact answers kept for exact retries, in RAM
+inline constexpr std::size_t kPendingSharesPerConnection = 128; // requests whose record is not durable yet
+
+// Coordinator
+inline constexpr std::size_t kMaxOpenRequests = 4096;           // client requests waiting for an answer
+inline constexpr std::size_t kMaxSigningWithdrawals = 256;      // withdrawals in signing at once
+inline constexpr std::size_t kMaxOutstandingPerSigner = 64;     // sign requests without an answer
+inline constexpr std::size_t kNoncePoolTarget = 32;             // public nonces kept ready per signer
+inline constexpr Duration kSignerOverdue = milliseconds(50);    // DESIGN 6.5: chosen last afterwards
+inline constexpr Duration kSignerPing = milliseconds(100);
+inline constexpr Duration kSignerSilent = milliseconds(400);    // not counted as known afterwards
+inline constexpr Duration kHeartbeat = milliseconds(25);        // DESIGN 7
+inline constexpr Duration kPeerSilent = milliseconds(250);
+inline constexpr Duration kPeerStuck = milliseconds(500);
+inline constexpr Duration kChainPoll = milliseconds(100);
+inline constexpr Duration kForeignWorkGrace = milliseconds(500);
+inline constexpr std::size_t kBlocksPerFetch = 16;
+inline constexpr Duration kLedgerRetry = milliseconds(300);     // no answer: ask another replica
+
+// Ledger
+inline constexpr std::size_t kMaxBatchCommands = 64;
+inline constexpr std::size_t kMaxBatchBytes = 512 << 10;
+inline constexpr std::size_t kMaxQueuedCommands = 8192;
+inline constexpr std::size_t kMaxQueuedReads = 8192;
+inline constexpr Duration kForwardPatience = milliseconds(100); // DESIGN 8: then anyone proposes
+inline constexpr Duration kMaxReplicaLag = seconds(1);
+inline constexpr std::uint64_t kCheckpointInterval = 64;        // log indices
+
+// Client
+inline constexpr std::size_t kMaxIdempotencyKeyBytes = 255;
+inline constexpr std::size_t kMaxAccountNameBytes = 64;
+
+// Process
+inline constexpr Duration kDrain = milliseconds(3000);          // DESIGN 5, SIGTERM
+
+}  // namespace roulette::limits

@@ -1,0 +1,104 @@
+// The ledger replica's machine: turns commands into log entries, log entries into state, state into answers.
+//
+// Invariants (DESIGN 8): entries are applied in index order without a gap; answers come from apply, never from propose;
+// every client-visible read happens at or after a barrier taken after the request arrived; a replica that differs from a
+// majority stops. Pure: the log engine, the tables and the peers are effects and events.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/entropy.h"
+#include "common/base/ids.h"
+#include "common/base/time.h"
+#include "common/wire/messages.h"
+#include "ledger/core/state.h"
+
+namespace roulette::ledger {
+
+struct LedgerConfig {
+  LedgerId id;
+  std::uint16_t replicas = 3;
+  BootId boot;                          // stamps this replica's own commands
+  wire::Genesis genesis;                // proposed when the log is empty
+  std::uint64_t checkpoint_interval = 64;
+};
+
+// What the tables said when they were opened: replay must arrive at the same digest at that index, else Stop.
+struct LoadedTables {
+  std::uint64_t index = 0;
+  Hash32 digest{};
+};
+
+// ---- events ----
+struct Started { std::optional<LoadedTables> tables; };
+// The engine delivers entries from index 1 (there is no trim yet), each exactly once and in order.
+struct EntryDelivered { std::uint64_t index = 0; std::vector<wire::Command> commands; };
+enum class ProposeOutcome : std::uint8_t {
+  Accepted,                             // it stands in the log (its entry will be delivered)
+  NotLeader,                            // the head moved: not in the log, propose again
+  Unknown                               // it may or may not stand in the log
+};
+struct ProposeDone { std::uint64_t batch = 0; ProposeOutcome outcome = ProposeOutcome::Unknown; };
+// The head index at some moment after the order; nothing when the engine could not read.
+struct BarrierDone { std::uint64_t barrier = 0; std::optional<std::uint64_t> index; };
+// The engine's subscription broke (gap, cancelled watch, lost etcd): nothing is served until it is back and caught up.
+struct LogLost { std::string reason; };
+struct LogRestored {};
+struct PeerConnected { ConnectionId connection; ProcessName peer; BootId boot; };
+struct PeerLost { ConnectionId connection; };
+struct MessageReceived { ConnectionId connection; wire::Message message; };
+struct ShutdownRequested {};
+struct DeadlineReached {};
+using Event = std::variant<Started, EntryDelivered, ProposeDone, BarrierDone, LogLost, LogRestored, PeerConnected,
+                           PeerLost, MessageReceived, ShutdownRequested, DeadlineReached>;
+
+// ---- effects ----
+struct Propose { std::uint64_t batch = 0; std::vector<wire::Command> commands; };  // one at a time
+struct ReadBarrier { std::uint64_t barrier = 0; };
+struct Send { ConnectionId connection; wire::Message message; };
+// One applied entry for the tables: the host writes queued ones in one transaction.
+struct WriteTables {
+  std::uint64_t index = 0;
+  std::vector<wire::Command> commands;
+  std::vector<wire::Outcome> outcomes;  // one per command
+  std::vector<wire::WithdrawalView> changed;
+  std::vector<Posting> postings;        // made by this entry, in order
+  Hash32 digest{};                      // of the state after this entry (see State::digest)
+};
+struct ReadinessChanged { bool ready = false; std::string reason; };
+struct Stop { std::string reason; };    // diverged: the host logs, exits with 70 and never serves again by itself
+struct Drained {};
+using Effect = std::variant<Propose, ReadBarrier, Send, WriteTables, ReadinessChanged, Stop, Drained>;
+using Effects = std::vector<Effect>;
+
+struct Gauges {
+  std::uint64_t index = 0;
+  std::size_t queued_commands = 0;
+  std::size_t waiting_requests = 0;
+  std::size_t waiting_reads = 0;
+  std::size_t withdrawals = 0;
+};
+
+class Ledger {
+ public:
+  // Replicas keep nothing that the log does not hold: a restart begins empty and is fed entries from index 1.
+  explicit Ledger(LedgerConfig config);
+  Ledger(Ledger&&) noexcept;
+  Ledger& operator=(Ledger&&) noexcept;
+  ~Ledger();
+
+  void step(Instant now, const Event& event, EntropySource& entropy, Effects& out);
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+  [[nodiscard]] const State& state() const;
+  [[nodiscard]] Gauges gauges() const;
+
+ private:
+  struct Machine;
+  std::unique_ptr<Machine> machine_;
+};
+
+}  // namespace roulette::ledger

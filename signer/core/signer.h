@@ -1,0 +1,132 @@
+// The signer's machine: holds one key share, checks what it is asked to sign, journals, then signs.
+//
+// Invariants (DESIGN 6): a secret nonce is used at most once and lives in RAM only; a share leaves only after the record
+// that consumes its nonce and binds its outpoints is durable; one outpoint and one withdrawal bind to one transaction,
+// for ever. Pure: no clock, socket, file or thread; time, entropy and durability come in as events.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/entropy.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/base/time.h"
+#include "common/crypto/frost.h"
+#include "common/wire/messages.h"
+
+namespace roulette::signer {
+
+// What this signer agrees to sign, whoever asks (DESIGN 6.4).
+struct Policy {
+  Bytes wallet_script;                        // prevouts and change pay to it
+  std::int64_t max_fee_sat = 0;
+  std::int64_t max_fee_rate_sat_per_vb = 0;
+  std::int64_t max_amount_sat = 0;            // of the one output that is not change
+};
+
+struct SignerConfig {
+  SignerId id;
+  std::string cluster_id;
+  std::uint32_t share_epoch = 0;
+  crypto::frost::Group group;
+  crypto::frost::SecretShare share;           // moved in; zeroed with the machine
+  Policy policy;
+  bool verify_own_share = true;               // BIP 445's check before release
+};
+
+// ---- journal records ----
+
+// The first record of every journal: whose journal this is.
+struct Provisioned {
+  SignerId signer;
+  std::string cluster_id;
+  std::uint32_t share_epoch = 0;
+  ByteArray<33> threshold_key{};
+  friend bool operator==(const Provisioned&, const Provisioned&) = default;
+};
+struct BoundInput {
+  bitcoin::OutPoint outpoint;
+  bitcoin::TxOut prevout;                     // amount and script it was signed with
+  friend bool operator==(const BoundInput&, const BoundInput&) = default;
+};
+// The one durable record behind a share (DESIGN 6.2).
+struct SigningRecord {
+  Hash32 session_digest{};
+  std::vector<wire::PubNonce> own_nonces;     // one per input
+  WithdrawalId withdrawal_id;
+  Hash32 payload_digest{};
+  Hash32 txid{};
+  std::vector<BoundInput> inputs;
+  friend bool operator==(const SigningRecord&, const SigningRecord&) = default;
+};
+using RecordBody = std::variant<Provisioned, SigningRecord>;
+
+// head = SHA-256("roulette/journal" || previous head || canonical body); the head before the first record is zero.
+struct Record {
+  std::uint64_t sequence = 0;                 // 1, 2, 3, ...: also the journal's length
+  Hash32 head{};
+  RecordBody body;
+  friend bool operator==(const Record&, const Record&) = default;
+};
+[[nodiscard]] const char* record_name(const RecordBody& body);   // "provisioned", "signing_record"
+[[nodiscard]] Bytes encode_record(const RecordBody& body);       // canonical
+[[nodiscard]] Result<RecordBody> decode_record(ByteSpan bytes);
+[[nodiscard]] Hash32 chain_head(const Hash32& previous, ByteSpan canonical_body);
+
+// ---- events: past tense ----
+struct Started {};                            // once, after restore: an empty journal gets its Provisioned record
+struct PeerConnected { ConnectionId connection; CoordinatorId coordinator; BootId boot; };
+struct PeerLost { ConnectionId connection; };
+struct MessageReceived { ConnectionId connection; wire::Message message; };
+struct RecordDurable { std::uint64_t sequence = 0; };   // this and all before it
+struct ShutdownRequested {};                  // drain: refuse new sessions, answer exact retries, destroy nonces
+struct DeadlineReached {};
+using Event = std::variant<Started, PeerConnected, PeerLost, MessageReceived, RecordDurable, ShutdownRequested,
+                           DeadlineReached>;
+
+// ---- effects: orders ----
+struct Persist { Record record; };
+struct Send { ConnectionId connection; wire::Message message; };
+struct CloseConnection { ConnectionId connection; std::string reason; };
+struct Drained {};                            // nothing in flight: the host may close and exit 0
+using Effect = std::variant<Persist, Send, CloseConnection, Drained>;
+using Effects = std::vector<Effect>;
+
+struct Gauges {                               // for /metrics and `limits-respected`
+  std::size_t pooled_nonces = 0;
+  std::size_t pending_shares = 0;
+  std::size_t bound_outpoints = 0;
+  std::size_t kept_responses = 0;
+  std::uint64_t shares = 0;
+  std::vector<std::pair<wire::RefusalReason, std::uint64_t>> refusals;
+};
+
+class Signer {
+ public:
+  // State is the replay of records. Fails (Corrupt) on a broken chain, a gap, or another signer's journal. `boot` is the
+  // nonce epoch: fresh randomness, drawn by the host at every start.
+  [[nodiscard]] static Result<Signer> restore(SignerConfig config, BootId boot, std::span<const Record> records);
+  Signer(Signer&&) noexcept;
+  Signer& operator=(Signer&&) noexcept;
+  ~Signer();
+
+  // Never blocks, never throws; appends to `out`.
+  void step(Instant now, const Event& event, EntropySource& entropy, Effects& out);
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+
+  [[nodiscard]] Gauges gauges() const;
+  // SHA-256 over the canonical form of everything replay rebuilds (bindings, length, head): live == replayed.
+  [[nodiscard]] Hash32 durable_state_digest() const;
+
+ private:
+  struct State;
+  explicit Signer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace roulette::signer
