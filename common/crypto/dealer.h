@@ -1,0 +1,35 @@
+// The trusted dealer: makes a group and its shares from one entropy source (Shamir's scheme, point
+// id+1).
+//
+// Invariant: the dealt public shares interpolate to the threshold key for every quorum
+// (Group::create checks it), and coefficients are erased. The dealer sees every share: provisioning
+// for tests and the launcher, not a DKG.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/base/entropy.h"
+#include "common/base/result.h"
+#include "common/crypto/frost.h"
+
+namespace roulette::crypto {
+
+// Refuses t = 0, t > n, n > 128 and 2t <= n: with 2t > n any two quorums share a signer, whose
+// journal then stops two transactions from spending one outpoint (DESIGN 6.3). ErrorKind::Usage.
+[[nodiscard]] Status check_quorum_shape(std::uint16_t t, std::uint16_t n);
+
+struct DealtGroup {
+  frost::Group group;
+  std::vector<frost::SecretShare> shares;  // by id
+};
+
+enum class QuorumShape : std::uint8_t {
+  Intersecting,  // check_quorum_shape must hold
+  AnyForVectors  // t <= n suffices: tests of shapes that no cluster may have
+};
+
+[[nodiscard]] Result<DealtGroup> deal(std::uint16_t n, std::uint16_t t, EntropySource& entropy,
+                                      QuorumShape shape = QuorumShape::Intersecting);
+
+}  // namespace roulette::crypto

@@ -1,0 +1,35 @@
+// A parsed curve point, as libsecp256k1 keeps it: 64 opaque bytes. Parsing costs a square root, so
+// points stay parsed.
+//
+// Invariant: a Point is on the curve and not the identity (the library has no identity;
+// std::optional<Point> says it). All functions here are for public values: the library's point
+// multiplication is variable time.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "common/base/bytes.h"
+#include "common/crypto/schnorr.h"
+
+namespace roulette::crypto {
+
+class Point {
+ public:
+  [[nodiscard]] static std::optional<Point> parse(const PubKey33& bytes);
+  [[nodiscard]] PubKey33 serialize() const;
+  [[nodiscard]] bool odd() const;  // y is odd
+  [[nodiscard]] XOnly x() const;
+  [[nodiscard]] bool operator==(const Point& other) const;
+
+  // libsecp256k1's secp256k1_pubkey; only point.cpp and its friends in this folder look inside.
+  ByteArray<64> opaque{};
+};
+
+[[nodiscard]] const Point& generator();
+[[nodiscard]] Point negate(const Point& point);
+// Identity is nullopt, also for an empty list.
+[[nodiscard]] std::optional<Point> sum(std::span<const Point> points);
+[[nodiscard]] std::optional<Point> sum(const std::optional<Point>& a, const std::optional<Point>& b);
+
+}  // namespace roulette::crypto
