@@ -1,0 +1,126 @@
+// Judges the transactions of a run with libraries that share no code with the project: bitcoinjs-lib parses, computes
+// txid and BIP 341 sighash; tiny-secp256k1 verifies the Schnorr signatures.
+//
+//   node tests/npm/judge_transactions.mjs runs/<id>/state/transactions.ndjson
+//
+// Invariant: prints one line of JSON {transactions, inputs, failures[]}; exit 0 only when at least one transaction was
+// judged and nothing failed, 1 on a failure, 2 when the file holds no transactions or is none of ours.
+// Deliberately does not ask a node: whether a transaction is on the chain is judged elsewhere.
+import { readFileSync } from 'node:fs';
+import * as bitcoin from 'bitcoinjs-lib';
+import * as ecc from 'tiny-secp256k1';
+
+bitcoin.initEccLib(ecc); // taproot addresses are checked to be points on the curve
+
+const kSighashDefault = 0x00; // BIP 341: the 64-byte signature form
+const kNetwork = bitcoin.networks.regtest;
+
+const toHex = (bytes) => Buffer.from(bytes).toString('hex');
+const fromHex = (text) => Uint8Array.from(Buffer.from(text, 'hex'));
+const outpointOf = (input) => `${toHex(Uint8Array.from(input.hash).reverse())}:${input.index}`;
+
+function refuse(why) {
+  console.log(JSON.stringify({ transactions: 0, inputs: 0, failures: [why] }));
+  process.exit(2);
+}
+
+function readRecords(path) {
+  let lines;
+  try {
+    lines = readFileSync(path, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+  } catch (error) {
+    return refuse(`cannot read ${path}: ${error.message}`);
+  }
+  const header = lines.shift();
+  if (typeof header?.format !== 'string' || header.version !== 1) refuse('the first line is not {format, version: 1}');
+  if (lines.length === 0) refuse('the file has no transactions');
+  return lines;
+}
+
+// The x-only key of a pay-to-taproot script (OP_1 <32 bytes>, BIP 341), or null.
+function taprootKey(script) {
+  return script.length === 34 && script[0] === 0x51 && script[1] === 0x20 ? script.slice(2) : null;
+}
+
+function judgeInputs(record, tx, fail) {
+  const prevouts = record.prevouts ?? [];
+  if (prevouts.length !== tx.ins.length) return fail(`${tx.ins.length} inputs but ${prevouts.length} prevouts`);
+  const scripts = prevouts.map((p) => fromHex(p.script));
+  const values = prevouts.map((p) => BigInt(p.amount_sat));
+  tx.ins.forEach((input, i) => {
+    if (outpointOf(input) !== `${prevouts[i].txid}:${prevouts[i].vout}`) fail(`input ${i} is not its prevout`);
+    const key = taprootKey(scripts[i]);
+    if (key === null) return fail(`input ${i} does not spend a taproot output`);
+    // One element of 64 bytes: key path, SIGHASH_DEFAULT, no annex.
+    if (input.witness.length !== 1 || input.witness[0].length !== 64) {
+      return fail(`input ${i} is no key-path spend with one 64-byte signature`);
+    }
+    const sighash = tx.hashForWitnessV1(i, scripts, values, kSighashDefault);
+    if (!ecc.verifySchnorr(sighash, key, input.witness[0])) fail(`input ${i} has a wrong signature`);
+  });
+  const spent = values.reduce((sum, value) => sum + value, 0n);
+  const paid = tx.outs.reduce((sum, output) => sum + output.value, 0n);
+  if (paid > spent) fail(`pays ${paid} from ${spent}`);
+}
+
+function judgeOutputs(record, tx, fail) {
+  const script = toHex(bitcoin.address.toOutputScript(record.address, kNetwork));
+  const paying = tx.outs.filter((output) => toHex(output.script) === script);
+  if (paying.length !== 1) return fail(`${paying.length} outputs pay ${record.address}`);
+  if (paying[0].value !== BigInt(record.amount_sat)) fail(`pays ${paying[0].value} and not ${record.amount_sat}`);
+}
+
+// What one transaction alone cannot show: an outpoint spent twice, an address paid twice, a prevout that lies about an
+// output which another transaction of the file creates.
+function judgeTogether(judged, fail) {
+  const transactions = new Map(judged.map(({ tx }) => [tx.getId(), tx]));
+  const spentBy = new Map();
+  const addressOf = new Map(judged.map(({ record }) =>
+    [toHex(bitcoin.address.toOutputScript(record.address, kNetwork)), record.address]));
+  const payments = new Map();
+  for (const { record, tx } of judged) {
+    for (const input of tx.ins) {
+      const outpoint = outpointOf(input);
+      if (spentBy.has(outpoint)) fail(record, `spends ${outpoint}, as ${spentBy.get(outpoint)} does`);
+      else spentBy.set(outpoint, record.withdrawal_id);
+    }
+    for (const output of tx.outs) {
+      const address = addressOf.get(toHex(output.script));
+      if (address === undefined) continue;
+      if (payments.has(address)) fail(record, `pays ${address} again, as ${payments.get(address)} does`);
+      else payments.set(address, record.withdrawal_id);
+    }
+    for (const prevout of record.prevouts ?? []) {
+      const parent = transactions.get(prevout.txid);
+      if (parent === undefined) continue;
+      const output = parent.outs[prevout.vout];
+      if (output === undefined || output.value !== BigInt(prevout.amount_sat) || toHex(output.script) !== prevout.script) {
+        fail(record, `its prevout ${prevout.txid}:${prevout.vout} is not what that transaction creates`);
+      }
+    }
+  }
+}
+
+function main(path) {
+  const failures = [];
+  const fail = (record, why) => failures.push(`withdrawal ${record.withdrawal_id}: ${why}`);
+  const judged = [];
+  for (const record of readRecords(path)) {
+    try {
+      const tx = bitcoin.Transaction.fromHex(record.hex);
+      if (tx.getId() !== record.txid) fail(record, `its txid is ${tx.getId()} and not ${record.txid}`);
+      judgeInputs(record, tx, (why) => fail(record, why));
+      judgeOutputs(record, tx, (why) => fail(record, why));
+      judged.push({ record, tx });
+    } catch (error) {
+      fail(record, `cannot be judged: ${error.message}`);
+    }
+  }
+  judgeTogether(judged, fail);
+  const inputs = judged.reduce((sum, { tx }) => sum + tx.ins.length, 0);
+  console.log(JSON.stringify({ transactions: judged.length, inputs, failures }));
+  process.exit(failures.length === 0 ? 0 : 1);
+}
+
+if (process.argv.length !== 3) refuse('usage: judge_transactions.mjs state/transactions.ndjson');
+main(process.argv[2]);

@@ -1,0 +1,161 @@
+// The judge judged: a well-formed file passes, and every single lie planted into it is reported.
+//
+// Invariant: each case changes one thing in a file that otherwise passes. Keys here are fixed test keys; nothing of the
+// project runs. Deliberately no network and no node.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import * as bitcoin from 'bitcoinjs-lib';
+import * as ecc from 'tiny-secp256k1';
+
+bitcoin.initEccLib(ecc);
+const kJudge = join(dirname(fileURLToPath(import.meta.url)), 'judge_transactions.mjs');
+const kFee = 500n;
+
+const toHex = (bytes) => Buffer.from(bytes).toString('hex');
+const secretKey = (fill) => new Uint8Array(32).fill(fill);
+const xOnly = (secret) => ecc.pointFromScalar(secret, true).slice(1);
+const taprootScript = (key) => Uint8Array.from([0x51, 0x20, ...key]);
+const taprootAddress = (key) => bitcoin.address.toBech32(key, 1, bitcoin.networks.regtest.bech32);
+
+const kWallet = secretKey(7);
+const kWalletScript = taprootScript(xOnly(kWallet));
+
+function sign(tx, prevouts, { hashType = 0x00 } = {}) {
+  const scripts = prevouts.map((p) => Uint8Array.from(Buffer.from(p.script, 'hex')));
+  const values = prevouts.map((p) => BigInt(p.amount_sat));
+  tx.ins.forEach((_, i) => {
+    const signature = ecc.signSchnorr(tx.hashForWitnessV1(i, scripts, values, hashType), kWallet);
+    tx.setWitness(i, [hashType === 0 ? signature : Uint8Array.from([...signature, hashType])]);
+  });
+}
+
+// One withdrawal that spends `prevouts` and pays `amount` to a fresh address; the rest returns to the wallet.
+function withdrawal(id, prevouts, amount, options = {}) {
+  const recipient = xOnly(secretKey(options.recipient ?? 20 + id));
+  const tx = new bitcoin.Transaction();
+  tx.version = 2;
+  for (const p of prevouts) tx.addInput(Uint8Array.from(Buffer.from(p.txid, 'hex')).reverse(), p.vout, 0xfffffffd);
+  tx.addOutput(taprootScript(recipient), BigInt(amount));
+  if (options.payTwice) tx.addOutput(taprootScript(recipient), BigInt(amount));
+  const spent = prevouts.reduce((sum, p) => sum + BigInt(p.amount_sat), 0n);
+  tx.addOutput(kWalletScript, spent - BigInt(amount) - kFee);
+  sign(tx, prevouts, options);
+  return {
+    withdrawal_id: `w${id}`, idempotency_key: `k${id}`, address: taprootAddress(recipient), amount_sat: amount,
+    txid: tx.getId(), hex: tx.toHex(), prevouts,
+  };
+}
+
+const coin = (fill, vout, amount) =>
+  ({ txid: toHex(secretKey(fill)), vout, amount_sat: amount, script: toHex(kWalletScript) });
+
+// Two inputs in the first, and the second spends the first one's change.
+function honest(options = {}) {
+  const first = withdrawal(1, [coin(1, 0, 70000), coin(2, 1, 50000)], 100000);
+  const change = { txid: first.txid, vout: 1, amount_sat: 19500, script: toHex(kWalletScript) };
+  return [first, withdrawal(2, [change], 9000, options), withdrawal(3, [coin(3, 0, 40000)], 30000)];
+}
+
+function judge(records, header = { format: 'transactions', version: 1 }) {
+  const folder = mkdtempSync(join(tmpdir(), 'judge-'));
+  try {
+    const path = join(folder, 'transactions.ndjson');
+    writeFileSync(path, [header, ...records].map((r) => `${JSON.stringify(r)}\n`).join(''));
+    const done = spawnSync(process.execPath, [kJudge, path], { encoding: 'utf8' });
+    assert.equal(done.stderr, '');
+    return { status: done.status, ...JSON.parse(done.stdout) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function rejects(records, pattern) {
+  const verdict = judge(records);
+  assert.equal(verdict.status, 1);
+  assert.match(verdict.failures.join('\n'), pattern);
+}
+
+test('honest transactions pass and all are counted', () => {
+  assert.deepEqual(judge(honest()), { status: 0, transactions: 3, inputs: 4, failures: [] });
+});
+
+test('a signature with one flipped bit is reported', () => {
+  const records = honest();
+  const tx = bitcoin.Transaction.fromHex(records[0].hex);
+  tx.ins[1].witness[0][40] ^= 1;
+  records[0].hex = tx.toHex();
+  rejects(records, /w1: input 1 has a wrong signature/);
+});
+
+test('a prevout amount other than the signed one is reported', () => {
+  const records = honest();
+  records[2].prevouts[0] = { ...records[2].prevouts[0], amount_sat: 40001 };
+  rejects(records, /w3: input 0 has a wrong signature/);
+});
+
+test('a prevout that lies about an output of the file is reported, even when signed so', () => {
+  const records = honest();
+  const lie = { ...records[1].prevouts[0], amount_sat: 19600 };
+  records[1] = withdrawal(2, [lie], 9000);
+  rejects(records, /w2: its prevout .* is not what that transaction creates/);
+});
+
+test('a signature of another sighash type is reported', () => {
+  rejects(honest({ hashType: 0x01 }), /w2: input 0 is no key-path spend with one 64-byte signature/);
+});
+
+test('a wrong txid is reported', () => {
+  const records = honest();
+  records[2].txid = toHex(secretKey(9));
+  rejects(records, /w3: its txid is/);
+});
+
+test('a wrong amount is reported', () => {
+  const records = honest();
+  records[2].amount_sat += 1;
+  rejects(records, /w3: pays 30000 and not 30001/);
+});
+
+test('a payment to somebody else is reported', () => {
+  const records = honest();
+  records[2].address = taprootAddress(xOnly(secretKey(99)));
+  rejects(records, /w3: 0 outputs pay/);
+});
+
+test('two outputs to one address in one transaction are reported', () => {
+  rejects(honest({ payTwice: true }), /w2: 2 outputs pay/);
+});
+
+test('an address paid by two transactions is reported', () => {
+  const records = honest();
+  records[2] = withdrawal(3, [coin(3, 0, 40000)], 30000, { recipient: 21 });
+  rejects(records, /w3: pays .* again, as w1 does/);
+});
+
+test('an outpoint spent by two transactions is reported', () => {
+  const records = honest();
+  records[2] = withdrawal(3, [coin(1, 0, 70000)], 30000);
+  rejects(records, /w3: spends .*:0, as w1 does/);
+});
+
+test('inputs that are not the listed prevouts are reported', () => {
+  const records = honest();
+  records[0].prevouts = [...records[0].prevouts].reverse();
+  rejects(records, /w1: input 0 is not its prevout/);
+});
+
+test('bytes that are no transaction are reported', () => {
+  const records = honest();
+  records[0].hex = records[0].hex.slice(0, -2);
+  rejects(records, /w1: cannot be judged: .*(range|bounds|end|data)/i);
+});
+
+test('a file without transactions, or of another version, is no verdict', () => {
+  assert.equal(judge([]).status, 2);
+  assert.equal(judge(honest(), { format: 'transactions', version: 2 }).status, 2);
+});
