@@ -51,10 +51,12 @@ struct LogRestored {};
 struct PeerConnected { ConnectionId connection; ProcessName peer; BootId boot; };
 struct PeerLost { ConnectionId connection; };
 struct MessageReceived { ConnectionId connection; wire::Message message; };
+struct EndOfRunRequested {};              // by the tool, through the control channel: propose EndOfRun
 struct ShutdownRequested {};
 struct DeadlineReached {};
 using Event = std::variant<Started, EntryDelivered, ProposeDone, BarrierDone, LogLost, LogRestored, PeerConnected,
-                           PeerLost, MessageReceived, ShutdownRequested, DeadlineReached>;
+                           PeerLost, MessageReceived,
+                           EndOfRunRequested, ShutdownRequested, DeadlineReached>;
 
 // ---- effects ----
 struct Propose { std::uint64_t batch = 0; std::vector<wire::Command> commands; };  // one at a time
