@@ -1,0 +1,68 @@
+// A cluster on this machine: folders, keys, certificates, ports, configurations; started in order and funded.
+//
+// Invariant: nothing of a cluster outlives its Cluster but its run folder. Everything listens on loopback only; ports are
+// probed, so two runs share a machine. It knows no faults and no load.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chaos/live/supervisor.h"
+#include "chaos/plan/experiment.h"
+#include "common/runtime/http_client.h"
+
+namespace roulette::chaos {
+
+// Where the binaries are: beside the executable, .deps/, PATH, or as configured. Missing ones are ErrorKind::Preflight,
+// named, with the remedy, before anything starts.
+struct Binaries {
+  std::string signer, coordinator, ledger, etcd;
+  std::vector<std::string> bitcoind;        // argv prefix: loader and library path where needed
+  std::vector<std::string> bitcoin_cli;
+};
+struct BinaryOptions { std::string etcd, bitcoind; };   // --etcd, --bitcoind
+[[nodiscard]] Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node);
+
+struct Endpoint { std::string host = "127.0.0.1"; std::uint16_t port = 0; };
+
+class Cluster {
+ public:
+  // Makes run folder, keys and configurations; starts nothing.
+  [[nodiscard]] static Result<std::unique_ptr<Cluster>> prepare(const ClusterPlan& plan, std::uint64_t coins,
+                                                                const std::string& run_dir, const Binaries& binaries,
+                                                                runtime::EventLoop& loop, runtime::EventLog& log,
+                                                                Supervisor& supervisor);
+  ~Cluster();
+
+  // Runs the loop until all is up, the chain is funded (fan-out, settled) and the first coordinator is ready, or fails
+  // with what is missing. `on_progress` gets one line a step.
+  [[nodiscard]] Status start(Duration limit, const std::function<void(const std::string&)>& on_progress,
+                             const std::function<std::vector<std::string>(ProcessName)>& control_lines);
+
+  // Steady mining: one block every interval to the launcher's own key. Pauses by itself while the node is down.
+  void start_mining(std::uint32_t interval_ms);
+  void stop_mining();
+
+  // The node, by JSON-RPC (the launcher's own duties only: mining, flush, export). Runs the loop until answered.
+  [[nodiscard]] Result<std::string> node_call(const std::string& method, const std::string& params_json, Duration limit);
+
+  [[nodiscard]] const std::vector<Endpoint>& coordinators() const;
+  [[nodiscard]] const std::string& token() const;
+  [[nodiscard]] const std::vector<std::string>& accounts() const;
+  [[nodiscard]] const std::string& run_dir() const;
+  [[nodiscard]] std::string up_json() const;       // the line of `up --json` (DESIGN 10)
+  [[nodiscard]] std::string environment_json() const;
+
+  // The end-of-run order of DESIGN 9 from `EndOfRun` on: EndOfRun applied by every live replica, coordinators SIGTERMed,
+  // blocks mined to settle depth, flush, export of state/, the rest stopped. Every step that cannot be done is in the error.
+  [[nodiscard]] Status finish(const std::vector<ProcessName>& lost, Duration limit);
+
+ private:
+  struct State;
+  explicit Cluster(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace roulette::chaos
