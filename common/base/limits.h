@@ -14,12 +14,15 @@ namespace roulette::limits {
 inline constexpr std::size_t kMaxFrameBytes = 1 << 20;          // DESIGN 2
 inline constexpr std::size_t kMaxConnectionQueueBytes = 8 << 20;
 inline constexpr std::size_t kMaxFeedViewsPerFrame = 128;
+inline constexpr std::size_t kMaxDetailBytes = 1024;            // a reason for humans, printable ASCII
 
 // Group
 inline constexpr std::size_t kMaxSigners = 128;                 // BIP 445
 
 // Transactions
 inline constexpr std::size_t kMaxInputsPerTransaction = 8;
+inline constexpr std::size_t kMaxScriptBytes = 10'000;          // consensus: longer is unspendable
+inline constexpr std::size_t kMaxTransactionBytes = 100'000;    // the node's relay limit (400 000 WU)
 inline constexpr std::uint32_t kMaxUnsettledAncestors = 20;     // bitcoind's own limit is 25
 
 // Signer
@@ -47,6 +50,8 @@ inline constexpr Duration kLedgerRetry = milliseconds(300);     // no answer: as
 inline constexpr std::size_t kMaxBatchCommands = 64;
 inline constexpr std::size_t kMaxBatchBytes = 512 << 10;
 inline constexpr std::size_t kMaxQueuedCommands = 8192;
+inline constexpr std::size_t kMaxAccounts = 1024;
+inline constexpr std::size_t kMaxClusterIdBytes = 64;
 inline constexpr std::size_t kMaxQueuedReads = 8192;
 inline constexpr Duration kForwardPatience = milliseconds(100); // DESIGN 8: then anyone proposes
 inline constexpr Duration kMaxReplicaLag = seconds(1);

@@ -1,0 +1,341 @@
+// Canonical encoding of the ordered log's commands: what the log stores and every digest covers.
+//
+// Invariant: decode(encode(x)) == x, and bytes that decode are exactly encode() of the result: no
+// other spelling, no trailing byte, no value out of its enum or over its bound (limits.h). It does
+// not judge meaning: whether a signature verifies or an amount is allowed is ledger/core's.
+//
+//   command  u8 format = 1 | u8 role | u16 index | boot[16] | u64 counter | u8 kind | body
+//   batch    u32 count | command...
+//   body     the fields in the order commands.h declares them; integers big-endian, text and byte
+//            strings with a u32 length, lists with a u32 count, flags one byte 0 or 1
+#include "common/wire/commands.h"
+
+#include "common/base/canonical.h"
+#include "common/base/limits.h"
+#include "common/crypto/hash.h"
+
+namespace roulette::wire {
+namespace {
+
+constexpr std::uint8_t kCommandFormat = 1;
+constexpr std::size_t kLeastCommandBytes = 1 + 1 + 2 + 16 + 8 + 1;
+constexpr std::size_t kOutPointBytes = 32 + 4;
+constexpr std::size_t kWalletOutputBytes = kOutPointBytes + 8 + 1;
+constexpr std::size_t kJournalHeadBytes = 2 + 8 + 32;
+
+// The body's first byte. A number is never used again for something else: logs outlive builds.
+enum class Kind : std::uint8_t {
+  Genesis = 1,
+  Withdraw = 2,
+  Signed = 3,
+  Broadcast = 4,
+  BlockConnected = 5,
+  BlockDisconnected = 6,
+  Checkpoint = 7,
+  EndOfRun = 8
+};
+
+// ---- writing: one overload per alternative, so a new one does not compile until it is written ----
+
+void write(CanonicalWriter& w, const Genesis& v) {
+  w.u8(static_cast<std::uint8_t>(Kind::Genesis));
+  w.text(v.cluster_id);
+  w.bytes(v.wallet_script);
+  w.raw(v.wallet_output_key);
+  w.count(v.accounts.size());
+  for (const std::string& account : v.accounts) w.text(account);
+  w.i64(v.fee_rate_sat_per_vb);
+  w.i64(v.withdrawal_fee_sat);
+  w.i64(v.min_amount_sat);
+  w.i64(v.max_amount_sat);
+  w.u32(v.settle_depth);
+  w.raw(v.anchor_block);
+}
+
+void write(CanonicalWriter& w, const Withdraw& v) {
+  w.u8(static_cast<std::uint8_t>(Kind::Withdraw));
+  w.raw(v.id.value());
+  w.text(v.key);
+  w.text(v.account);
+  w.bytes(v.script);
+  w.i64(v.amount_sat);
+  w.raw(v.payload_digest);
+  w.u16(v.owner.value());
+  w.i64(v.requested_at_us);
+}
+
+void write(CanonicalWriter& w, const Signed& v) {
+  w.u8(static_cast<std::uint8_t>(Kind::Signed));
+  w.raw(v.withdrawal_id.value());
+  w.raw(v.txid);
+  w.count(v.signatures.size());
+  for (const auto& signature : v.signatures) w.raw(signature);
+  w.count(v.journals.size());
+  for (const JournalHead& journal : v.journals) {
+    w.u16(journal.signer.value());
+    w.u64(journal.length);
+    w.raw(journal.head);
+  }
+  w.u16(v.by.value());
+}
+
+void write(CanonicalWriter& w, const Broadcast& v) {
+  w.u8(static_cast<std::uint8_t>(Kind::Broadcast));
+  w.raw(v.withdrawal_id.value());
+  w.raw(v.txid);
+}
+
+void write(CanonicalWriter& w, const BlockConnected& v) {
+  w.u8(static_cast<std::uint8_t>(Kind::BlockConnected));
+  w.raw(v.hash);
+  w.raw(v.prev);
+  w.u32(v.height);
+  w.count(v.txids.size());
+  for (const Hash32& txid : v.txids) w.raw(txid);
+  w.count(v.wallet_outputs.size());
+  for (const WalletOutput& output : v.wallet_outputs) {
+    w.raw(output.outpoint.txid);
+    w.u32(output.outpoint.vout);
+    w.i64(output.amount_sat);
+    w.boolean(output.coinbase);
+  }
+}
+
+void write(CanonicalWriter& w, const BlockDisconnected& v) {
+  w.u8(static_cast<std::uint8_t>(Kind::BlockDisconnected));
+  w.raw(v.hash);
+}
+
+void write(CanonicalWriter& w, const Checkpoint& v) {
+  w.u8(static_cast<std::uint8_t>(Kind::Checkpoint));
+  w.u16(v.replica.value());
+  w.u64(v.index);
+  w.raw(v.digest);
+}
+
+void write(CanonicalWriter& w, const EndOfRun&) {
+  w.u8(static_cast<std::uint8_t>(Kind::EndOfRun));
+}
+
+void write(CanonicalWriter& w, const Command& command) {
+  w.u8(kCommandFormat);
+  w.u8(static_cast<std::uint8_t>(command.id.proposer.role));
+  w.u16(command.id.proposer.index);
+  w.raw(command.id.boot.value());
+  w.u64(command.id.counter);
+  std::visit([&w](const auto& body) { write(w, body); }, command.body);
+}
+
+// ---- reading: after the first violation every read is zero and the caller sees !ok() ----
+
+std::string bounded_text(CanonicalReader& r, std::size_t most) {
+  std::string text = r.text();
+  if (text.size() > most) r.fail();
+  return text;
+}
+
+Bytes bounded_bytes(CanonicalReader& r, std::size_t most) {
+  Bytes bytes = r.bytes();
+  if (bytes.size() > most) r.fail();
+  return bytes;
+}
+
+// The length of a list of at most `most` elements that take at least `element_size` bytes each.
+std::size_t bounded_count(CanonicalReader& r, std::size_t element_size, std::size_t most) {
+  const std::size_t n = r.count(element_size);
+  if (n <= most) return n;
+  r.fail();
+  return 0;
+}
+
+Genesis read_genesis(CanonicalReader& r) {
+  Genesis v;
+  v.cluster_id = bounded_text(r, limits::kMaxClusterIdBytes);
+  v.wallet_script = bounded_bytes(r, limits::kMaxScriptBytes);
+  v.wallet_output_key = r.array<32>();
+  v.accounts.resize(bounded_count(r, 4, limits::kMaxAccounts));
+  for (std::string& account : v.accounts) account = bounded_text(r, limits::kMaxAccountNameBytes);
+  v.fee_rate_sat_per_vb = r.i64();
+  v.withdrawal_fee_sat = r.i64();
+  v.min_amount_sat = r.i64();
+  v.max_amount_sat = r.i64();
+  v.settle_depth = r.u32();
+  v.anchor_block = r.array<32>();
+  return v;
+}
+
+Withdraw read_withdraw(CanonicalReader& r) {
+  Withdraw v;
+  v.id = WithdrawalId(r.array<16>());
+  v.key = bounded_text(r, limits::kMaxIdempotencyKeyBytes);
+  v.account = bounded_text(r, limits::kMaxAccountNameBytes);
+  v.script = bounded_bytes(r, limits::kMaxScriptBytes);
+  v.amount_sat = r.i64();
+  v.payload_digest = r.array<32>();
+  v.owner = CoordinatorId(r.u16());
+  v.requested_at_us = r.i64();
+  return v;
+}
+
+Signed read_signed(CanonicalReader& r) {
+  Signed v;
+  v.withdrawal_id = WithdrawalId(r.array<16>());
+  v.txid = r.array<32>();
+  v.signatures.resize(bounded_count(r, 64, limits::kMaxInputsPerTransaction));
+  for (auto& signature : v.signatures) signature = r.array<64>();
+  v.journals.resize(bounded_count(r, kJournalHeadBytes, limits::kMaxSigners));
+  for (JournalHead& journal : v.journals) {
+    journal.signer = SignerId(r.u16());
+    journal.length = r.u64();
+    journal.head = r.array<32>();
+  }
+  v.by = CoordinatorId(r.u16());
+  return v;
+}
+
+Broadcast read_broadcast(CanonicalReader& r) {
+  Broadcast v;
+  v.withdrawal_id = WithdrawalId(r.array<16>());
+  v.txid = r.array<32>();
+  return v;
+}
+
+BlockConnected read_block_connected(CanonicalReader& r) {
+  BlockConnected v;
+  v.hash = r.array<32>();
+  v.prev = r.array<32>();
+  v.height = r.u32();
+  // How many fit is the batch's byte bound: a block has as many transactions as it has.
+  v.txids.resize(r.count(32));
+  for (Hash32& txid : v.txids) txid = r.array<32>();
+  v.wallet_outputs.resize(r.count(kWalletOutputBytes));
+  for (WalletOutput& output : v.wallet_outputs) {
+    output.outpoint.txid = r.array<32>();
+    output.outpoint.vout = r.u32();
+    output.amount_sat = r.i64();
+    output.coinbase = r.boolean();
+  }
+  return v;
+}
+
+Checkpoint read_checkpoint(CanonicalReader& r) {
+  Checkpoint v;
+  v.replica = LedgerId(r.u16());
+  v.index = r.u64();
+  v.digest = r.array<32>();
+  return v;
+}
+
+CommandBody read_body(CanonicalReader& r) {
+  const std::uint8_t kind = r.u8();
+  switch (static_cast<Kind>(kind)) {
+    case Kind::Genesis: return read_genesis(r);
+    case Kind::Withdraw: return read_withdraw(r);
+    case Kind::Signed: return read_signed(r);
+    case Kind::Broadcast: return read_broadcast(r);
+    case Kind::BlockConnected: return read_block_connected(r);
+    case Kind::BlockDisconnected: return BlockDisconnected{r.array<32>()};
+    case Kind::Checkpoint: return read_checkpoint(r);
+    case Kind::EndOfRun: return EndOfRun{};
+  }
+  r.fail();
+  return EndOfRun{};
+}
+
+Role read_role(CanonicalReader& r) {
+  const std::uint8_t role = r.u8();
+  switch (static_cast<Role>(role)) {
+    case Role::Signer:
+    case Role::Coordinator:
+    case Role::Ledger:
+    case Role::Etcd:
+    case Role::Bitcoind:
+    case Role::Tool: return static_cast<Role>(role);
+  }
+  r.fail();
+  return Role::Tool;
+}
+
+Command read_command(CanonicalReader& r) {
+  Command command;
+  if (r.u8() != kCommandFormat) r.fail();
+  command.id.proposer.role = read_role(r);
+  command.id.proposer.index = r.u16();
+  command.id.boot = BootId(r.array<16>());
+  command.id.counter = r.u64();
+  command.body = read_body(r);
+  return command;
+}
+
+Error corrupt(const char* what) { return Error{ErrorKind::Corrupt, what}; }
+
+}  // namespace
+
+const char* command_name(const CommandBody& body) {
+  struct Name {
+    const char* operator()(const Genesis&) const { return "genesis"; }
+    const char* operator()(const Withdraw&) const { return "withdraw"; }
+    const char* operator()(const Signed&) const { return "signed"; }
+    const char* operator()(const Broadcast&) const { return "broadcast"; }
+    const char* operator()(const BlockConnected&) const { return "block_connected"; }
+    const char* operator()(const BlockDisconnected&) const { return "block_disconnected"; }
+    const char* operator()(const Checkpoint&) const { return "checkpoint"; }
+    const char* operator()(const EndOfRun&) const { return "end_of_run"; }
+  };
+  return std::visit(Name{}, body);
+}
+
+Bytes encode_command(const Command& command) {
+  CanonicalWriter w;
+  write(w, command);
+  return w.take();
+}
+
+Result<Command> decode_command(ByteSpan bytes) {
+  if (bytes.size() > limits::kMaxBatchBytes) return corrupt("command: more bytes than a batch holds");
+  CanonicalReader r(bytes);
+  Command command = read_command(r);
+  if (!r.finished()) return corrupt("command: not a canonical encoding");
+  return command;
+}
+
+Bytes encode_batch(const std::vector<Command>& batch) {
+  CanonicalWriter w;
+  w.count(batch.size());
+  for (const Command& command : batch) write(w, command);
+  return w.take();
+}
+
+Result<std::vector<Command>> decode_batch(ByteSpan bytes) {
+  if (bytes.size() > limits::kMaxBatchBytes) return corrupt("batch: over its byte bound");
+  CanonicalReader r(bytes);
+  std::vector<Command> batch;
+  const std::size_t n = bounded_count(r, kLeastCommandBytes, limits::kMaxBatchCommands);
+  batch.reserve(n);
+  for (std::size_t i = 0; i < n && r.ok(); ++i) batch.push_back(read_command(r));
+  if (!r.finished()) return corrupt("batch: not a canonical encoding");
+  return batch;
+}
+
+Hash32 payload_digest(const std::string& account, ByteSpan script, std::int64_t amount_sat) {
+  CanonicalWriter w;
+  w.text(account);
+  w.bytes(script);
+  w.i64(amount_sat);
+  return crypto::sha256(w.view());
+}
+
+const char* outcome_name(OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::Applied: return "applied";
+    case OutcomeKind::Duplicate: return "duplicate";
+    case OutcomeKind::KeyConflict: return "key-conflict";
+    case OutcomeKind::Rejected: return "rejected";
+    case OutcomeKind::Ignored: return "ignored";
+    case OutcomeKind::Invalid: return "invalid";
+    case OutcomeKind::Closed: return "closed";
+  }
+  return "unknown";
+}
+
+}  // namespace roulette::wire
