@@ -1,10 +1,12 @@
 # Sourced by tools/run and tools/test: the one way the release build is configured and made.
 #
-# Invariant: build output goes to build/release/build.log; the terminal sees one progress line every few seconds and,
-# on failure, the end of the log. Deliberately no second configuration here: sanitizers have presets of their own.
+# Invariant: build output goes to build/release/build.log; the terminal sees one progress line every
+# few seconds and, on failure, the end of the log. Deliberately no second configuration here:
+# sanitizers have presets of their own.
 set -euo pipefail
 
-# The heaviest sources take 0.8 GB each in the compiler, so memory bounds the jobs as well as cores do.
+# The heaviest sources take 0.8 GB each in the compiler, so memory bounds the jobs as well as cores
+# do.
 build_jobs() {
   local cores memory_mb jobs
   cores=$(nproc)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The manifest of .deps/: what was unpacked, from which packages, and how each program is started.
 
-Invariant: `check` succeeds only when every file of the folder is listed with the SHA-256 it has now. Paths in the
-manifest are relative to .deps/, so that the folder may be moved. Deliberately fetches nothing: tools/setup does.
+Invariant: `check` succeeds only when every file of the folder is listed with the SHA-256 it has
+now. Paths in the manifest are relative to .deps/, so that the folder may be moved. Deliberately
+fetches nothing: tools/setup does.
 
-  deps_manifest.py write DIR PACKAGES ARCHITECTURE    run the programs once, then write DIR/manifest.json
-  deps_manifest.py check DIR                          exit 1 with one line when DIR must be fetched again
-  deps_manifest.py show DIR                           one line a program
+  deps_manifest.py write DIR PACKAGES ARCHITECTURE   run the programs, write DIR/manifest.json
+  deps_manifest.py check DIR                         exit 1 when DIR must be fetched again
+  deps_manifest.py show DIR                          one line a program
 """
 import hashlib
 import json
@@ -19,7 +20,8 @@ FORMAT = "roulette-deps"
 VERSION = 1
 DIRECT = {"etcd": "usr/bin/etcd", "etcdctl": "usr/bin/etcdctl"}
 LOADED = {"bitcoind": "bitcoin/usr/bin/bitcoind", "bitcoin-cli": "bitcoin/usr/bin/bitcoin-cli"}
-VERSION_FLAG = {"etcd": "--version", "etcdctl": "version", "bitcoind": "--version", "bitcoin-cli": "--version"}
+VERSION_FLAG = {"etcd": "--version", "etcdctl": "version", "bitcoind": "--version",
+                "bitcoin-cli": "--version"}
 
 
 def sha256(path):
@@ -55,7 +57,8 @@ def command(root, program):
 
 
 def first_of(root, folder, pattern):
-    found = sorted(r for r, _ in files_below(root) if r.startswith(folder) and re.search(pattern, r))
+    found = sorted(r for r, _ in files_below(root) if r.startswith(folder) and re.search(pattern,
+                                                                                         r))
     if not found:
         sys.exit(f"setup: nothing matches {pattern} in {folder}")
     return found[0]
@@ -63,8 +66,10 @@ def first_of(root, folder, pattern):
 
 def version_line(root, name, program):
     try:
-        done = subprocess.run(command(root, program) + [VERSION_FLAG[name]], stdin=subprocess.DEVNULL, timeout=60,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(command(root, program) + [VERSION_FLAG[name]],
+                              stdin=subprocess.DEVNULL, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         sys.exit(f"setup: {name} does not run on this machine: {error}")
     if done.returncode != 0:
@@ -113,9 +118,11 @@ def check(root):
         print(f"setup: {root} is of another version: fetched again", file=sys.stderr)
         return 1
     now = listed(root)
-    wrong = [path for path in sorted(set(now) | set(manifest["files"])) if now.get(path) != manifest["files"].get(path)]
+    wrong = [path for path in sorted(set(now) | set(manifest["files"]))
+             if now.get(path) != manifest["files"].get(path)]
     if wrong:
-        print(f"setup: {root} differs from its manifest ({wrong[0]}): fetched again", file=sys.stderr)
+        print(f"setup: {root} differs from its manifest ({wrong[0]}): fetched again",
+              file=sys.stderr)
         return 1
     return 0
 

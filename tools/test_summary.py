@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Counts a ctest result file and ends a test run honestly: `N passed, N failed, N skipped` is the last line.
+"""Counts a ctest result file and ends a test run: `N passed, N failed, N skipped` is the last line.
 
-Invariant: the exit status is 0 only when ctest succeeded, at least one test passed and none failed. A test that could
-not be started, or was disabled, is a failure and not a skip. With CI=true a skip for any reason but missing vectors
-is a failure too. Deliberately trusts no printed text but the reason of a skip.
+Invariant: the exit status is 0 only when ctest succeeded, at least one test passed and none failed.
+A test that could not be started, or was disabled, is a failure and not a skip. With CI=true a skip
+for any reason but missing vectors is a failure too. Deliberately trusts no printed text but the
+reason of a skip.
 
   test_summary.py RESULT.xml CTEST_STATUS
 """
@@ -21,11 +22,12 @@ def judge(path, strict):
         name, status = case.get("name"), case.get("status")
         output = case.findtext("system-out") or ""
         skip = case.find("skipped")
-        # ctest marks a test that it could not start as skipped as well; only SKIP_* properties are true skips.
+        # ctest marks a test that it could not start as skipped as well; only SKIP_* properties are
+        # true skips.
         if skip is not None and skip.get("message", "").startswith("SKIP_"):
             if strict and ALLOWED_SKIP not in output:
                 failed += 1
-                complaints.append(f"skipped without the one allowed reason ({ALLOWED_SKIP}): {name}")
+                complaints.append(f"a skip other than ({ALLOWED_SKIP}): {name}")
             else:
                 skipped += 1
         elif status == "run":

@@ -1,11 +1,13 @@
-// Judges the transactions of a run with libraries that share no code with the project: bitcoinjs-lib parses, computes
-// txid and BIP 341 sighash; tiny-secp256k1 verifies the Schnorr signatures.
+// Judges the transactions of a run with libraries that share no code with the project:
+// bitcoinjs-lib parses, computes txid and BIP 341 sighash; tiny-secp256k1 verifies the Schnorr
+// signatures.
 //
 //   node tests/npm/judge_transactions.mjs runs/<id>/state/transactions.ndjson
 //
-// Invariant: prints one line of JSON {transactions, inputs, failures[]}; exit 0 only when at least one transaction was
-// judged and nothing failed, 1 on a failure, 2 when the file holds no transactions or is none of ours.
-// Deliberately does not ask a node: whether a transaction is on the chain is judged elsewhere.
+// Invariant: prints one line of JSON {transactions, inputs, failures[]}; exit 0 only when at least
+// one transaction was judged and nothing failed, 1 on a failure, 2 when the file holds no
+// transactions or is none of ours. Deliberately does not ask a node: whether a transaction is on
+// the chain is judged elsewhere.
 import { readFileSync } from 'node:fs';
 import * as bitcoin from 'bitcoinjs-lib';
 import * as ecc from 'tiny-secp256k1';
@@ -27,12 +29,15 @@ function refuse(why) {
 function readRecords(path) {
   let lines;
   try {
-    lines = readFileSync(path, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+    const text = readFileSync(path, 'utf8').split('\n').filter((line) => line !== '');
+    lines = text.map((line) => JSON.parse(line));
   } catch (error) {
     return refuse(`cannot read ${path}: ${error.message}`);
   }
   const header = lines.shift();
-  if (typeof header?.format !== 'string' || header.version !== 1) refuse('the first line is not {format, version: 1}');
+  if (typeof header?.format !== 'string' || header.version !== 1) {
+    refuse('the first line is not {format, version: 1}');
+  }
   if (lines.length === 0) refuse('the file has no transactions');
   return lines;
 }
@@ -44,11 +49,14 @@ function taprootKey(script) {
 
 function judgeInputs(record, tx, fail) {
   const prevouts = record.prevouts ?? [];
-  if (prevouts.length !== tx.ins.length) return fail(`${tx.ins.length} inputs but ${prevouts.length} prevouts`);
+  if (prevouts.length !== tx.ins.length) {
+    return fail(`${tx.ins.length} inputs but ${prevouts.length} prevouts`);
+  }
   const scripts = prevouts.map((p) => fromHex(p.script));
   const values = prevouts.map((p) => BigInt(p.amount_sat));
   tx.ins.forEach((input, i) => {
-    if (outpointOf(input) !== `${prevouts[i].txid}:${prevouts[i].vout}`) fail(`input ${i} is not its prevout`);
+    const listed = `${prevouts[i].txid}:${prevouts[i].vout}`;
+    if (outpointOf(input) !== listed) fail(`input ${i} is not its prevout`);
     const key = taprootKey(scripts[i]);
     if (key === null) return fail(`input ${i} does not spend a taproot output`);
     // One element of 64 bytes: key path, SIGHASH_DEFAULT, no annex.
@@ -56,7 +64,8 @@ function judgeInputs(record, tx, fail) {
       return fail(`input ${i} is no key-path spend with one 64-byte signature`);
     }
     const sighash = tx.hashForWitnessV1(i, scripts, values, kSighashDefault);
-    if (!ecc.verifySchnorr(sighash, key, input.witness[0])) fail(`input ${i} has a wrong signature`);
+    const good = ecc.verifySchnorr(sighash, key, input.witness[0]);
+    if (!good) fail(`input ${i} has a wrong signature`);
   });
   const spent = values.reduce((sum, value) => sum + value, 0n);
   const paid = tx.outs.reduce((sum, output) => sum + output.value, 0n);
@@ -67,11 +76,13 @@ function judgeOutputs(record, tx, fail) {
   const script = toHex(bitcoin.address.toOutputScript(record.address, kNetwork));
   const paying = tx.outs.filter((output) => toHex(output.script) === script);
   if (paying.length !== 1) return fail(`${paying.length} outputs pay ${record.address}`);
-  if (paying[0].value !== BigInt(record.amount_sat)) fail(`pays ${paying[0].value} and not ${record.amount_sat}`);
+  if (paying[0].value !== BigInt(record.amount_sat)) {
+    fail(`pays ${paying[0].value} and not ${record.amount_sat}`);
+  }
 }
 
-// What one transaction alone cannot show: an outpoint spent twice, an address paid twice, a prevout that lies about an
-// output which another transaction of the file creates.
+// What one transaction alone cannot show: an outpoint spent twice, an address paid twice, a prevout
+// that lies about an output which another transaction of the file creates.
 function judgeTogether(judged, fail) {
   const transactions = new Map(judged.map(({ tx }) => [tx.getId(), tx]));
   const spentBy = new Map();
@@ -81,21 +92,26 @@ function judgeTogether(judged, fail) {
   for (const { record, tx } of judged) {
     for (const input of tx.ins) {
       const outpoint = outpointOf(input);
-      if (spentBy.has(outpoint)) fail(record, `spends ${outpoint}, as ${spentBy.get(outpoint)} does`);
-      else spentBy.set(outpoint, record.withdrawal_id);
+      const other = spentBy.get(outpoint);
+      if (other !== undefined) fail(record, `spends ${outpoint}, as ${other} does`);
+      spentBy.set(outpoint, record.withdrawal_id);
     }
     for (const output of tx.outs) {
       const address = addressOf.get(toHex(output.script));
       if (address === undefined) continue;
-      if (payments.has(address)) fail(record, `pays ${address} again, as ${payments.get(address)} does`);
-      else payments.set(address, record.withdrawal_id);
+      const other = payments.get(address);
+      if (other !== undefined) fail(record, `pays ${address} again, as ${other} does`);
+      payments.set(address, record.withdrawal_id);
     }
     for (const prevout of record.prevouts ?? []) {
       const parent = transactions.get(prevout.txid);
       if (parent === undefined) continue;
       const output = parent.outs[prevout.vout];
-      if (output === undefined || output.value !== BigInt(prevout.amount_sat) || toHex(output.script) !== prevout.script) {
-        fail(record, `its prevout ${prevout.txid}:${prevout.vout} is not what that transaction creates`);
+      const same = output !== undefined && output.value === BigInt(prevout.amount_sat) &&
+        toHex(output.script) === prevout.script;
+      if (!same) {
+        fail(record,
+             `its prevout ${prevout.txid}:${prevout.vout} is not what that transaction creates`);
       }
     }
   }
@@ -108,7 +124,8 @@ function main(path) {
   for (const record of readRecords(path)) {
     try {
       const tx = bitcoin.Transaction.fromHex(record.hex);
-      if (tx.getId() !== record.txid) fail(record, `its txid is ${tx.getId()} and not ${record.txid}`);
+      const txid = tx.getId();
+      if (txid !== record.txid) fail(record, `its txid is ${txid} and not ${record.txid}`);
       judgeInputs(record, tx, (why) => fail(record, why));
       judgeOutputs(record, tx, (why) => fail(record, why));
       judged.push({ record, tx });

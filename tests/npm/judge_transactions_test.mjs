@@ -1,7 +1,7 @@
 // The judge judged: a well-formed file passes, and every single lie planted into it is reported.
 //
-// Invariant: each case changes one thing in a file that otherwise passes. Keys here are fixed test keys; nothing of the
-// project runs. Deliberately no network and no node.
+// Invariant: each case changes one thing in a file that otherwise passes. Keys here are fixed test
+// keys; nothing of the project runs. Deliberately no network and no node.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -34,19 +34,23 @@ function sign(tx, prevouts, { hashType = 0x00 } = {}) {
   });
 }
 
-// One withdrawal that spends `prevouts` and pays `amount` to a fresh address; the rest returns to the wallet.
+// One withdrawal that spends `prevouts` and pays `amount` to a fresh address; the rest returns to
+// the wallet.
 function withdrawal(id, prevouts, amount, options = {}) {
   const recipient = xOnly(secretKey(options.recipient ?? 20 + id));
   const tx = new bitcoin.Transaction();
   tx.version = 2;
-  for (const p of prevouts) tx.addInput(Uint8Array.from(Buffer.from(p.txid, 'hex')).reverse(), p.vout, 0xfffffffd);
+  for (const p of prevouts) {
+    tx.addInput(Uint8Array.from(Buffer.from(p.txid, 'hex')).reverse(), p.vout, 0xfffffffd);
+  }
   tx.addOutput(taprootScript(recipient), BigInt(amount));
   if (options.payTwice) tx.addOutput(taprootScript(recipient), BigInt(amount));
   const spent = prevouts.reduce((sum, p) => sum + BigInt(p.amount_sat), 0n);
   tx.addOutput(kWalletScript, spent - BigInt(amount) - kFee);
   sign(tx, prevouts, options);
   return {
-    withdrawal_id: `w${id}`, idempotency_key: `k${id}`, address: taprootAddress(recipient), amount_sat: amount,
+    withdrawal_id: `w${id}`, idempotency_key: `k${id}`,
+    address: taprootAddress(recipient), amount_sat: amount,
     txid: tx.getId(), hex: tx.toHex(), prevouts,
   };
 }
@@ -106,7 +110,8 @@ test('a prevout that lies about an output of the file is reported, even when sig
 });
 
 test('a signature of another sighash type is reported', () => {
-  rejects(honest({ hashType: 0x01 }), /w2: input 0 is no key-path spend with one 64-byte signature/);
+  rejects(honest({ hashType: 0x01 }),
+          /w2: input 0 is no key-path spend with one 64-byte signature/);
 });
 
 test('a wrong txid is reported', () => {
