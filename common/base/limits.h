@@ -29,6 +29,10 @@ inline constexpr std::uint32_t kMaxUnsettledAncestors = 20;     // bitcoind's ow
 inline constexpr std::size_t kNoncePoolPerConnection = 64;      // unused secret nonces
 inline constexpr std::size_t kRetryResponses = 1024;            // exact answers kept for exact retries, in RAM
 inline constexpr std::size_t kPendingSharesPerConnection = 128; // requests whose record is not durable yet
+inline constexpr std::size_t kWaitingSendsPerConnection = 512;  // outputs waiting for a durable record
+inline constexpr std::size_t kSignerConnections = 64;           // coordinators' connections to one signer
+inline constexpr std::size_t kMaxUnsignedTxBytes = 4096;
+inline constexpr std::size_t kCachedQuorums = 64;               // checked signer sets kept ready
 
 // Coordinator
 inline constexpr std::size_t kMaxOpenRequests = 4096;           // client requests waiting for an answer
@@ -45,6 +49,11 @@ inline constexpr Duration kChainPoll = milliseconds(100);
 inline constexpr Duration kForeignWorkGrace = milliseconds(500);
 inline constexpr std::size_t kBlocksPerFetch = 16;
 inline constexpr Duration kLedgerRetry = milliseconds(300);     // no answer: ask another replica
+inline constexpr Duration kLedgerRetryMost = milliseconds(1200);// doubling stops here
+inline constexpr Duration kClientPatience = seconds(4);         // no ledger answer: 503, unknown
+inline constexpr Duration kMaxClientWait = seconds(30);         // Prefer: wait=N, at most
+inline constexpr Duration kOwnerPatience = seconds(1);          // a live owner's withdrawal stands still: others go on
+inline constexpr std::size_t kQuorumsKept = 256;                // signer sets with their coefficients
 
 // Ledger
 inline constexpr std::size_t kMaxBatchCommands = 64;

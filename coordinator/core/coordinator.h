@@ -71,7 +71,7 @@ struct WithdrawalAnswer { int status = 200; wire::WithdrawalView view; };  // 20
 struct BalancesAnswer { std::vector<wire::Balance> balances; std::uint64_t index = 0; };
 struct Problem {                           // RFC 9457
   int status = 500;
-  std::string type;                        // "quorum-lost", "key-reused", "not-found", ...
+  std::string type;                        // "quorum-lost", "idempotency-key-reused", "not-found", ...
   std::string title;
   std::string detail;
   std::optional<int> retry_after_s;
@@ -95,7 +95,15 @@ struct Aggregated { WithdrawalId withdrawal_id; Hash32 txid{}; Hash32 session_di
 struct Blamed { SignerId signer; Hash32 session_digest{}; std::string why; Bytes proof; };
 struct TookOver { WithdrawalId withdrawal_id; std::string why; };
 struct QuorumChanged { std::size_t known = 0; };
-using Fact = std::variant<SessionOpened, ShareReceived, Aggregated, Blamed, TookOver, QuorumChanged>;
+// A signer said no. Not blame: it may be right (StaleEpoch, a bound outpoint), and only its word says so.
+struct SignerRefused {
+  SignerId signer; WithdrawalId withdrawal_id; Hash32 session_digest{}; wire::RefusalReason reason{}; std::string detail;
+};
+// More than n-t signers are blamed for or refuse this message; taken up again when one of them announces a new epoch.
+struct SigningGivenUp { WithdrawalId withdrawal_id; Hash32 txid{}; std::string why; };
+struct SignedApplied { WithdrawalId withdrawal_id; Hash32 txid{}; };  // the ledger holds the bytes
+using Fact = std::variant<SessionOpened, ShareReceived, Aggregated, Blamed, TookOver, QuorumChanged, SignerRefused,
+                          SigningGivenUp, SignedApplied>;
 struct ReadinessChanged { bool ready = false; std::string reason; };  // "no-ledger", "quorum-lost", "no-node", ...
 struct Drained {};
 using Effect = std::variant<Send, Reply, NodeCall, Fact, ReadinessChanged, Drained>;
@@ -111,6 +119,9 @@ struct Gauges {
   std::int64_t node_height = 0;
   std::uint64_t sessions = 0;              // opened since start
   std::uint64_t signatures = 0;            // transactions completed since start
+  std::size_t pending_commands = 0;        // own commands and reads without the ledger's answer
+  std::size_t signing = 0;                 // withdrawals being signed
+  std::size_t most_outstanding = 0;        // sign requests without an answer, of the busiest signer
 };
 
 class Coordinator {
