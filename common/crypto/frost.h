@@ -6,7 +6,8 @@
 // group, ids and public shares were checked. Does not know transactions, journals or connections,
 // and keeps no nonce pool: the signer's core does.
 //
-//   Group (checked at load) -> TweakContext -> Quorum (per signer set, keep it) -> Session (per message and nonces)
+//   Group (checked at load) -> TweakContext -> Quorum (per signer set, keep it)
+//   -> Session (per message and nonces) -> sign, verify_share, aggregate
 #pragma once
 
 #include <cstdint>
@@ -136,25 +137,26 @@ class SecNonce {
   // not here.
   [[nodiscard]] static SecNonce from_bytes(Secret<64> bytes);
 
-  // 66 zero bytes for a used nonce.
+  // 66 zero bytes for a used or invalid nonce.
   [[nodiscard]] PubNonce public_nonce() const;
   [[nodiscard]] bool used() const { return !live_; }
+  [[nodiscard]] bool valid() const { return valid_; }  // both halves are in 1..order-1
   [[nodiscard]] const Secret<64>& secret() const { return bytes_; }
   [[nodiscard]] const Point& r1() const { return r1_; }
   [[nodiscard]] const Point& r2() const { return r2_; }
 
  private:
-  friend Result<SecNonce> nonce_gen(Secret<32>, const struct NonceInput&);
   Secret<64> bytes_;
   Point r1_;
   Point r2_;
   bool live_ = false;
+  bool valid_ = false;
 };
 
 // All optional. In a pool there is no session yet: put signer id, boot epoch and pool counter into
 // `extra`.
 struct NonceInput {
-  const SecretShare* share = nullptr;  // mixed into the random bytes; defence if the generator is weak
+  const SecretShare* share = nullptr;  // mixed into the random bytes, in case those are weak
   std::optional<SignerId> signer;
   std::optional<PubShare33> public_share;
   std::optional<XOnly> threshold_key;
@@ -201,6 +203,8 @@ class Quorum {
  private:
   friend class Session;
   friend struct SessionAccess;
+  [[nodiscard]] static Quorum assemble(const TweakContext& key, std::vector<SignerId> ids,
+                                       std::vector<PubShare33> shares, std::vector<Point> points);
   std::shared_ptr<const Data> data_;
 };
 

@@ -30,6 +30,13 @@ class Point {
 [[nodiscard]] Point negate(const Point& point);
 // Identity is nullopt, also for an empty list.
 [[nodiscard]] std::optional<Point> sum(std::span<const Point> points);
-[[nodiscard]] std::optional<Point> sum(const std::optional<Point>& a, const std::optional<Point>& b);
+[[nodiscard]] std::optional<Point> sum(const std::optional<Point>& a,
+                                       const std::optional<Point>& b);
+// k * point, and k * G for a public k below the order.
+[[nodiscard]] std::optional<Point> multiply(const ByteArray<32>& k, const Point& point);
+[[nodiscard]] std::optional<Point> multiply_generator(const ByteArray<32>& k);
+// a * point + b * G in one pass.
+[[nodiscard]] std::optional<Point> multiply_add(const ByteArray<32>& a, const Point& point,
+                                                const ByteArray<32>& b);
 
 }  // namespace roulette::crypto

@@ -6,8 +6,9 @@
 // passphrase comes from a descriptor or terminal.
 //
 // Format, 123 bytes, integers big endian:
-//   "QRSHARE" | u8 version = 1 | u8 protection (1 key file, 2 passphrase) | u16 signer | 32 group id | u32 share epoch
-//   | 16 salt | 12 GCM nonce | 32 ciphertext | 16 tag.   The associated data is everything before the ciphertext.
+//   "QRSHARE" | u8 version = 1 | u8 protection (1 key file, 2 passphrase) | u16 signer
+//   | 32 group id | u32 share epoch | 16 salt | 12 GCM nonce | 32 ciphertext | 16 tag
+//   The associated data is everything before the ciphertext.
 #pragma once
 
 #include <cstdint>

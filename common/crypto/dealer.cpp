@@ -1,0 +1,95 @@
+// Shamir's scheme over the group order, dealt by one machine.
+//
+// Invariant: what is returned passed Group::create, so every quorum of the shares signs for the
+// key.
+#include "common/crypto/dealer.h"
+
+#include <secp256k1.h>
+
+#include <string>
+#include <utility>
+
+#include "common/crypto/declassify.h"
+#include "common/crypto/scalar.h"
+#include "common/crypto/secp.h"
+
+namespace roulette::crypto {
+namespace {
+
+// A value outside 1..order-1 has probability 2^-128; a source that gives two in a row is broken.
+constexpr int kMaxScalarDraws = 2;
+
+Result<Secret<32>> draw_scalar(EntropySource& entropy) {
+  Secret<32> out;
+  for (int draw = 0; draw < kMaxScalarDraws; ++draw) {
+    entropy.fill(std::span<std::uint8_t>(out.data(), out.size()));
+    if (declassify(secp256k1_ec_seckey_verify(context(), out.data()))) return out;
+  }
+  return Error{ErrorKind::Internal, "the entropy source gave no scalar below the order"};
+}
+
+// f(x) by Horner's rule, highest coefficient first.
+Result<Secret<32>> evaluate(const std::vector<Secret<32>>& coefficients, std::uint32_t x) {
+  const Scalar point = scalar_from(x);
+  Secret<32> value = coefficients.back().clone();  // the running value starts as a_(t-1)
+  int ok = 1;
+  for (std::size_t j = coefficients.size() - 1; j-- > 0;) {
+    ok &= secp256k1_ec_seckey_tweak_mul(context(), value.data(), point.data());
+    ok &= secp256k1_ec_seckey_tweak_add(context(), value.data(), coefficients[j].data());
+  }
+  if (!declassify(ok)) return Error{ErrorKind::Internal, "a share came out zero: deal again"};
+  return value;
+}
+
+}  // namespace
+
+Status check_quorum_shape(std::uint16_t t, std::uint16_t n) {
+  const std::string shape = std::to_string(t) + "-of-" + std::to_string(n);
+  if (n == 0 || n > frost::kMaxParticipants) {
+    return Error{ErrorKind::Usage, shape + ": signers must number 1 to " +
+                                       std::to_string(frost::kMaxParticipants)};
+  }
+  if (t == 0 || t > n) {
+    return Error{ErrorKind::Usage, shape + ": the threshold must be 1 to the number of signers"};
+  }
+  if (2U * t <= n) {
+    return Error{ErrorKind::Usage,
+                 shape + ": twice the threshold must exceed the number of signers, else two "
+                         "quorums without a common signer could sign two transactions for a coin"};
+  }
+  return {};
+}
+
+Result<DealtGroup> deal(std::uint16_t n, std::uint16_t t, EntropySource& entropy,
+                        QuorumShape shape) {
+  if (shape == QuorumShape::Intersecting) {
+    if (const Status checked = check_quorum_shape(t, n); !checked) return checked.error();
+  } else if (t == 0 || t > n || n > frost::kMaxParticipants) {
+    return Error{ErrorKind::Usage, "the threshold must be 1 to the number of signers"};
+  }
+  std::vector<Secret<32>> coefficients;
+  coefficients.reserve(t);
+  for (std::uint16_t j = 0; j < t; ++j) {
+    Result<Secret<32>> coefficient = draw_scalar(entropy);
+    if (!coefficient) return coefficient.error();
+    coefficients.push_back(std::move(*coefficient));
+  }
+  const Result<PubKey33> key = public_key(coefficients.front());  // Q = f(0) G
+  if (!key) return key.error();
+
+  std::vector<frost::SecretShare> shares;
+  std::vector<frost::PubShare33> public_shares;
+  for (std::uint16_t id = 0; id < n; ++id) {
+    Result<Secret<32>> value = evaluate(coefficients, id + 1U);
+    if (!value) return value.error();
+    Result<frost::SecretShare> share = frost::SecretShare::create(SignerId(id), std::move(*value));
+    if (!share) return share.error();
+    public_shares.push_back(share->public_share());
+    shares.push_back(std::move(*share));
+  }
+  Result<frost::Group> group = frost::Group::create(n, t, *key, std::move(public_shares));
+  if (!group) return group.error().with_context("dealing");
+  return DealtGroup{std::move(*group), std::move(shares)};
+}
+
+}  // namespace roulette::crypto

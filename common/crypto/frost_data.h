@@ -1,0 +1,42 @@
+// Internal to common/crypto: what a Quorum keeps, and the door to a Session's fields for the free
+// functions.
+//
+// Invariant: immutable after create; everything in it is public.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/crypto/frost.h"
+#include "common/crypto/scalar.h"
+
+namespace roulette::crypto::frost {
+
+struct Quorum::Data {
+  TweakContext key;
+  std::vector<SignerId> ids;           // ascending
+  std::vector<PubShare33> shares;      // by position in ids
+  std::vector<Point> points;           // the same, parsed
+  std::vector<Scalar> coefficients;    // g * gacc * lambda_i: what multiplies e and the share
+  Scalar aggregate_tweak{};            // g * tacc
+  Bytes binding_prefix;                // u || ids, as the nonce coefficient's hash wants them
+  XOnly output_key{};
+};
+
+struct SessionAccess {
+  static const Quorum::Data& data(const Session& s) { return *s.quorum_.data_; }
+  static const std::vector<Point>& nonce_points(const Session& s) { return s.nonce_points_; }
+  static const XOnly& r_x(const Session& s) { return s.r_x_; }
+  static bool r_odd(const Session& s) { return s.r_odd_; }
+  static const Scalar& b(const Session& s) { return s.b_; }
+  static const Scalar& e(const Session& s) { return s.e_; }
+};
+
+// R1 and R2 of a public nonce; nothing where either is not a point.
+[[nodiscard]] std::optional<std::pair<Point, Point>> parse_nonce(const PubNonce& nonce);
+// The encoding of an aggregate: an identity is 33 zero bytes.
+[[nodiscard]] AggNonce encode_aggregate(const std::optional<Point>& r1,
+                                        const std::optional<Point>& r2);
+
+}  // namespace roulette::crypto::frost

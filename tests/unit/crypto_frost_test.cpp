@@ -1,0 +1,376 @@
+// Behaviour of FROST signing: shapes, tweaks, blame, the life of a nonce. Official vectors stand in
+// tests/vectors.
+#include <catch2/catch.hpp>
+
+#include <type_traits>
+
+#include "tests/unit/crypto_fixture.h"
+
+using namespace roulette;
+using namespace roulette::crypto;
+using namespace roulette::crypto::test;
+
+namespace {
+
+const Hash32 kMessage = sha256(as_bytes("one withdrawal"));
+
+frost::TweakContext untweaked(const DealtGroup& dealt) {
+  return frost::TweakContext::create(dealt.group.threshold_key()).value();
+}
+
+frost::TweakContext taproot(const DealtGroup& dealt) {
+  return frost::TweakContext::key_path_only(dealt.group.threshold_key()).value();
+}
+
+// The first t ids counted down from n: not the trivial set 0..t-1, and not sorted.
+std::vector<SignerId> last_ids(std::uint16_t n, std::uint16_t t) {
+  std::vector<SignerId> out;
+  for (std::uint16_t i = 0; i < t; ++i) out.emplace_back(static_cast<std::uint16_t>(n - 1 - i));
+  return out;
+}
+
+Signature signed_by(const DealtGroup& dealt, const frost::TweakContext& key,
+                    const std::vector<SignerId>& ids, EntropySource& entropy) {
+  Round round = open_round(dealt, key, ids, kMessage, entropy);
+  const auto shares = sign_all(dealt, round);
+  return std::get<Signature>(frost::aggregate(round.session, shares).value());
+}
+
+DealtGroup group_with_parity(std::uint16_t n, std::uint16_t t, bool odd) {
+  for (std::uint8_t seed = 0;; ++seed) {
+    SeededEntropy entropy(seed);
+    DealtGroup dealt = deal(n, t, entropy).value();
+    if ((dealt.group.threshold_key()[0] == 3) == odd) return dealt;
+  }
+}
+
+void signs_in_all_ways(std::uint16_t t, std::uint16_t n) {
+  SeededEntropy entropy(static_cast<std::uint8_t>(t));
+  const DealtGroup dealt = deal(n, t, entropy).value();
+  for (const auto& key : {untweaked(dealt), taproot(dealt)}) {
+    const Signature signature = signed_by(dealt, key, last_ids(n, t), entropy);
+    CHECK(schnorr_verify(key.output_key(), kMessage, signature));
+    CHECK_FALSE(schnorr_verify(key.output_key(), sha256(kMessage), signature));
+    const Signature by_all = signed_by(dealt, key, last_ids(n, n), entropy);
+    CHECK(schnorr_verify(key.output_key(), kMessage, by_all));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a 2-of-3 group signs, tweaked and untweaked", "[crypto]") { signs_in_all_ways(2, 3); }
+TEST_CASE("a 3-of-5 group signs, tweaked and untweaked", "[crypto]") { signs_in_all_ways(3, 5); }
+TEST_CASE("an 11-of-15 group signs, tweaked and untweaked", "[crypto]") {
+  signs_in_all_ways(11, 15);
+}
+TEST_CASE("a 1-of-1 group signs, tweaked and untweaked", "[crypto]") { signs_in_all_ways(1, 1); }
+TEST_CASE("a 65-of-128 group signs, the largest allowed", "[crypto]") {
+  SeededEntropy entropy(9);
+  const DealtGroup dealt = deal(128, 65, entropy).value();
+  const auto key = taproot(dealt);
+  CHECK(schnorr_verify(key.output_key(), kMessage,
+                       signed_by(dealt, key, last_ids(128, 65), entropy)));
+}
+
+TEST_CASE("every quorum of a 3-of-5 group signs for the one key", "[crypto]") {
+  SeededEntropy entropy(4);
+  const DealtGroup dealt = deal(5, 3, entropy).value();
+  const auto key = taproot(dealt);
+  int quorums = 0;
+  for (int a = 0; a < 5; ++a) {
+    for (int b = a + 1; b < 5; ++b) {
+      for (int c = b + 1; c < 5; ++c) {
+        const Signature signature = signed_by(dealt, key, ids_of({c, a, b}), entropy);
+        CHECK(schnorr_verify(key.output_key(), kMessage, signature));
+        ++quorums;
+      }
+    }
+  }
+  CHECK(quorums == 10);
+}
+
+TEST_CASE("keys of odd and of even y both sign under every chain of tweaks", "[crypto]") {
+  SeededEntropy entropy(5);
+  for (const bool odd : {false, true}) {
+    const DealtGroup dealt = group_with_parity(5, 3, odd);
+    for (unsigned modes = 0; modes < 8; ++modes) {  // three tweaks, each plain or x-only
+      std::vector<frost::Tweak> tweaks;
+      for (unsigned i = 0; i < 3; ++i) {
+        const auto mode = (modes >> i & 1) != 0 ? frost::TweakMode::XOnly : frost::TweakMode::Plain;
+        const auto byte = static_cast<std::uint8_t>(8 * modes + i);
+        tweaks.push_back({sha256(ByteSpan(&byte, 1)), mode});
+        const auto key = frost::TweakContext::create(dealt.group.threshold_key(), tweaks).value();
+        const Signature signature = signed_by(dealt, key, ids_of({4, 1, 2}), entropy);
+        CHECK(schnorr_verify(key.output_key(), kMessage, signature));
+      }
+    }
+  }
+}
+
+TEST_CASE("the key-path-only tweak is the taproot output key of the threshold key", "[crypto]") {
+  for (const bool odd : {false, true}) {
+    const DealtGroup dealt = group_with_parity(3, 2, odd);
+    const auto output = output_key(xonly(dealt.group.threshold_key())).value();
+    CHECK(taproot(dealt).output_key() == output.key);
+  }
+}
+
+TEST_CASE("each bad share of a round is blamed, and nobody else", "[crypto]") {
+  SeededEntropy entropy(6);
+  const DealtGroup dealt = deal(5, 3, entropy).value();
+  for (unsigned bad_set = 1; bad_set < 8; ++bad_set) {
+    Round round = open_round(dealt, taproot(dealt), ids_of({0, 2, 4}), kMessage, entropy);
+    auto shares = sign_all(dealt, round);
+    std::vector<SignerId> expected;
+    for (std::size_t i = 0; i < 3; ++i) {
+      if ((bad_set >> i & 1) == 0) continue;
+      shares[i][31 - i] ^= 1;  // different errors, that they do not cancel
+      expected.push_back(round.quorum.ids()[i]);
+    }
+    const auto bad = std::get<frost::BadShares>(frost::aggregate(round.session, shares).value());
+    std::vector<SignerId> blamed;
+    for (const frost::BadShare& share : bad.blamed) {
+      blamed.push_back(share.signer);
+      const std::size_t index = round.quorum.index_of(share.signer).value();
+      CHECK(share.share == shares[index]);                    // the proof: its bytes
+      CHECK(share.nonce == round.session.nonces()[index]);
+    }
+    CHECK(blamed == expected);
+  }
+}
+
+TEST_CASE("two bad shares whose errors cancel still make a valid signature", "[crypto]") {
+  // Aggregation is judged by the signature alone; the shares need not be checked then (DESIGN 6.6).
+  SeededEntropy entropy(7);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  Round round = open_round(dealt, untweaked(dealt), ids_of({0, 1}), kMessage, entropy);
+  auto shares = sign_all(dealt, round);
+  std::swap(shares[0], shares[1]);
+  CHECK_FALSE(frost::verify_share(round.session, SignerId(0), shares[0]));
+  CHECK(std::holds_alternative<Signature>(frost::aggregate(round.session, shares).value()));
+}
+
+TEST_CASE("shares of zero, of the order, and that sum to zero are blamed", "[crypto]") {
+  SeededEntropy entropy(8);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  Round round = open_round(dealt, untweaked(dealt), ids_of({0, 1}), kMessage, entropy);
+  const auto good = sign_all(dealt, round);
+  const auto blamed = [&](const std::vector<frost::PartialSig>& shares) {
+    std::vector<SignerId> out;
+    const auto outcome = frost::aggregate(round.session, shares).value();
+    for (const auto& bad : std::get<frost::BadShares>(outcome).blamed) out.push_back(bad.signer);
+    return out;
+  };
+  const auto order = array_from_hex<32>(
+      "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141").value();
+  const Bytes order_minus_one = from_hex(
+      "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364140").value();
+  CHECK(blamed({good[0], frost::PartialSig{}}) == ids_of({1}));
+  CHECK(blamed({order, good[1]}) == ids_of({0}));
+  CHECK(blamed({frost::PartialSig{}, frost::PartialSig{}}) == ids_of({0, 1}));
+  frost::PartialSig one{};
+  one[31] = 1;
+  CHECK(blamed({one, to_array<32>(order_minus_one).value()}) == ids_of({0, 1}));
+}
+
+TEST_CASE("a number of shares or nonces that differs from the signers is an error", "[crypto]") {
+  SeededEntropy entropy(10);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  Round round = open_round(dealt, untweaked(dealt), ids_of({0, 1}), kMessage, entropy);
+  auto shares = sign_all(dealt, round);
+  shares.pop_back();
+  CHECK_FALSE(frost::aggregate(round.session, shares).ok());
+  CHECK_FALSE(frost::Session::open(round.quorum, {}, kMessage).ok());
+}
+
+TEST_CASE("a nonce that is not two points is named by its place, with its bytes", "[crypto]") {
+  SeededEntropy entropy(11);
+  const DealtGroup dealt = deal(5, 3, entropy).value();
+  const Round round = open_round(dealt, untweaked(dealt), ids_of({0, 2, 4}), kMessage, entropy);
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (const std::size_t half : {std::size_t{0}, std::size_t{33}}) {
+      auto nonces = round.session.nonces();
+      nonces[i][half] = 4;
+      const auto opened = frost::Session::open(round.quorum, nonces, kMessage).value();
+      REQUIRE(std::holds_alternative<frost::InvalidPubNonce>(opened));
+      CHECK(std::get<frost::InvalidPubNonce>(opened).index == i);
+      CHECK(std::get<frost::InvalidPubNonce>(opened).proof == nonces[i]);
+      CHECK(std::get<frost::InvalidPubNonce>(frost::nonce_agg(nonces)).index == i);
+    }
+  }
+}
+
+TEST_CASE("a secret nonce cannot be copied, and is gone after any use", "[crypto]") {
+  STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<frost::SecNonce>);
+  STATIC_REQUIRE_FALSE(std::is_copy_assignable_v<frost::SecNonce>);
+  STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<frost::SecretShare>);
+
+  SeededEntropy entropy(12);
+  const DealtGroup dealt = deal(5, 3, entropy).value();
+  Round round = open_round(dealt, untweaked(dealt), ids_of({0, 1, 2}), kMessage, entropy);
+  const auto is_gone = [](const frost::SecNonce& nonce) {
+    const auto bytes = nonce.secret().span();
+    return nonce.used() && nonce.public_nonce() == frost::PubNonce{} &&
+           std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+  };
+
+  SECTION("after a share") {
+    CHECK(frost::sign(std::move(round.nonces[0]), dealt.shares[0], round.session).ok());
+    CHECK(is_gone(round.nonces[0]));
+    const auto again = frost::sign(std::move(round.nonces[0]), dealt.shares[0], round.session);
+    REQUIRE_FALSE(again.ok());
+    CHECK(again.error().message == "the secret nonce was used already");
+  }
+  SECTION("after a refusal: a signer outside the set") {
+    CHECK_FALSE(frost::sign(std::move(round.nonces[0]), dealt.shares[4], round.session).ok());
+    CHECK(is_gone(round.nonces[0]));
+  }
+  SECTION("after a refusal: the session lists another nonce for this signer") {
+    CHECK_FALSE(frost::sign(std::move(round.nonces[1]), dealt.shares[0], round.session).ok());
+    CHECK(is_gone(round.nonces[1]));
+  }
+  SECTION("after a move") {
+    const frost::SecNonce taken = std::move(round.nonces[0]);
+    CHECK_FALSE(taken.used());
+    CHECK(is_gone(round.nonces[0]));
+  }
+}
+
+TEST_CASE("a share of another group or another id is refused", "[crypto]") {
+  SeededEntropy entropy(13);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  const DealtGroup other = deal(3, 2, entropy).value();
+  Round round = open_round(dealt, untweaked(dealt), ids_of({0, 1}), kMessage, entropy);
+  CHECK_FALSE(frost::sign(std::move(round.nonces[0]), other.shares[0], round.session).ok());
+  auto renamed = frost::SecretShare::create(SignerId(1), dealt.shares[0].secret().clone()).value();
+  CHECK_FALSE(frost::sign(std::move(round.nonces[1]), renamed, round.session).ok());
+  CHECK_FALSE(frost::Quorum::create(dealt.group, untweaked(other), ids_of({0, 1})).ok());
+}
+
+TEST_CASE("an aggregate of identities signs with R = G", "[crypto]") {
+  SeededEntropy entropy(14);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  const auto quorum = frost::Quorum::create(dealt.group, untweaked(dealt), ids_of({0, 1})).value();
+  const auto opened = frost::Session::open_aggregated(quorum, frost::AggNonce{}, kMessage);
+  const auto& session = std::get<frost::Session>(opened);
+  auto nonce = frost::nonce_gen(entropy, {}).value();
+  CHECK(frost::sign(std::move(nonce), dealt.shares[0], session).ok());
+
+  // Opposite nonces of two cheats: the session opens and behaves as any other that fails.
+  auto first = frost::nonce_gen(entropy, {}).value().public_nonce();
+  auto second = first;
+  second[0] ^= 1;
+  second[33] ^= 1;
+  const auto cancelled = frost::Session::open(quorum, std::vector{first, second}, kMessage).value();
+  CHECK(std::get<frost::Session>(cancelled).aggnonce() == frost::AggNonce{});
+}
+
+TEST_CASE("an aggregate nonce that is no point is returned as the coordinator's proof",
+          "[crypto]") {
+  SeededEntropy entropy(15);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  const auto quorum = frost::Quorum::create(dealt.group, untweaked(dealt), ids_of({0, 1})).value();
+  frost::AggNonce bad{};
+  bad[0] = 4;
+  const auto opened = frost::Session::open_aggregated(quorum, bad, kMessage);
+  REQUIRE(std::holds_alternative<frost::InvalidAggNonce>(opened));
+  CHECK(std::get<frost::InvalidAggNonce>(opened).proof == bad);
+}
+
+TEST_CASE("a group whose shares do not all fit its key is refused at load", "[crypto]") {
+  SeededEntropy entropy(16);
+  const DealtGroup dealt = deal(5, 3, entropy).value();
+  const DealtGroup other = deal(5, 3, entropy).value();
+  const auto key = dealt.group.threshold_key();
+  const auto shares = dealt.group.public_shares();
+  CHECK(frost::Group::create(5, 3, key, shares)->id() == dealt.group.id());
+  CHECK(dealt.group.id() != other.group.id());
+  for (std::size_t i = 0; i < 5; ++i) {
+    auto wrong = shares;
+    wrong[i] = other.group.public_shares()[i];
+    CHECK_FALSE(frost::Group::create(5, 3, key, wrong).ok());
+  }
+  CHECK_FALSE(frost::Group::create(5, 3, other.group.threshold_key(), shares).ok());
+  CHECK_FALSE(frost::Group::create(5, 2, key, shares).ok());  // the polynomial has degree 2
+  CHECK_FALSE(frost::Group::create(5, 0, key, shares).ok());
+  CHECK_FALSE(frost::Group::create(5, 6, key, shares).ok());
+  CHECK_FALSE(frost::Group::create(4, 3, key, shares).ok());
+}
+
+TEST_CASE("signer sets with too few, doubled or unknown ids are refused", "[crypto]") {
+  SeededEntropy entropy(17);
+  const DealtGroup dealt = deal(5, 3, entropy).value();
+  const auto key = untweaked(dealt);
+  CHECK(frost::Quorum::create(dealt.group, key, ids_of({4, 0, 2}))->ids() == ids_of({0, 2, 4}));
+  CHECK_FALSE(frost::Quorum::create(dealt.group, key, ids_of({0, 1})).ok());
+  CHECK_FALSE(frost::Quorum::create(dealt.group, key, ids_of({0, 1, 1})).ok());
+  CHECK_FALSE(frost::Quorum::create(dealt.group, key, ids_of({0, 1, 5})).ok());
+  CHECK_FALSE(frost::Quorum::create(dealt.group, key, ids_of({0, 1, 2, 3, 4, 4})).ok());
+  CHECK_FALSE(frost::Quorum::create(frost::Group{}, key, {}).ok());
+}
+
+TEST_CASE("a tweak beyond the order or to infinity is refused", "[crypto]") {
+  SeededEntropy entropy(18);
+  const Secret<32> secret = entropy.secret();
+  const PubKey33 key = public_key(secret).value();
+  frost::Tweak tweak{{}, frost::TweakMode::Plain};
+  tweak.value.fill(0xff);
+  CHECK_FALSE(frost::TweakContext::create(key, std::vector{tweak}).ok());
+  // key = 1 * G and tweak = -1
+  ByteArray<32> one{};
+  one[31] = 1;
+  const PubKey33 g = public_key(Secret<32>(std::span<const std::uint8_t, 32>(one))).value();
+  tweak.value = array_from_hex<32>(
+      "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364140").value();
+  CHECK_FALSE(frost::TweakContext::create(g, std::vector{tweak}).ok());
+}
+
+TEST_CASE("nonces depend on every input and on the random bytes", "[crypto]") {
+  SeededEntropy entropy(19);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  const Secret<32> random = entropy.secret();
+  std::vector<frost::PubNonce> seen;
+  const auto draw = [&](const frost::NonceInput& input) {
+    seen.push_back(frost::nonce_gen(random.clone(), input).value().public_nonce());
+  };
+  frost::NonceInput input;
+  draw(input);
+  input.share = &dealt.shares[0];
+  draw(input);
+  input.signer = SignerId(0);
+  draw(input);
+  input.signer = SignerId(1);
+  draw(input);
+  input.public_share = dealt.shares[0].public_share();
+  draw(input);
+  input.threshold_key = xonly(dealt.group.threshold_key());
+  draw(input);
+  input.message = ByteSpan{};  // an empty message is not an absent one
+  draw(input);
+  input.message = ByteSpan(kMessage);
+  draw(input);
+  const Bytes extra{1};
+  input.extra = extra;
+  draw(input);
+  seen.push_back(frost::nonce_gen(entropy.secret(), input).value().public_nonce());
+  auto sorted = seen;
+  std::sort(sorted.begin(), sorted.end());
+  CHECK(std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end());
+  draw(input);  // and on nothing else
+  CHECK(seen[seen.size() - 3] == seen.back());
+}
+
+TEST_CASE("cluster shapes whose quorums may miss each other are refused", "[crypto]") {
+  CHECK(check_quorum_shape(3, 5).ok());
+  CHECK(check_quorum_shape(2, 3).ok());
+  CHECK(check_quorum_shape(1, 1).ok());
+  CHECK(check_quorum_shape(65, 128).ok());
+  CHECK_FALSE(check_quorum_shape(2, 4).ok());
+  CHECK_FALSE(check_quorum_shape(2, 5).ok());
+  CHECK_FALSE(check_quorum_shape(0, 0).ok());
+  CHECK_FALSE(check_quorum_shape(4, 3).ok());
+  CHECK_FALSE(check_quorum_shape(100, 129).ok());
+  SeededEntropy entropy(20);
+  CHECK_FALSE(deal(4, 2, entropy).ok());
+  CHECK(deal(4, 2, entropy, QuorumShape::AnyForVectors).ok());
+}
