@@ -21,6 +21,7 @@ namespace roulette::runtime {
 [[nodiscard]] Status create_folder_durably(const std::filesystem::path& path);
 [[nodiscard]] Status sync_folder(const std::filesystem::path& path);
 // Refuses files larger than `max_bytes`.
-[[nodiscard]] Result<Bytes> read_whole_file(const std::filesystem::path& path, std::size_t max_bytes);
+[[nodiscard]] Result<Bytes> read_whole_file(const std::filesystem::path& path,
+                                            std::size_t max_bytes);
 
 }  // namespace roulette::runtime

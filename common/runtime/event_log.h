@@ -3,8 +3,8 @@
 // Invariant: a line is whole or absent, and `seq` grows by one per event of a boot, also for events
 // that could not be written, so a loss is visible to the checker. Lines:
 //   {"format":"roulette-events","version":1}
-//   {"t_us":..,"wall_us":..,"process":"signer-1","boot":"<hex>","seq":1,"event":"started",
-// fields...} t_us is CLOCK_MONOTONIC (comparable between processes of one machine). It never
+//   {"t_us":..,"wall_us":..,"process":"signer-1","boot":"<hex>","seq":1,"event":"started", ...}
+// t_us is CLOCK_MONOTONIC (comparable between processes of one machine). It never
 // carries secrets.
 #pragma once
 
@@ -25,7 +25,9 @@ namespace roulette::runtime {
 class EventFields {
  public:
   EventFields& add(std::string_view key, std::string_view text);  // escaped; bad UTF-8 -> U+FFFD
-  EventFields& add(std::string_view key, const char* text) { return add(key, std::string_view(text)); }
+  EventFields& add(std::string_view key, const char* text) {
+    return add(key, std::string_view(text));
+  }
   EventFields& add(std::string_view key, bool value);
   template <std::integral T>
   EventFields& add(std::string_view key, T value) {

@@ -54,7 +54,8 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  void arm(Instant at);  // replaces an earlier arming; an instant in the past fires in the next turn
+  // Replaces an earlier arming; an instant in the past fires in the next turn.
+  void arm(Instant at);
   void cancel();
   [[nodiscard]] bool armed() const;
 

@@ -18,7 +18,7 @@ namespace roulette::runtime {
 
 enum class PointEffect : std::uint8_t {
   Persist,    // before BEGIN of the batch | after COMMIT returned, nothing stepped yet
-  Send,       // no byte written | a proper prefix of the frame written | the kernel took the last byte
+  Send,       // no byte written | a proper prefix written | the kernel took the last byte
   Propose,    // before the command leaves for the ledger | after
   Broadcast,  // before the transaction leaves for the node | after the node answered
   Reply,      // HTTP answer: no byte written | the kernel took the last byte

@@ -65,11 +65,13 @@ class TlsTransport {
     std::function<bool(ProcessName)> accepts;
     Callbacks callbacks;
     KillPoints* points = nullptr;  // needed when send() is given subjects
-    Metrics* metrics = nullptr;    // roulette_connections, roulette_frames_total, roulette_connection_errors_total{reason}
+    // roulette_connections, roulette_frames_total{direction}, roulette_connections_lost_total{reason}
+    Metrics* metrics = nullptr;
   };
 
   // Reads and checks the PEM files: errors name them.
-  [[nodiscard]] static Result<std::unique_ptr<TlsTransport>> create(EventLoop& loop, Options options);
+  [[nodiscard]] static Result<std::unique_ptr<TlsTransport>> create(EventLoop& loop,
+                                                                    Options options);
   ~TlsTransport();  // closes everything without callbacks
   TlsTransport(const TlsTransport&) = delete;
   TlsTransport& operator=(const TlsTransport&) = delete;
