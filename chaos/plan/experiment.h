@@ -50,7 +50,7 @@ struct Target {
 };
 struct PointTrigger {
   std::string point;
-  std::uint32_t occurrence = 1;             // in the process that triggers, counted over the run
+  std::uint32_t occurrence = 1;             // passes in the triggering process since arming, over its restarts
   std::optional<ProcessName> process;       // which one; without: the first victim when the roles agree, else drawn
 };
 struct AtTrigger { std::uint32_t at_ms = 0; };                                  // after the load began

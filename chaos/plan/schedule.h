@@ -20,8 +20,8 @@ struct FaultInstance {
   std::vector<ProcessName> victims;
   std::string point;                        // "<role>.process.at_time" for timed ones
   std::optional<ProcessName> trigger_process;   // of a point
-  std::uint32_t occurrence = 1;
-  std::optional<std::uint32_t> at_ms;       // timed: after the load began; roulette: when it is armed
+  std::uint32_t occurrence = 1;             // passes of the point in the trigger process since it was armed, over its restarts
+  std::optional<std::uint32_t> at_ms;       // after the load began: when a timed fault strikes, a point is armed
   Signal signal = Signal::Kill;
   Recover recover;
   bool over_budget = false;

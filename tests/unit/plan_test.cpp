@@ -1,0 +1,183 @@
+// Tests of chaos/plan: YAML by the core schema, experiment files refused with their line, schedules by seed.
+#include <catch2/catch.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "chaos/plan/experiment.h"
+#include "chaos/plan/prng.h"
+#include "chaos/plan/schedule.h"
+#include "chaos/plan/yaml_tree.h"
+
+using namespace roulette;
+using namespace roulette::chaos;
+
+namespace {
+
+constexpr char kGood[] = R"(title: A test
+description: Kills a signer.
+method: [{type: action, name: quorum-roulette, provider: {type: roulette}}]
+rollbacks: []
+extensions:
+  - name: quorum-roulette
+    version: 1
+    seed: 7
+    cluster: {scheme: frost, signers: 5, threshold: 3, coordinators: 2, ledgers: 3, log: etcd, chain: bitcoind}
+    workload: {clients: 8, rate_per_s: 20, duration_s: 60, undisturbed_s: 8}
+    faults:
+      - target: {role: signer, mode: one}
+        trigger: {point: signer.persist.signing_record.after, occurrence: 5}
+        signal: SIGKILL
+        recover: {how: restart, after_ms: 200}
+      - target: {role: coordinator, mode: one}
+        trigger: {every_ms: 4000, jitter_ms: 1000}
+        signal: SIGKILL
+    floor: {settled: 300, kills: 5, points: 2}
+)";
+
+std::string replaced(const std::string& from, const std::string& to) {
+  std::string text = kGood;
+  const auto at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+// The message of the refusal, which must be the user's (64).
+std::string refusal(const std::string& text) {
+  const auto result = parse_experiment(text, "file.yaml");
+  REQUIRE_FALSE(result.ok());
+  CHECK(exit_code(result.error().kind) == 64);
+  return result.error().message;
+}
+
+void check_refusal(const std::string& text, const std::string& place, const std::string& word) {
+  const std::string message = refusal(text);
+  INFO(message);
+  CHECK(message.starts_with("file.yaml:" + place + ": "));
+  CHECK(message.find(word) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("the example of the design parses into values", "[plan]") {
+  const auto e = parse_experiment(kGood, "file.yaml");
+  REQUIRE(e.ok());
+  CHECK(e->cluster.signers == 5);
+  CHECK(e->cluster.threshold == 3);
+  CHECK(e->faults.size() == 2);
+  CHECK(e->faults[0].line == 12);
+  CHECK(std::get<PointTrigger>(e->faults[0].trigger).occurrence == 5);
+  CHECK(e->floor.settled == 300);
+  CHECK(e->require.size() == 15);
+  CHECK(e->blast_radius.at(Role::Signer) == 2);
+  CHECK(e->blast_radius.at(Role::Ledger) == 1);
+}
+
+TEST_CASE("plain scalars resolve by YAML 1.2's core schema", "[plan]") {
+  nlohmann::json tree;
+  REQUIRE(parse_yaml("a: no\nb: 'true'\nc: true\nd: 0x1f\ne: 1e3\nf: ~\ng: -7\nh: 1.5\ni: 012\nj: '5'\n", "y", tree).ok());
+  CHECK(tree["a"] == "no");
+  CHECK(tree["b"] == "true");
+  CHECK(tree["c"] == true);
+  CHECK(tree["d"] == 31);
+  CHECK(tree["e"] == 1000.0);
+  CHECK(tree["f"].is_null());
+  CHECK(tree["g"] == -7);
+  CHECK(tree["h"] == 1.5);
+  CHECK(tree["i"] == 12);
+  CHECK(tree["j"] == "5");
+}
+
+TEST_CASE("a duplicate key is refused with its line", "[plan]") {
+  check_refusal(replaced("    seed: 7\n", "    seed: 7\n    seed: 8\n"), "9", "occurs twice");
+}
+
+TEST_CASE("an unknown key is refused with its line", "[plan]") {
+  check_refusal(replaced("    seed: 7\n", "    sead: 7\n"), "8", "sead");
+  check_refusal(replaced("mode: one}\n        trigger: {point", "mood: one}\n        trigger: {point"), "12", "mood");
+}
+
+TEST_CASE("a threshold above the number of signers is refused with its line", "[plan]") {
+  check_refusal(replaced("threshold: 3", "threshold: 6"), "9", "more than the 5 signers");
+}
+
+TEST_CASE("quorums that need not meet are refused: 2t > n is required", "[plan]") {
+  check_refusal(replaced("threshold: 3", "threshold: 2"), "9", "2t > n");
+}
+
+TEST_CASE("an unknown kill point is refused with its line", "[plan]") {
+  check_refusal(replaced("signer.persist.signing_record.after", "signer.persist.nothing.after"), "13", "unknown point");
+}
+
+TEST_CASE("more victims than instances are refused with the line", "[plan]") {
+  check_refusal(replaced("{role: coordinator, mode: one}", "{role: coordinator, mode: fixed, value: 3}"), "16", "3 victims");
+  check_refusal(replaced("{role: signer, mode: one}", "{role: signer, index: [5]}"), "12", "no signer-5");
+}
+
+TEST_CASE("going over the blast radius must be declared", "[plan]") {
+  check_refusal(replaced("{role: signer, mode: one}", "{role: signer, mode: fixed, value: 3}"), "12", "over_budget");
+  const std::string declared = replaced("        signal: SIGKILL\n        recover: {how: restart, after_ms: 200}",
+                                        "        signal: SIGKILL\n        over_budget: true");
+  CHECK(parse_experiment(declared, "file.yaml").ok());
+}
+
+TEST_CASE("a wrong type, a missing key and two triggers at once name the place", "[plan]") {
+  check_refusal(replaced("duration_s: 60", "duration_s: '60'"), "10", "60");
+  check_refusal(replaced("duration_s: 60, ", ""), "10", "duration_s");
+  check_refusal(replaced("every_ms: 4000", "at_ms: 1, every_ms: 4000"), "17", "exactly one");
+}
+
+TEST_CASE("a pause is continued and a kill is restarted, never the reverse", "[plan]") {
+  check_refusal(replaced("recover: {how: restart, after_ms: 200}", "recover: {how: continue}"), "12", "SIGSTOP");
+}
+
+TEST_CASE("broken YAML is refused with its line", "[plan]") {
+  check_refusal("title: [1, 2\ndescription: x\n", "2", "");
+  check_refusal("", "1", "empty");
+  CHECK(refusal("a: &x 1\nb: *x\n").find("aliases") != std::string::npos);
+}
+
+TEST_CASE("a missing file is the user's error and named", "[plan]") {
+  const auto result = load_experiment("no/such/file.yaml");
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.error().kind == ErrorKind::Usage);
+  CHECK(result.error().message.find("no/such/file.yaml") != std::string::npos);
+}
+
+TEST_CASE("the same seed draws the same schedule and another seed another", "[plan]") {
+  auto e = parse_experiment(kGood, "file.yaml");
+  REQUIRE(e.ok());
+  const Schedule a = draw_schedule(*e);
+  const Schedule b = draw_schedule(*e);
+  CHECK(a.hash == b.hash);
+  e->seed = 8;
+  CHECK(draw_schedule(*e).hash != a.hash);
+}
+
+TEST_CASE("timed faults stay inside the disturbed phase and points are armed in it", "[plan]") {
+  const auto e = parse_experiment(kGood, "file.yaml");
+  REQUIRE(e.ok());
+  const Schedule schedule = draw_schedule(*e);
+  REQUIRE(schedule.instances.size() > 10);
+  for (const FaultInstance& instance : schedule.instances) {
+    REQUIRE(instance.at_ms.has_value());
+    CHECK(*instance.at_ms >= 8000);
+    CHECK(*instance.at_ms < 60000);
+    CHECK_FALSE(instance.victims.empty());
+  }
+}
+
+TEST_CASE("a bounded draw covers its range and nothing else", "[plan]") {
+  Prng prng(1);
+  bool seen[5] = {};
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint64_t draw = prng.below(5);
+    REQUIRE(draw < 5);
+    seen[draw] = true;
+  }
+  for (const bool s : seen) CHECK(s);
+  CHECK(prng.below(0) == 0);
+  for (int i = 0; i < 1000; ++i) {
+    const std::int64_t draw = prng.between(-2, 2);
+    REQUIRE((draw >= -2 && draw <= 2));
+  }
+}
