@@ -8,8 +8,8 @@
 #include <array>
 #include <optional>
 
-#include "common/bitcoin/digest.h"
 #include "common/bitcoin/transaction_encoding.h"
+#include "common/crypto/hash.h"
 
 namespace roulette::bitcoin {
 namespace {
@@ -34,7 +34,7 @@ std::optional<Hash32> merkle_root(std::vector<Hash32> level) {
     for (std::size_t i = 0; i < level.size() / 2; ++i) {
       Bytes pair(level[2 * i].begin(), level[2 * i].end());
       append(pair, level[2 * i + 1]);
-      level[i] = double_sha256(pair);
+      level[i] = crypto::sha256d(pair);
     }
     level.resize(level.size() / 2);
   }
@@ -69,7 +69,7 @@ const char* witness_fault(const Block& block) {
   if (!root) return "an ambiguous witness merkle root";
   Bytes committed(root->begin(), root->end());
   append(committed, reserved[0]);
-  return double_sha256(committed) == *commitment ? nullptr : "a wrong witness commitment";
+  return crypto::sha256d(committed) == *commitment ? nullptr : "a wrong witness commitment";
 }
 
 const char* block_fault(const Block& block) {
@@ -126,7 +126,7 @@ Result<Block> parse_block(ByteSpan bytes) {
   if (bytes.size() < kHeaderBytes) return corrupt("shorter than a header");
   Reader in(bytes);
   Block block;
-  block.hash = double_sha256(bytes.first(kHeaderBytes));
+  block.hash = crypto::sha256d(bytes.first(kHeaderBytes));
   block.version = in.i32();
   block.prev = in.hash();
   block.merkle_root = in.hash();

@@ -3,9 +3,9 @@
 // Lines follow the order of the BIPs' lists; no annex, no script path, no code separator.
 #include "common/bitcoin/sighash.h"
 
-#include "common/bitcoin/digest.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/transaction_encoding.h"
+#include "common/crypto/hash.h"
 
 namespace roulette::bitcoin {
 namespace {
@@ -25,7 +25,7 @@ template <class List, class Write>
 Hash32 hash_each(const List& list, Write write) {
   Writer out;
   for (const auto& element : list) write(out, element);
-  return sha256(out.view());
+  return crypto::sha256(out.view());
 }
 
 }  // namespace
@@ -105,7 +105,8 @@ Result<Bytes> TaprootSighash::message(std::size_t input, SighashType type) const
 Result<Hash32> TaprootSighash::key_path(std::size_t input, SighashType type) const {
   const Result<Bytes> bytes = message(input, type);
   if (!bytes) return bytes.error();
-  return tagged_sha256("TapSighash", *bytes);
+  static const crypto::Tag kTag("TapSighash");
+  return crypto::tagged_hash(kTag, *bytes);
 }
 
 Result<std::vector<Hash32>> taproot_sighashes(const Transaction& tx,
@@ -129,7 +130,7 @@ Result<Hash32> p2wpkh_sighash(const Transaction& tx, std::size_t input, const Tx
   const auto hash_all = [](const auto& list, auto write) {
     Writer out;
     for (const auto& element : list) write(out, element);
-    return double_sha256(out.view());
+    return crypto::sha256d(out.view());
   };
   Writer out;
   out.i32(tx.version);
@@ -145,7 +146,7 @@ Result<Hash32> p2wpkh_sighash(const Transaction& tx, std::size_t input, const Tx
   out.raw(hash_all(tx.outputs, write_output));
   out.u32(tx.locktime);
   out.u32(kSighashAll);
-  return double_sha256(out.view());
+  return crypto::sha256d(out.view());
 }
 
 }  // namespace roulette::bitcoin

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
-#include "common/bitcoin/digest.h"
 #include "common/bitcoin/transaction_encoding.h"
+#include "common/crypto/hash.h"
 
 namespace roulette::bitcoin {
 namespace {
@@ -161,9 +161,9 @@ Bytes serialize_without_witness(const Transaction& tx) {
   return out.take();
 }
 
-Hash32 txid(const Transaction& tx) { return double_sha256(serialize_without_witness(tx)); }
+Hash32 txid(const Transaction& tx) { return crypto::sha256d(serialize_without_witness(tx)); }
 
-Hash32 wtxid(const Transaction& tx) { return double_sha256(serialize(tx)); }
+Hash32 wtxid(const Transaction& tx) { return crypto::sha256d(serialize(tx)); }
 
 std::int64_t weight(const Transaction& tx) {
   return static_cast<std::int64_t>(3 * serialize_without_witness(tx).size() +

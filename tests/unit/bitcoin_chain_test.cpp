@@ -5,8 +5,8 @@
 #include <catch2/catch.hpp>
 
 #include "common/bitcoin/chain_facts.h"
-#include "common/bitcoin/digest.h"
 #include "common/bitcoin/script.h"
+#include "common/crypto/hash.h"
 
 namespace roulette::bitcoin {
 namespace {
@@ -129,7 +129,7 @@ Transaction payment() {
 Hash32 parent(const Hash32& left, const Hash32& right) {
   Bytes pair(left.begin(), left.end());
   append(pair, right);
-  return double_sha256(pair);
+  return crypto::sha256d(pair);
 }
 
 TEST_CASE("a block of the coinbase alone has its txid as merkle root") {

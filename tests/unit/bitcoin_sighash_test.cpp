@@ -7,6 +7,7 @@
 
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
+#include "common/crypto/schnorr.h"
 
 namespace roulette::bitcoin {
 namespace {
@@ -122,6 +123,33 @@ TEST_CASE("only the seven hash types of BIP 341 exist") {
   CHECK(known == 7);
   CHECK(sighash_type(0x80) == std::nullopt);
   CHECK(sighash_type(0x83) == SighashType::SingleAnyoneCanPay);
+}
+
+// Made and signed by bitcoind's own wallet on regtest: a P2WPKH and a P2TR input.
+const char* const kNodeSigned =
+    "02000000000102824049e6be6d232a929c518bdcbc4589cbb4ffaf41111b44bbc2fc4aeae8affd0000000000fdff"
+    "ffff824049e6be6d232a929c518bdcbc4589cbb4ffaf41111b44bbc2fc4aeae8affd0100000000fdffffff01c0e4"
+    "022a010000002251207f13551ac18dd8522c98eb38e82239536d19dccf5edb6ad3da9a5d44f7e2d7600247304402"
+    "2047e6f8981c81c45d03d7206f7977a239f3bed34882298bb02d3080a2229528960220461e3fc5a188e5921ff6e6"
+    "6611a35cb5729298e303813de924c4bf437dd6cfa90121035acfa31feb7ff2666a63ded60569f019311bae4ad427"
+    "84b06566c13543443c380140138dd09a003b5079af873dbb89c7220849f2ac071a732fbcbb3c31204f379b0ffc7c"
+    "8215da42ada575de52490f248281c83017a2843d06b04a22a64cce000c7800000000";
+
+TEST_CASE("a signature bitcoind's wallet made verifies against our sighash and no other") {
+  const auto tx = parse_transaction_hex(kNodeSigned);
+  REQUIRE(tx.ok());
+  const Bytes taproot =
+      *from_hex("51207f13551ac18dd8522c98eb38e82239536d19dccf5edb6ad3da9a5d44f7e2d760");
+  std::vector<TxOut> prevouts = {
+      {100'000'000, *from_hex("00144d482f69486c2aee3bd1c1925ac79179bf356bbb")},
+      {4'899'900'000, taproot}};
+  const auto signature = to_array<64>(tx->inputs[1].witness.at(0));
+  REQUIRE(signature);
+  const auto key = *p2tr_output_key(taproot);
+  CHECK(crypto::schnorr_verify(key, taproot_sighashes(*tx, prevouts).value()[1], *signature));
+  CHECK_FALSE(crypto::schnorr_verify(key, taproot_sighashes(*tx, prevouts).value()[0], *signature));
+  prevouts[0].amount_sat += 1;
+  CHECK_FALSE(crypto::schnorr_verify(key, taproot_sighashes(*tx, prevouts).value()[1], *signature));
 }
 
 // BIP 143, "Native P2WPKH".
