@@ -46,7 +46,7 @@ class Supervisor {
   struct Hooks {                            // all called on the loop
     std::function<void(ProcessName, const ExitFacts&)> on_exit;
     std::function<void(ProcessName, const HitFacts&)> on_hit;             // the process stands still until release()
-    std::function<void(ProcessName, const std::string& point)> on_seen;
+    std::function<void(ProcessName, std::uint32_t arm_id)> on_seen;
     std::function<void(ProcessName, bool ready, const std::string& reason)> on_ready;
     std::function<void(ProcessName, const std::string& name, const std::string& args)> on_event;
     std::function<void(ProcessName, bool stopped)> on_stop_continue;      // WIFSTOPPED / WIFCONTINUED seen
@@ -55,17 +55,27 @@ class Supervisor {
   Supervisor(runtime::EventLoop& loop, runtime::EventLog& log, Hooks hooks);
   ~Supervisor();                            // SIGKILLs and reaps all that is left
 
+  // pidfds are needed: without them nothing could be signalled safely. ErrorKind::Preflight on an old kernel.
+  [[nodiscard]] static Status check_kernel();
+
   // Declares a process; does not start it.
   void define(ProcessSpec spec);
   // Spawns it; `control_lines` are in its control channel before it runs its first instruction.
   [[nodiscard]] Status start(ProcessName name, const std::vector<std::string>& control_lines);
-  // Sends through the pidfd; returns pidfd_send_signal's result (0 or -errno) and records the moment.
+  // Sends through the pidfd; returns pidfd_send_signal's result (0 or -errno; -ESRCH when it does not run). Records the
+  // process as down before a signal that ends or stops it leaves.
   int send_signal(ProcessName name, int signal);
   // Marks the next exit as asked for (a signal sent here does so itself when it is SIGKILL or SIGTERM).
   void expect_exit(ProcessName name);
   void write_control(ProcessName name, const std::string& line);
+  // For processes without a control channel (etcd, bitcoind): whoever probes them says when they serve.
+  void mark_ready(ProcessName name, bool ready, const std::string& reason);
+  // The process was released from a hit without harm: it is up again.
+  void mark_released(ProcessName name);
 
   [[nodiscard]] ProcessState state(ProcessName name) const;
+  // Recorded as up: it said ready and nobody killed, paused or stopped it since.
+  [[nodiscard]] bool serving(ProcessName name) const;
   [[nodiscard]] std::optional<pid_t> pid(ProcessName name) const;
   [[nodiscard]] std::vector<ProcessName> all() const;
   // Exits nobody asked for, as text; each makes the verdict fail.
