@@ -41,6 +41,43 @@ struct Applied {
   std::vector<Posting> postings;
 };
 
+// For exports, checkers and tests.
+struct Reservation {
+  bitcoin::OutPoint outpoint;
+  WithdrawalId withdrawal;
+};
+struct CoinView {
+  bitcoin::OutPoint outpoint;
+  std::int64_t amount_sat = 0;
+  bool change = false;                      // ours; else a deposit
+  std::uint32_t height = 0;                 // 0: its transaction is not in the active chain now
+  bool selectable = false;                  // free, mature and in the active chain
+};
+
+struct Books;                               // books.h, private to this folder
+
+// What each command does in each state; everything not named is Ignored, and before Genesis
+// everything but a valid Genesis is.
+//
+//   command            requested      planned          signed       broadcast     confirmed       settled
+//   Withdraw (key)     Duplicate with the same payload, KeyConflict with another, in every state and
+//                      behind EndOfRun; a new key is requested (and planned at once if coins
+//                      suffice and nobody waits), Rejected for ever, or Closed behind EndOfRun
+//   (coins appear)     -> planned     (first in, first out: a withdrawal without coins holds up all later ones)
+//   Signed             Invalid        -> signed        Ignored      Ignored       Ignored (1)     Ignored (1)
+//   Broadcast          Invalid        Ignored          -> broadcast Ignored       Ignored         Ignored
+//   BlockConnected
+//     with its txid    impossible     -> confirmed (1) -> confirmed -> confirmed  impossible      impossible
+//     at settle depth                                                             -> settled
+//   BlockDisconnected
+//     of its block                                                                -> broadcast    -> broadcast
+//     of one above                                                                stays           -> confirmed
+//   rejected: final, nothing moves it.
+//
+// (1) A planned withdrawal found in a block was signed by a quorum whose bytes never reached the
+// ledger: reported in the outcome, paid like any other, and back to planned if its block goes. Valid
+// Signed bytes are still taken then (Applied) so that it can be sent again.
+// Postings for a settlement or a deposit are made once and stay when blocks are un-mined.
 class State {
  public:
   State();
@@ -54,14 +91,20 @@ class State {
   [[nodiscard]] std::optional<wire::WithdrawalView> by_key(const std::string& key) const;
   [[nodiscard]] std::vector<wire::WithdrawalView> unfinished() const;   // neither settled nor rejected, oldest first
   [[nodiscard]] std::vector<wire::Balance> balances() const;            // sorted by account
+  [[nodiscard]] std::vector<wire::WithdrawalView> all() const;          // oldest first, rejected ones too
+  [[nodiscard]] std::vector<Reservation> reservations() const;          // by outpoint; it only grows
+  [[nodiscard]] std::vector<CoinView> coins() const;                    // by outpoint
+  [[nodiscard]] std::vector<wire::JournalHead> journal_heads() const;   // the longest seen, by signer
+  [[nodiscard]] const std::optional<wire::Genesis>& genesis() const;
+  [[nodiscard]] std::uint64_t refused_after_end() const;                // new keys behind EndOfRun
   [[nodiscard]] wire::ChainTip tip() const;
   [[nodiscard]] bool closed() const;
   [[nodiscard]] std::size_t withdrawals() const;
-  // SHA-256 over the canonical form of the whole state. Checkpoint commands do not change it.
+  // SHA-256 over the canonical form of the whole state. Checkpoint commands do not change it. Costs about a
+  // millisecond per thousand withdrawals: taken at checkpoint indices and at EndOfRun, not at every entry.
   [[nodiscard]] Hash32 digest() const;
 
  private:
-  struct Books;
   std::unique_ptr<Books> books_;
 };
 

@@ -1,0 +1,2 @@
+roulette_test(NAME test_ledger_state TIER unit SOURCES ledger_state_test.cpp
+  LINK roulette_ledger_core)
