@@ -374,3 +374,53 @@ TEST_CASE("cluster shapes whose quorums may miss each other are refused", "[cryp
   CHECK_FALSE(deal(4, 2, entropy).ok());
   CHECK(deal(4, 2, entropy, QuorumShape::AnyForVectors).ok());
 }
+
+// BIP 445's vectors for 2-of-3 (first signing case, first aggregation case, first tweaked case) as
+// literals: a checkout without the vector files still tests the official bytes.
+TEST_CASE("the first official 2-of-3 vectors sign, tweak and aggregate", "[crypto]") {
+  const auto point = [](std::string_view hex) { return array_from_hex<33>(hex).value(); };
+  const auto scalar = [](std::string_view hex) { return array_from_hex<32>(hex).value(); };
+  const auto key =
+      point("02d772a09f5f675783d275ed9f6aaedb2eccbc74171b37ac23ae3bbd9d7ae2cdaa");
+  const std::vector<frost::PubShare33> shares = {
+      point("039ee3335af48dfe23702ab353f4af20d401f67a130df783cc8457323a860a2fb4"),
+      point("0284dc4ab2cb78a621eb87fa1f14bce2b725afeaac981adcbaff5cc2d417d2a63a"),
+      point("036441ec2d4c1266201cd89b69549a2f5b2188612a0d434153e625fb38173dd509")};
+  const auto group = frost::Group::create(3, 2, key, shares).value();
+  const auto message =
+      scalar("f95466d086770e689964664219266fe5ed215c92ae20bab5c9d79addddf3c0cf");
+  const auto raw_share =
+      scalar("53442fa9bd72eea0a42df6f2d2d76a2c0d3a3dfa2be2f820f41ade976b8259fb");
+  const auto share = frost::SecretShare::create(
+      SignerId(0), Secret<32>(std::span<const std::uint8_t, 32>(raw_share))).value();
+  const auto raw_nonce = array_from_hex<64>("67afbe2b50f521569b9c1d943f8fe20620b8c25fa81e9788718af6ee87d5275c9a"
+      "485a634fe41558e4e108fbb52c5cf616c0cdf02bc0c10a99359ff6c1bd705c").value();
+  const auto aggnonce = array_from_hex<66>("030f261bfe5df0ae3ec06bb7a1d6394a3af206968281f03b70d25fb84d49036ce2"
+      "03be48277630579c72160430c819aabb1dfa20ff70749666080bb886b728476261").value();
+  const auto session_under = [&](const frost::TweakContext& tweaked) {
+    const auto quorum = frost::Quorum::create(group, tweaked, ids_of({0, 1})).value();
+    return std::get<frost::Session>(frost::Session::open_aggregated(quorum, aggnonce, message));
+  };
+  const auto share_under = [&](const frost::TweakContext& tweaked) {
+    auto nonce = frost::SecNonce::from_bytes(
+        Secret<64>(std::span<const std::uint8_t, 64>(raw_nonce)));
+    return to_hex(frost::sign(std::move(nonce), share, session_under(tweaked)).value());
+  };
+  const auto plain = frost::TweakContext::create(key).value();
+  CHECK(share_under(plain) ==
+        "93dde8c9cee714eb5bdf2be00fec3327f9cf386d3ac672f0da734ffc08e7a041");
+
+  const auto tweak =
+      scalar("e8f791ff9225a2af0102afff4a9a723d9612a682a25ebe79802b263cdfcd83bb");
+  const std::vector<frost::Tweak> tweaks = {{tweak, frost::TweakMode::XOnly}};
+  CHECK(share_under(frost::TweakContext::create(key, tweaks).value()) ==
+        "b83a0d33121b5a858bdca6750ed20c34b490baf26dc874b0889f19862b8dc938");
+
+  const std::vector<frost::PartialSig> partials = {
+      scalar("93dde8c9cee714eb5bdf2be00fec3327f9cf386d3ac672f0da734ffc08e7a041"),
+      scalar("4368b9cd58815001630403fa8f6319cfd4849e95f13379fa431a288fd230e872")};
+  const auto outcome = frost::aggregate(session_under(plain), partials).value();
+  CHECK(to_hex(std::get<Signature>(outcome)) ==
+        "74b202858d1b9b1113a5615e20cdb41cd6caee2dc125eb32aea1a7c189621c12d7"
+      "46a297276864ecbee32fda9f4f4cf7ce53d7032bf9eceb1d8d788bdb1888b3");
+}
