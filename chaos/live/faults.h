@@ -1,0 +1,59 @@
+// Carries a schedule out: arms points, sends signals, collects the proof of each fault, recovers the victims.
+//
+// Invariants: a signal leaves only while the blast radius holds (or the rule declares that it goes over); a fault counts
+// as fired only with the proof of its kind (DESIGN 5); every scheduled instance ends as exactly one line a victim in
+// faults.ndjson, the ones that never fired with the reason. Whether that suffices is the verdict's business.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chaos/live/supervisor.h"
+#include "chaos/plan/schedule.h"
+
+namespace roulette::chaos {
+
+class FaultEngine {
+ public:
+  struct Hooks {
+    // Starts a process again with these lines in its control channel (cluster.h knows how).
+    std::function<Status(ProcessName, const std::vector<std::string>& control_lines)> restart;
+    // Around a kill of the node: writes `node_height` to the tool's log. May be empty.
+    std::function<void(const std::string& why)> note_node_height;
+  };
+
+  FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Supervisor& supervisor, const Experiment& experiment,
+              const Schedule& schedule, Hooks hooks);
+  ~FaultEngine();
+
+  // The load began: everything scheduled is relative to `began`.
+  void begin(Instant began);
+  // What a process must find armed when it starts (points still armed for it).
+  [[nodiscard]] std::vector<std::string> control_lines(ProcessName name) const;
+
+  // Fed by the supervisor's hooks.
+  void on_exit(ProcessName name, const ExitFacts& facts);
+  void on_hit(ProcessName name, const HitFacts& facts);
+  void on_seen(ProcessName name, std::uint32_t arm_id);
+  void on_ready(ProcessName name, bool ready);
+  void on_event(ProcessName name, const std::string& event);
+  void on_stop_continue(ProcessName name, bool stopped);
+
+  // Disarms and cancels what has not fired. Recoveries under way go on.
+  void end();
+  // No victim is on its way back.
+  [[nodiscard]] bool settled() const;
+  // Victims declared lost (`recover: none`).
+  [[nodiscard]] std::vector<ProcessName> lost() const;
+  [[nodiscard]] std::size_t fired() const;
+  // The lines of faults.ndjson, header included. Complete once settled().
+  [[nodiscard]] std::vector<std::string> records() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace roulette::chaos
