@@ -53,6 +53,8 @@ PLANTS = [
      {"common/base/planted.cpp": cpp('#include "common/crypto/frost.h"')}),
     ("include-area", "signer/app/planted.cpp",
      {"signer/app/planted.cpp": cpp('#include "chaos/plan/schedule.h"')}),
+    ("include-area", "chaos/plan/planted.cpp",
+     {"chaos/plan/planted.cpp": cpp('#include "common/runtime/journal.h"')}),
     ("include-foreign", "coordinator/core/planted.cpp",
      {"coordinator/core/planted.cpp": cpp("#include <boost/asio.hpp>")}),
     ("include-foreign", "ledger/core/planted.cpp",
@@ -138,6 +140,8 @@ INNOCENT = {
                               '#include "common/wire/messages.h"\n// never throws std::shuffle\n',
     "signer/core/innocent.cpp": cpp('#include "signer/core/innocent.h"',
                                     "/* <chrono> in words only: std::random_device */"),
+    "chaos/plan/innocent.cpp": cpp('#include "common/runtime/kill_point_table.h"'),
+    "chaos/plan/innocent.cmake": cmake("add_library(innocent_plan STATIC innocent.cpp)"),
     "signer/innocent.cmake": cmake("# file(GLOB x) and -Wno-x only in words",
                                    "add_library(innocent_core STATIC core/innocent.cpp)",
                                    "target_link_libraries(innocent_core PUBLIC roulette_base)"),
@@ -188,7 +192,8 @@ class LintTest(unittest.TestCase):
         self.assertEqual(set(lint.RULES), {rule for rule, _, _ in PLANTS})
 
     def test_what_only_looks_like_a_violation_is_not_reported(self):
-        extra = {"signer/planted_list.cmake": "include(innocent.cmake)\n"}
+        extra = {"signer/planted_list.cmake": "include(innocent.cmake)\n"
+                                             "include(../chaos/plan/innocent.cmake)\n"}
         found = self.new_violations({**INNOCENT, **extra})
         self.assertEqual({(p, r) for p, _, r, _ in found},
                          {("signer/planted_list.cmake", "dead-cmake")})

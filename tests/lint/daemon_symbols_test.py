@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""No daemon contains code of chaos/: neither the seeded generator nor anything that injects faults.
+
+Invariant: the same search must find chaos code in the tool, so that an empty answer means absence
+and not a stripped binary or a renamed namespace. Deliberately looks at binaries, not at link lists:
+those are checked by tools/lint.
+
+  daemon_symbols_test.py TOOL DAEMON...
+"""
+import subprocess
+import sys
+
+FOREIGN = ("roulette::chaos::", "std::random_device", "std::mersenne_twister")
+
+
+def foreign_symbols(path):
+    done = subprocess.run(["nm", "--demangle", path], stdout=subprocess.PIPE, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if any(name in line for name in FOREIGN)]
+
+
+def main(tool, daemons):
+    if not any("roulette::chaos::" in line for line in foreign_symbols(tool)):
+        print(f"{tool} shows no code of chaos/, so the search proves nothing")
+        return 1
+    status = 0
+    for daemon in daemons:
+        for line in foreign_symbols(daemon)[:5]:
+            print(f"{daemon}: {line}")
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        print(__doc__)
+        sys.exit(64)
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
