@@ -21,6 +21,7 @@ inline constexpr std::size_t kMaxUnsentBytesPerConnection = 4 * 1024 * 1024;  //
 inline constexpr std::size_t kMaxPendingHandshakes = 64;
 inline constexpr std::size_t kMaxInboundConnections = 256;
 inline constexpr std::size_t kMaxReadsPerTurn = 16;  // before others get the loop
+inline constexpr Duration kAcceptRetryDelay = milliseconds(20);  // after accept(2) failed
 inline constexpr Duration kHandshakeTimeout = seconds(2);
 inline constexpr Duration kReconnectDelayFirst = milliseconds(10);
 inline constexpr Duration kReconnectDelayMost = milliseconds(250);
