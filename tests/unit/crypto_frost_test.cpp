@@ -393,9 +393,11 @@ TEST_CASE("the first official 2-of-3 vectors sign, tweak and aggregate", "[crypt
       scalar("53442fa9bd72eea0a42df6f2d2d76a2c0d3a3dfa2be2f820f41ade976b8259fb");
   const auto share = frost::SecretShare::create(
       SignerId(0), Secret<32>(std::span<const std::uint8_t, 32>(raw_share))).value();
-  const auto raw_nonce = array_from_hex<64>("67afbe2b50f521569b9c1d943f8fe20620b8c25fa81e9788718af6ee87d5275c9a"
+  const auto raw_nonce = array_from_hex<64>(
+      "67afbe2b50f521569b9c1d943f8fe20620b8c25fa81e9788718af6ee87d5275c9a"
       "485a634fe41558e4e108fbb52c5cf616c0cdf02bc0c10a99359ff6c1bd705c").value();
-  const auto aggnonce = array_from_hex<66>("030f261bfe5df0ae3ec06bb7a1d6394a3af206968281f03b70d25fb84d49036ce2"
+  const auto aggnonce = array_from_hex<66>(
+      "030f261bfe5df0ae3ec06bb7a1d6394a3af206968281f03b70d25fb84d49036ce2"
       "03be48277630579c72160430c819aabb1dfa20ff70749666080bb886b728476261").value();
   const auto session_under = [&](const frost::TweakContext& tweaked) {
     const auto quorum = frost::Quorum::create(group, tweaked, ids_of({0, 1})).value();
