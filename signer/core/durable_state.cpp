@@ -1,0 +1,131 @@
+// Replaying and extending the journal's meaning: see durable_state.h.
+//
+// Invariant: apply() is the only writer, and it never meets a record that conflict() would refuse:
+// the live path asks before it emits, the replay asks before it applies.
+#include "signer/core/durable_state.h"
+
+#include "common/base/assert.h"
+#include "common/base/canonical.h"
+#include "common/crypto/hash.h"
+
+namespace roulette::signer {
+namespace {
+
+using wire::RefusalReason;
+
+Error corrupt(std::uint64_t sequence, const std::string& what) {
+  return Error{ErrorKind::Corrupt, "record " + std::to_string(sequence) + ": " + what};
+}
+
+}  // namespace
+
+Record DurableState::next_record(RecordBody body) const {
+  Record record;
+  record.sequence = length_ + 1;
+  record.head = chain_head(head_, encode_record(body));
+  record.body = std::move(body);
+  return record;
+}
+
+Status DurableState::check_identity(const Provisioned& found) const {
+  const auto refuse = [](const std::string& what, const std::string& is, const std::string& wants) {
+    return Error{ErrorKind::Corrupt,
+                 "the journal belongs to another " + what + ": " + is + ", not " + wants};
+  };
+  if (found.cluster_id != identity_.cluster_id)
+    return refuse("cluster", found.cluster_id, identity_.cluster_id);
+  if (found.signer != identity_.signer)
+    return refuse("signer", "signer-" + std::to_string(found.signer.value()),
+                  "signer-" + std::to_string(identity_.signer.value()));
+  if (found.threshold_key != identity_.threshold_key)
+    return refuse("group", "threshold key " + to_hex(found.threshold_key),
+                  to_hex(identity_.threshold_key));
+  if (found.share_epoch != identity_.share_epoch)
+    return refuse("share epoch", std::to_string(found.share_epoch),
+                  std::to_string(identity_.share_epoch));
+  return {};
+}
+
+Status DurableState::check_next(const Record& record) const {
+  if (record.sequence != length_ + 1)
+    return corrupt(record.sequence, "record " + std::to_string(length_ + 1) + " is missing");
+  if (record.head != chain_head(head_, encode_record(record.body)))
+    return corrupt(record.sequence, "the hash chain is broken");
+  const auto* provisioned = std::get_if<Provisioned>(&record.body);
+  if ((provisioned != nullptr) != (record.sequence == 1))
+    return corrupt(record.sequence, "only the first record says whose journal this is");
+  if (provisioned != nullptr) return check_identity(*provisioned);
+  if (const auto no = conflict(std::get<SigningRecord>(record.body)))
+    return corrupt(record.sequence, "it contradicts an earlier record: " + no->detail);
+  return {};
+}
+
+void DurableState::apply(const Record& record) {
+  ROULETTE_ASSERT(record.sequence == length_ + 1);
+  length_ = record.sequence;
+  head_ = record.head;
+  const auto* signing = std::get_if<SigningRecord>(&record.body);
+  if (signing == nullptr) return;
+  withdrawals_.try_emplace(signing->withdrawal_id,
+                           WithdrawalBinding{signing->txid, signing->payload_digest});
+  for (const BoundInput& input : signing->inputs)
+    outpoints_.try_emplace(input.outpoint,
+                           OutpointBinding{signing->txid, signing->withdrawal_id, input.prevout});
+}
+
+std::optional<Denied> DurableState::conflict(const SigningRecord& wanted) const {
+  // Attack: a coordinator (or two) asks for a second payment of one withdrawal with other coins.
+  const auto bound = withdrawals_.find(wanted.withdrawal_id);
+  if (bound != withdrawals_.end() && bound->second.txid != wanted.txid)
+    return denied(RefusalReason::WithdrawalBound, "the withdrawal is bound to transaction " +
+                                                      bitcoin::txid_to_hex(bound->second.txid));
+  if (bound != withdrawals_.end() && bound->second.payload_digest != wanted.payload_digest)
+    return denied(RefusalReason::WithdrawalBound, "the withdrawal is bound to another payload");
+  for (const BoundInput& input : wanted.inputs)
+    if (auto no = input_conflict(wanted, input)) return no;
+  return std::nullopt;
+}
+
+std::optional<Denied> DurableState::input_conflict(const SigningRecord& wanted,
+                                                   const BoundInput& input) const {
+  const auto bound = outpoints_.find(input.outpoint);
+  if (bound == outpoints_.end()) return std::nullopt;
+  const std::string outpoint = bitcoin::to_text(input.outpoint);
+  // Attack: two transactions spend one coin; whichever confirms, the other payment is lost.
+  if (bound->second.txid != wanted.txid)
+    return denied(RefusalReason::OutpointBound, outpoint + " is bound to transaction " +
+                                                    bitcoin::txid_to_hex(bound->second.txid));
+  // Attack: one payment is passed off as the settlement of two withdrawals.
+  if (bound->second.withdrawal_id != wanted.withdrawal_id)
+    return denied(RefusalReason::OutpointBound, outpoint + " is bound to another withdrawal");
+  // Attack: signatures for different lies about a coin's amount are collected one by one
+  // (PROTOCOL 5); BIP 341 commits to all amounts, other schemes to one.
+  if (bound->second.prevout != input.prevout)
+    return denied(RefusalReason::PrevoutMismatch,
+                  outpoint + " was signed with another amount or script");
+  return std::nullopt;
+}
+
+Hash32 DurableState::digest() const {
+  CanonicalWriter out;
+  out.u64(length_);
+  out.raw(head_);
+  out.count(withdrawals_.size());
+  for (const auto& [id, binding] : withdrawals_) {
+    out.raw(id.value());
+    out.raw(binding.txid);
+    out.raw(binding.payload_digest);
+  }
+  out.count(outpoints_.size());
+  for (const auto& [outpoint, binding] : outpoints_) {
+    out.raw(outpoint.txid);
+    out.u32(outpoint.vout);
+    out.raw(binding.txid);
+    out.raw(binding.withdrawal_id.value());
+    out.i64(binding.prevout.amount_sat);
+    out.bytes(binding.prevout.script);
+  }
+  return crypto::sha256(out.view());
+}
+
+}  // namespace roulette::signer

@@ -1,0 +1,64 @@
+// What a signer's journal means: its length and head, and what every outpoint and withdrawal is
+// bound to.
+//
+// Invariant: changes only through apply(), which the live path and the replay share; a binding,
+// once made, never changes and is never removed (DESIGN 6.3). Knows nothing of nonces, sessions or
+// connections: these live in RAM and die with the process.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "common/base/bytes.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/bitcoin/transaction.h"
+#include "signer/core/denied.h"
+#include "signer/core/signer.h"
+
+namespace roulette::signer {
+
+class DurableState {
+ public:
+  explicit DurableState(Provisioned identity) : identity_(std::move(identity)) {}
+
+  // The record that would come next, chained to the present head. Does not change anything.
+  [[nodiscard]] Record next_record(RecordBody body) const;
+  // Whether `record` may follow: sequence, chain, identity, no broken binding. For replay, where
+  // the bytes come from a disk.
+  [[nodiscard]] Status check_next(const Record& record) const;
+  // `record` must be the next one (asserted).
+  void apply(const Record& record);
+
+  // Why these bindings may not be made: another transaction, withdrawal or prevout is bound.
+  [[nodiscard]] std::optional<Denied> conflict(const SigningRecord& wanted) const;
+
+  [[nodiscard]] std::uint64_t length() const { return length_; }
+  [[nodiscard]] const Hash32& head() const { return head_; }
+  [[nodiscard]] const Provisioned& identity() const { return identity_; }
+  [[nodiscard]] std::size_t bound_outpoints() const { return outpoints_.size(); }
+  [[nodiscard]] Hash32 digest() const;
+
+ private:
+  struct OutpointBinding {
+    Hash32 txid{};
+    WithdrawalId withdrawal_id;
+    bitcoin::TxOut prevout;
+  };
+  struct WithdrawalBinding {
+    Hash32 txid{};
+    Hash32 payload_digest{};
+  };
+  [[nodiscard]] Status check_identity(const Provisioned& found) const;
+  [[nodiscard]] std::optional<Denied> input_conflict(const SigningRecord& wanted,
+                                                     const BoundInput& input) const;
+
+  Provisioned identity_;
+  std::uint64_t length_ = 0;
+  Hash32 head_{};
+  std::map<bitcoin::OutPoint, OutpointBinding> outpoints_;
+  std::map<WithdrawalId, WithdrawalBinding> withdrawals_;
+};
+
+}  // namespace roulette::signer

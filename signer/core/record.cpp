@@ -1,0 +1,109 @@
+// The journal's records as canonical bytes, and the hash chain over them.
+//
+// Invariant: decode_record(encode_record(b)) == b, and every accepted byte string is the one
+// encoding of its record, so that a chain head names exactly one history. Whether a record may
+// follow another is durable_state's business.
+#include "common/base/canonical.h"
+#include "common/crypto/hash.h"
+#include "signer/core/signer.h"
+
+namespace roulette::signer {
+namespace {
+
+enum class Kind : std::uint8_t { Provisioned = 1, SigningRecord = 2 };
+
+constexpr std::size_t kLeastInputBytes = 32 + 4 + 8 + 4;  // outpoint, amount, empty script
+
+void write(CanonicalWriter& out, const Provisioned& body) {
+  out.u8(static_cast<std::uint8_t>(Kind::Provisioned));
+  out.u16(body.signer.value());
+  out.text(body.cluster_id);
+  out.u32(body.share_epoch);
+  out.raw(body.threshold_key);
+}
+
+void write(CanonicalWriter& out, const SigningRecord& body) {
+  out.u8(static_cast<std::uint8_t>(Kind::SigningRecord));
+  out.raw(body.session_digest);
+  out.count(body.own_nonces.size());
+  for (const wire::PubNonce& nonce : body.own_nonces) out.raw(nonce);
+  out.raw(body.withdrawal_id.value());
+  out.raw(body.payload_digest);
+  out.raw(body.txid);
+  out.count(body.inputs.size());
+  for (const BoundInput& input : body.inputs) {
+    out.raw(input.outpoint.txid);
+    out.u32(input.outpoint.vout);
+    out.i64(input.prevout.amount_sat);
+    out.bytes(input.prevout.script);
+  }
+}
+
+Provisioned read_provisioned(CanonicalReader& in) {
+  Provisioned body;
+  body.signer = SignerId(in.u16());
+  body.cluster_id = in.text();
+  body.share_epoch = in.u32();
+  body.threshold_key = in.array<33>();
+  return body;
+}
+
+SigningRecord read_signing_record(CanonicalReader& in) {
+  SigningRecord body;
+  body.session_digest = in.array<32>();
+  body.own_nonces.resize(in.count(sizeof(wire::PubNonce)));
+  for (wire::PubNonce& nonce : body.own_nonces) nonce = in.array<66>();
+  body.withdrawal_id = WithdrawalId(in.array<16>());
+  body.payload_digest = in.array<32>();
+  body.txid = in.array<32>();
+  body.inputs.resize(in.count(kLeastInputBytes));
+  for (BoundInput& input : body.inputs) {
+    input.outpoint.txid = in.array<32>();
+    input.outpoint.vout = in.u32();
+    input.prevout.amount_sat = in.i64();
+    input.prevout.script = in.bytes();
+  }
+  return body;
+}
+
+struct NameOf {
+  const char* operator()(const Provisioned&) const { return "provisioned"; }
+  const char* operator()(const SigningRecord&) const { return "signing_record"; }
+};
+
+}  // namespace
+
+const char* record_name(const RecordBody& body) {
+  return std::visit(NameOf{}, body);
+}
+
+Bytes encode_record(const RecordBody& body) {
+  CanonicalWriter out;
+  std::visit([&out](const auto& record) { write(out, record); }, body);
+  return out.take();
+}
+
+Result<RecordBody> decode_record(ByteSpan bytes) {
+  CanonicalReader in(bytes);
+  RecordBody body;
+  switch (static_cast<Kind>(in.u8())) {
+    case Kind::Provisioned:
+      body = read_provisioned(in);
+      break;
+    case Kind::SigningRecord:
+      body = read_signing_record(in);
+      break;
+    default:
+      return Error{ErrorKind::Corrupt, "a journal record of unknown kind"};
+  }
+  if (!in.finished()) return Error{ErrorKind::Corrupt, "a journal record with wrong lengths"};
+  return body;
+}
+
+Hash32 chain_head(const Hash32& previous, ByteSpan canonical_body) {
+  crypto::Sha256 hash;
+  hash.update(as_bytes("roulette/journal")).update(previous).update(canonical_body);
+  return hash.finish();
+}
+
+}  // namespace roulette::signer

@@ -1,0 +1,137 @@
+// Reading a sign request and checking it against the policy: see request_check.h.
+//
+// Invariant: no check here depends on what was signed before, and none touches a secret.
+#include "signer/core/request_check.h"
+
+#include <algorithm>
+#include <string>
+
+#include "common/base/limits.h"
+#include "common/bitcoin/fees.h"
+#include "common/bitcoin/script.h"
+#include "common/bitcoin/sighash.h"
+
+namespace roulette::signer {
+namespace {
+
+using wire::RefusalReason;
+
+// One payment and one change output: all that a withdrawal's template ever has.
+constexpr std::size_t kMostOutputs = 2;
+
+Denied bad_request(std::string detail) {
+  return denied(RefusalReason::BadRequest, std::move(detail));
+}
+
+std::string sat(std::int64_t amount) {
+  return std::to_string(amount) + " sat";
+}
+
+std::optional<Denied> check_sizes(const wire::SignRequest& request, const ReadContext& context) {
+  if (request.unsigned_tx.size() > limits::kMaxUnsignedTxBytes)
+    return bad_request("the transaction is longer than any template");
+  const std::size_t inputs = request.prevouts.size();
+  if (inputs == 0 || inputs > limits::kMaxInputsPerTransaction)
+    return bad_request(std::to_string(inputs) + " prevouts");
+  if (request.signers.size() < context.t || request.signers.size() > context.n)
+    return bad_request(std::to_string(request.signers.size()) + " signers");
+  for (const wire::SessionSigner& signer : request.signers)
+    if (signer.nonces.size() != inputs) return bad_request("not one nonce per input and signer");
+  return std::nullopt;
+}
+
+// BIP 445: ids unique and below n, the own id in the set. Ascending, so that one set has one
+// digest.
+std::optional<Denied> read_signers(const wire::SignRequest& request, const ReadContext& context,
+                                   ReadRequest& read) {
+  bool self_listed = false;
+  for (std::size_t i = 0; i < request.signers.size(); ++i) {
+    const SignerId id = request.signers[i].id;
+    if (id.value() >= context.n) return bad_request("a signer outside the group");
+    if (i > 0 && id <= request.signers[i - 1].id) return bad_request("signer ids do not ascend");
+    if (id == context.self) {
+      self_listed = true;
+      read.own = i;
+    }
+    read.signer_ids.push_back(id);
+  }
+  if (!self_listed) return bad_request("this signer is not among the signers");
+  return std::nullopt;
+}
+
+std::optional<Denied> read_transaction(const wire::SignRequest& request, ReadRequest& read) {
+  auto parsed = bitcoin::parse_transaction(request.unsigned_tx);
+  if (!parsed) return bad_request(parsed.error().message);
+  read.tx = std::move(parsed).value();
+  // A witness is not part of the txid: with it one binding would stand for many byte strings. It
+  // could also carry an annex, which SIGHASH_DEFAULT would have to commit to (BIP 341).
+  if (read.tx.has_witness()) return bad_request("the transaction carries a witness");
+  for (const bitcoin::TxIn& input : read.tx.inputs)
+    if (!input.script_sig.empty()) return bad_request("an input carries a script");
+  if (read.tx.inputs.size() != request.prevouts.size())
+    return bad_request("not one prevout per input");
+  auto sighashes = bitcoin::taproot_sighashes(read.tx, request.prevouts);
+  if (!sighashes) return bad_request(sighashes.error().message);
+  read.sighashes = std::move(sighashes).value();
+  read.txid = bitcoin::txid(read.tx);
+  return std::nullopt;
+}
+
+std::optional<Denied> check_outputs(const bitcoin::Transaction& tx, const Policy& policy) {
+  std::size_t payments = 0;
+  if (tx.outputs.size() > kMostOutputs)
+    return denied(RefusalReason::PolicyChange, "more outputs than a payment and its change");
+  for (const bitcoin::TxOut& output : tx.outputs) {
+    // The network relays no dust: signing it would bind the coins to a transaction nobody mines.
+    if (output.amount_sat < std::max<std::int64_t>(1, bitcoin::dust_limit_sat(output.script)))
+      return denied(RefusalReason::PolicyAmount, "an output of " + sat(output.amount_sat));
+    if (output.script == policy.wallet_script) continue;
+    payments += 1;
+    // Attack: "change" that goes to the attacker: the second foreign output is refused.
+    if (payments > 1)
+      return denied(RefusalReason::PolicyChange, "change does not return to the wallet");
+    if (output.amount_sat > policy.max_amount_sat)
+      return denied(RefusalReason::PolicyAmount, "a payment of " + sat(output.amount_sat));
+  }
+  return std::nullopt;
+}
+
+std::optional<Denied> check_fee(const bitcoin::Transaction& tx,
+                                const std::vector<bitcoin::TxOut>& prevouts, const Policy& policy) {
+  const auto in = bitcoin::total_amount(prevouts);
+  const auto out = bitcoin::total_amount(tx.outputs);
+  if (!in || !out || *out > *in)
+    return denied(RefusalReason::PolicyAmount, "the outputs exceed the inputs");
+  const std::int64_t fee = *in - *out;
+  if (fee > policy.max_fee_sat) return denied(RefusalReason::PolicyFee, "a fee of " + sat(fee));
+  const std::int64_t vsize = bitcoin::key_path_vsize(tx.inputs.size(), tx.outputs);
+  const auto most = bitcoin::fee_sat(bitcoin::sat_per_vbyte(policy.max_fee_rate_sat_per_vb), vsize);
+  if (!most || fee > *most)
+    return denied(RefusalReason::PolicyFee,
+                  "a fee of " + sat(fee) + " for " + std::to_string(vsize) + " vbytes");
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::variant<ReadRequest, Denied> read_request(const wire::SignRequest& request,
+                                               const ReadContext& context) {
+  ReadRequest read;
+  if (auto no = check_sizes(request, context)) return *std::move(no);
+  if (auto no = read_signers(request, context, read)) return *std::move(no);
+  if (auto no = read_transaction(request, read)) return *std::move(no);
+  read.session_digest = wire::session_digest(request, context.output_key, read.sighashes);
+  return read;
+}
+
+std::optional<Denied> check_policy(const bitcoin::Transaction& tx,
+                                   const std::vector<bitcoin::TxOut>& prevouts,
+                                   const Policy& policy) {
+  for (const bitcoin::TxOut& prevout : prevouts)
+    if (prevout.script != policy.wallet_script)
+      return denied(RefusalReason::PrevoutMismatch, "a prevout is not the wallet's");
+  if (auto no = check_outputs(tx, policy)) return no;
+  return check_fee(tx, prevouts, policy);
+}
+
+}  // namespace roulette::signer
