@@ -54,21 +54,18 @@ std::optional<Bech32Variant> variant_of(std::uint32_t check) {
   return std::nullopt;
 }
 
-// The one data character whose change would make the text valid under `hrp`, if there is exactly
-// one.
+// The one data character whose change would make the text valid under `hrp`. There is at most one:
+// two texts valid under one variant differ in at least five places (BIP 173).
 std::optional<std::size_t> single_error(std::string_view hrp, Bytes values) {
-  std::optional<std::size_t> found;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::uint8_t original = values[i];
     for (std::uint8_t candidate = 0; candidate < 32; ++candidate) {
       values[i] = candidate;
-      if (candidate == original || !variant_of(polymod(hrp, values))) continue;
-      if (found && *found != i) return std::nullopt;
-      found = i;
+      if (variant_of(polymod(hrp, values))) return i;
     }
     values[i] = original;
   }
-  return found;
+  return std::nullopt;
 }
 
 // Lower-case letters, or why not: BIP 173 refuses mixed case and anything but 33..126.

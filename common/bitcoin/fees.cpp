@@ -32,10 +32,9 @@ std::int64_t key_path_vsize(std::size_t inputs, std::span<const TxOut> outputs) 
 
 std::optional<std::int64_t> fee_sat(FeeRate rate, std::int64_t vsize) {
   if (rate.sat_per_kvb < 0 || vsize < 0) return std::nullopt;
+  // Also what keeps the product far from overflowing.
   if (vsize > 0 && rate.sat_per_kvb > 1000 * kMaxMoneySat / vsize) return std::nullopt;
-  const std::int64_t fee = (rate.sat_per_kvb * vsize + 999) / 1000;
-  if (!is_money(fee)) return std::nullopt;
-  return fee;
+  return (rate.sat_per_kvb * vsize + 999) / 1000;
 }
 
 }  // namespace roulette::bitcoin

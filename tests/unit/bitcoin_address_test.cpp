@@ -209,6 +209,8 @@ TEST_CASE("scripts are recognised by their exact bytes") {
   CHECK(classify(*from_hex("5120" + hash)) == ScriptType::Other);        // too short a push
   CHECK(classify(*from_hex("0010" + hash.substr(8))) == ScriptType::Other);  // version 0, 16 bytes
   CHECK(classify(*from_hex("5220" + hash + hash.substr(16))) == ScriptType::FutureWitness);
+  CHECK(classify(*from_hex("76a914" + hash + "88ad")) == ScriptType::Other);
+  CHECK(classify(*from_hex("a914" + hash + "88")) == ScriptType::Other);
   CHECK(classify({}) == ScriptType::Other);
   CHECK_FALSE(address_from_script(*from_hex("76a914" + hash + "88ac")).ok());
 }

@@ -164,6 +164,26 @@ TEST_CASE("a witness without the coinbase's commitment is refused") {
   CHECK(refusal(block_of({tx}, txid(tx))) == "block: witnesses without a commitment");
 }
 
+TEST_CASE("a second item beside the coinbase's witness reserved value is refused") {
+  const auto block = parse_block_hex(kBlock);
+  REQUIRE(block.ok());
+  std::vector<Transaction> transactions = block->transactions;
+  CHECK(refusal(block_of(transactions, block->merkle_root)) == "");
+  transactions[0].inputs[0].witness.push_back({});
+  CHECK(refusal(block_of(transactions, block->merkle_root)) ==
+        "block: no witness reserved value");
+}
+
+TEST_CASE("a block of transactions of the smallest possible size parses") {
+  Transaction first = coinbase();
+  Transaction second = payment();
+  for (Transaction* tx : {&first, &second}) {
+    tx->inputs[0].script_sig.clear();
+    tx->outputs[0].script.clear();
+  }
+  CHECK(refusal(block_of({first, second}, parent(txid(first), txid(second)))) == "");
+}
+
 TEST_CASE("a block longer than a block may be is refused") {
   CHECK(refusal(Bytes(kMaxBlockBytes + 1, 0)) == "block: more bytes than a block may have");
   CHECK_FALSE(parse_block_hex(std::string(2 * kMaxBlockBytes + 2, '0')).ok());
@@ -192,6 +212,8 @@ TEST_CASE("the node's error texts, as observed, are told apart") {
                                  "input 0 of 585cce33") == SendOutcome::Rejected);
   CHECK(classify_send_error(-26, "bad-txns-in-belowout, value in (50.00) < value out (51.00)") ==
         SendOutcome::Rejected);
+  CHECK(classify_send_error(-26, "mempool min fee not met, 1 < 2") == SendOutcome::FeeTooLow);
+  CHECK(classify_send_error(-26, "mempool full") == SendOutcome::FeeTooLow);
   CHECK(classify_send_error(-26, "dust-nonanchor") == SendOutcome::Rejected);
   CHECK(classify_send_error(-26, "non-final") == SendOutcome::Rejected);
   CHECK(classify_send_error(-22, "TX decode failed. Make sure the tx has at least one input.") ==

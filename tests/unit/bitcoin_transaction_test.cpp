@@ -169,6 +169,13 @@ TEST_CASE("a count or length beyond the bytes that follow is refused before memo
   CHECK(refusal("01000000" "feffffff00") == "transaction: a count exceeds the bytes that follow");
 }
 
+TEST_CASE("many inputs and outputs of the smallest possible size parse") {
+  Transaction tx = key_path_spend(100, std::vector<TxOut>(100, TxOut{1, {}}));
+  CHECK(parsed(to_hex(serialize_without_witness(tx))).inputs.size() == 100);
+  tx.outputs.resize(1);
+  CHECK(parsed(to_hex(serialize_without_witness(tx))).outputs.size() == 1);
+}
+
 TEST_CASE("amounts outside 0 to 21 million coins are refused, each alone and in sum") {
   CHECK(refusal(with_outputs("01" "0040075af0750700" "00")) == "");  // exactly all coins
   const std::string why = "transaction: an amount or their sum is out of range";
@@ -210,7 +217,10 @@ TEST_CASE("an outpoint spent twice and an input that spends nothing are refused"
 TEST_CASE("a transaction of absurd size and text that is not hex are refused") {
   CHECK(refusal(std::string(2 * kMaxTransactionBytes + 2, '0')) ==
         "transaction: more than 4000000 bytes");
-  CHECK_FALSE(parse_transaction(Bytes(kMaxTransactionBytes + 1, 0)).ok());
+  const Transaction huge = key_path_spend(1, {{1, Bytes(kMaxTransactionBytes, 0x51)}});
+  const auto parsed_huge = parse_transaction(serialize(huge));
+  REQUIRE_FALSE(parsed_huge.ok());
+  CHECK(parsed_huge.error().message == "transaction: more than 4000000 bytes");
   CHECK(refusal("0g") == "transaction: not hex");
   CHECK(refusal("") == "transaction: the bytes end too early");
 }
