@@ -22,33 +22,21 @@ class Mayhem {
     reconnect();
   }
   void act() {
-    switch (random_.next() % 16) {
-      case 0:
-        restart();
-        break;
-      case 1:
-        host_.lose(side()), replace_lost();
-        break;
-      case 2:
-      case 3:
-      case 4:
-        host_.make_durable(random_.next() % (host_.waiting_records() + 1));
-        break;
-      case 5:
-      case 6:
-        draw_nonces();
-        break;
-      case 7:
-      case 8:
-      case 9:
-        if (!asked_.empty()) host_.receive(side(), pick(asked_));
-        break;
-      case 10:
-        splice();
-        break;
-      default:
-        ask();
-    }
+    const std::uint64_t draw = random_.next() % 40;
+    if (draw == 0)
+      restart();
+    else if (draw == 1)
+      lose_one();
+    else if (draw < 10)
+      host_.make_durable(random_.next() % (host_.waiting_records() + 1));
+    else if (draw < 15)
+      host_.receive(side(), wire::NonceRequest{2});
+    else if (draw < 20)
+      replay();
+    else if (draw < 23)
+      splice();
+    else
+      ask();
     collect();
   }
   [[nodiscard]] SignerHost& host() { return host_; }
@@ -61,19 +49,26 @@ class Mayhem {
   }
   ConnectionId side() { return connections_[random_.next() % 2]; }
   void reconnect() { connections_ = {host_.connect(0), host_.connect(1)}; }
-  void replace_lost() { reconnect(); }
+  void lose_one() {
+    const std::size_t which = random_.next() % 2;
+    host_.lose(connections_[which]);
+    connections_[which] = host_.connect(static_cast<std::uint16_t>(which));
+  }
   void restart() {
     host_.crash();
     host_.make_durable();
     reconnect();
   }
-  void draw_nonces() { host_.receive(side(), wire::NonceRequest{2}); }
   void collect() {
     for (const ConnectionId connection : connections_) {
       while (const auto message = host_.take(connection)) {
         if (const auto* batch = std::get_if<wire::NonceBatch>(&*message))
-          nonces_.insert(nonces_.end(), batch->nonces.begin(), batch->nonces.end());
-        if (std::holds_alternative<wire::SignResponse>(*message)) shares_ += 1;
+          for (const wire::PubNonce& nonce : batch->nonces) nonces_.emplace_back(connection, nonce);
+        const auto* response = std::get_if<wire::SignResponse>(&*message);
+        if (response == nullptr) continue;
+        shares_ += 1;
+        for (const wire::PubNonce& nonce : response->next_nonces)
+          nonces_.emplace_back(connection, nonce);
       }
     }
   }
@@ -87,16 +82,22 @@ class Mayhem {
     return pays;
   }
   void ask() {
-    if (nonces_.empty()) return draw_nonces();
+    if (nonces_.empty()) return;
     const Payment pays = some_payment();
     std::vector<wire::PubNonce> own;
-    // Mostly the newest, for old ones are often dead.
+    ConnectionId over = side();
+    // Mostly the newest and over their own connection, for others are mostly dead.
     for (std::size_t i = 0; i < pays.tx.inputs.size(); ++i) {
       const std::size_t recent = std::min<std::size_t>(nonces_.size(), 6);
-      own.push_back(nonces_[nonces_.size() - 1 - random_.next() % recent]);
+      const auto& [connection, nonce] = nonces_[nonces_.size() - 1 - random_.next() % recent];
+      own.push_back(nonce);
+      if (random_.next() % 8 != 0) over = connection;
     }
     asked_.push_back(host_.request(pays, own));
-    host_.receive(side(), asked_.back());
+    host_.receive(over, asked_.back());
+  }
+  void replay() {
+    if (!asked_.empty()) host_.receive(side(), pick(asked_));
   }
   // Half of one request in another.
   void splice() {
@@ -113,7 +114,7 @@ class Mayhem {
   SeededEntropy random_;
   SignerHost host_;
   std::vector<ConnectionId> connections_;
-  std::vector<wire::PubNonce> nonces_;
+  std::vector<std::pair<ConnectionId, wire::PubNonce>> nonces_;  // and who got them
   std::vector<wire::SignRequest> asked_;
   int shares_ = 0;
 };
@@ -123,13 +124,13 @@ class Mayhem {
 TEST_CASE("under random requests, replays, kills and slow disks no rule is ever broken",
           "[signer]") {
   int shares = 0;
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     CAPTURE(seed);
     Mayhem mayhem(seed);
     for (int i = 0; i < 300; ++i) mayhem.act();
     shares += mayhem.shares();
   }
-  CHECK(shares > 100);  // the schedules do reach the signing
+  CHECK(shares > 200);  // the schedules do reach the signing
 }
 
 TEST_CASE("requests with random bytes changed neither crash the signer nor get signed wrongly",

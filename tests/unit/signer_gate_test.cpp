@@ -18,7 +18,7 @@ TEST_CASE("a new signer says nothing before its first record is durable", "[sign
   machine->step(Instant{}, PeerConnected{ConnectionId(1), CoordinatorId(0), BootId{}}, entropy,
                 effects);
   REQUIRE(effects.size() == 1);
-  const auto& record = std::get<Persist>(effects[0]).record;
+  const Record record = std::get<Persist>(effects[0]).record;
   const auto& provisioned = std::get<Provisioned>(record.body);
   CHECK(record.sequence == 1);
   CHECK(provisioned.signer == SignerId(3));
