@@ -100,12 +100,12 @@ int check(bool planted_leak) {
   }
   CountingEntropy entropy;
   bool odd_seen[2] = {false, false};
-  // Both parities of Q with and without the taproot tweak; eight messages give both parities of R.
+  // Both parities of Q with and without the taproot tweak; the messages give both parities of R.
   while (!odd_seen[0] || !odd_seen[1]) {
     const DealtGroup dealt = deal(5, 3, entropy).value();
     odd_seen[dealt.group.threshold_key()[0] == 3] = true;
     for (const auto& share : dealt.shares) mark_secret(share.secret().data(), 32);
-    for (std::uint8_t message = 0; message < 8; ++message) {
+    for (std::uint8_t message = 0; message < 4; ++message) {
       const auto plain = frost::TweakContext::create(dealt.group.threshold_key()).value();
       const auto taproot = frost::TweakContext::key_path_only(dealt.group.threshold_key()).value();
       for (const auto& key : {plain, taproot}) {
