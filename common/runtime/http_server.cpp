@@ -38,6 +38,8 @@ using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_typ
 using Parser = http::request_parser<http::string_body>;
 using Answer = http::response<http::string_body>;
 
+constexpr std::size_t kDiscardBytes = 4096;
+
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -158,6 +160,7 @@ struct HttpServer::State::Session : std::enable_shared_from_this<Session> {
   void respond(std::uint64_t to, HttpResponse response);
   void write(HttpResponse response);
   void on_written(const error_code& error);
+  void discard();
   void close();
 };
 
@@ -320,9 +323,22 @@ void HttpServer::State::Session::on_written(const error_code& error) {
   if (request != 0) --server->in_flight;
   request = 0;
   if (keep_alive) return read_next();
+  // Closing with unread bytes would reset the connection under the answer (a 413 mostly): say that we
+  // are done and let the client finish, for a bounded time.
   error_code ignored;
   (void)socket.shutdown(tcp::socket::shutdown_send, ignored);
-  close();
+  timer.arm(server->loop.now() + kHttpLingerTimeout);
+  discard();
+}
+
+void HttpServer::State::Session::discard() {
+  buffer.clear();
+  socket.async_read_some(buffer.prepare(kDiscardBytes),
+                         [self = shared_from_this()](const error_code& error, std::size_t) {
+                           if (!self->open) return;
+                           if (error) self->close();
+                           else self->discard();
+                         });
 }
 
 void HttpServer::State::Session::close() {

@@ -33,6 +33,7 @@ inline constexpr std::size_t kMaxHttpServerConnections = 512;
 inline constexpr Duration kHttpIdleTimeout = seconds(60);
 inline constexpr Duration kHttpReadTimeout = seconds(10);   // first byte of a request to its last
 inline constexpr Duration kHttpWriteTimeout = seconds(10);
+inline constexpr Duration kHttpLingerTimeout = seconds(1);  // unread request after a refusal
 
 // HTTP client.
 inline constexpr std::size_t kMaxHttpResponseBodyBytes = 32 * 1024 * 1024;  // a big getblock

@@ -1,0 +1,3 @@
+# The live host's building blocks. Each program is small so that one change rebuilds little.
+roulette_test(NAME test_runtime_process TIER unit SOURCES runtime_process_test.cpp
+  LINK roulette_runtime nlohmann_json::nlohmann_json)
