@@ -8,7 +8,8 @@
 // one transaction was judged and nothing failed, 1 on a failure, 2 when the file holds no
 // transactions or is none of ours. Deliberately does not ask a node: whether a transaction is on
 // the chain is judged elsewhere.
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import * as bitcoin from 'bitcoinjs-lib';
 import * as ecc from 'tiny-secp256k1';
 
@@ -21,24 +22,15 @@ const toHex = (bytes) => Buffer.from(bytes).toString('hex');
 const fromHex = (text) => Uint8Array.from(Buffer.from(text, 'hex'));
 const outpointOf = (input) => `${toHex(Uint8Array.from(input.hash).reverse())}:${input.index}`;
 
-function refuse(why) {
-  console.log(JSON.stringify({ transactions: 0, inputs: 0, failures: [why] }));
-  process.exit(2);
-}
+class NoVerdict extends Error {}
 
-function readRecords(path) {
-  let lines;
-  try {
-    const text = readFileSync(path, 'utf8').split('\n').filter((line) => line !== '');
-    lines = text.map((line) => JSON.parse(line));
-  } catch (error) {
-    return refuse(`cannot read ${path}: ${error.message}`);
-  }
+function parseRecords(text) {
+  const lines = text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
   const header = lines.shift();
   if (typeof header?.format !== 'string' || header.version !== 1) {
-    refuse('the first line is not {format, version: 1}');
+    throw new NoVerdict('the first line is not {format, version: 1}');
   }
-  if (lines.length === 0) refuse('the file has no transactions');
+  if (lines.length === 0) throw new NoVerdict('the file has no transactions');
   return lines;
 }
 
@@ -117,11 +109,12 @@ function judgeTogether(judged, fail) {
   }
 }
 
-function main(path) {
+// {transactions, inputs, failures[]} of the text of a transactions.ndjson; throws when it is none.
+export function judge(text) {
   const failures = [];
   const fail = (record, why) => failures.push(`withdrawal ${record.withdrawal_id}: ${why}`);
   const judged = [];
-  for (const record of readRecords(path)) {
+  for (const record of parseRecords(text)) {
     try {
       const tx = bitcoin.Transaction.fromHex(record.hex);
       const txid = tx.getId();
@@ -135,9 +128,22 @@ function main(path) {
   }
   judgeTogether(judged, fail);
   const inputs = judged.reduce((sum, { tx }) => sum + tx.ins.length, 0);
-  console.log(JSON.stringify({ transactions: judged.length, inputs, failures }));
-  process.exit(failures.length === 0 ? 0 : 1);
+  return { transactions: judged.length, inputs, failures };
 }
 
-if (process.argv.length !== 3) refuse('usage: judge_transactions.mjs state/transactions.ndjson');
-main(process.argv[2]);
+function main(path) {
+  let verdict;
+  try {
+    if (path === undefined) throw new NoVerdict('usage: judge_transactions.mjs FILE');
+    verdict = judge(readFileSync(path, 'utf8'));
+  } catch (error) {
+    console.log(JSON.stringify({ transactions: 0, inputs: 0, failures: [error.message] }));
+    return 2;
+  }
+  console.log(JSON.stringify(verdict));
+  return verdict.failures.length === 0 ? 0 : 1;
+}
+
+// Started as a program and not imported by its test.
+const started = process.argv[1] === undefined ? '' : realpathSync(process.argv[1]);
+if (started === fileURLToPath(import.meta.url)) process.exitCode = main(process.argv[2]);

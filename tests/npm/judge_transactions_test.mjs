@@ -11,6 +11,7 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as bitcoin from 'bitcoinjs-lib';
 import * as ecc from 'tiny-secp256k1';
+import { judge } from './judge_transactions.mjs';
 
 bitcoin.initEccLib(ecc);
 const kJudge = join(dirname(fileURLToPath(import.meta.url)), 'judge_transactions.mjs');
@@ -65,11 +66,16 @@ function honest(options = {}) {
   return [first, withdrawal(2, [change], 9000, options), withdrawal(3, [coin(3, 0, 40000)], 30000)];
 }
 
-function judge(records, header = { format: 'transactions', version: 1 }) {
+const kHeader = { format: 'transactions', version: 1 };
+const asText = (records, header = kHeader) =>
+  [header, ...records].map((r) => `${JSON.stringify(r)}\n`).join('');
+
+// The program's exit status and output for a file of these records.
+function run(records, header) {
   const folder = mkdtempSync(join(tmpdir(), 'judge-'));
   try {
     const path = join(folder, 'transactions.ndjson');
-    writeFileSync(path, [header, ...records].map((r) => `${JSON.stringify(r)}\n`).join(''));
+    writeFileSync(path, asText(records, header));
     const done = spawnSync(process.execPath, [kJudge, path], { encoding: 'utf8' });
     assert.equal(done.stderr, '');
     return { status: done.status, ...JSON.parse(done.stdout) };
@@ -79,13 +85,11 @@ function judge(records, header = { format: 'transactions', version: 1 }) {
 }
 
 function rejects(records, pattern) {
-  const verdict = judge(records);
-  assert.equal(verdict.status, 1);
-  assert.match(verdict.failures.join('\n'), pattern);
+  assert.match(judge(asText(records)).failures.join('\n'), pattern);
 }
 
 test('honest transactions pass and all are counted', () => {
-  assert.deepEqual(judge(honest()), { status: 0, transactions: 3, inputs: 4, failures: [] });
+  assert.deepEqual(run(honest()), { status: 0, transactions: 3, inputs: 4, failures: [] });
 });
 
 test('a signature with one flipped bit is reported', () => {
@@ -160,7 +164,11 @@ test('bytes that are no transaction are reported', () => {
   rejects(records, /w1: cannot be judged: .*(range|bounds|end|data)/i);
 });
 
-test('a file without transactions, or of another version, is no verdict', () => {
-  assert.equal(judge([]).status, 2);
-  assert.equal(judge(honest(), { format: 'transactions', version: 2 }).status, 2);
+test('the exit status is 1 for a failure and 2 for a file without transactions', () => {
+  const records = honest();
+  records[2].amount_sat += 1;
+  assert.equal(run(records).status, 1);
+  assert.equal(run([]).status, 2);
+  assert.throws(() => judge(asText(honest(), { format: 'transactions', version: 2 })), /version/);
+  assert.throws(() => judge('not json\n'));
 });
