@@ -1,0 +1,97 @@
+// What to send to the node, when to try again, and in which order.
+//
+// Invariant: a child is sent only when none of its own unconfirmed parents is missing. An answer of the node is news, not
+// truth: the next mempool answer overrules it.
+#include "coordinator/core/broadcast.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace roulette::coordinator {
+
+bool Broadcaster::unconfirmed(const wire::WithdrawalView& view) {
+  if (view.signed_tx.empty() || !view.planned) return false;
+  switch (view.state) {
+    case wire::WithdrawalState::Signed:
+    case wire::WithdrawalState::Broadcast: return true;
+    case wire::WithdrawalState::Requested:
+    case wire::WithdrawalState::Planned:
+    case wire::WithdrawalState::Confirmed:
+    case wire::WithdrawalState::Settled:
+    case wire::WithdrawalState::Rejected: return false;
+  }
+  return false;
+}
+
+void Broadcaster::send(Step& s, const wire::WithdrawalView& view) { send(s, view, 0); }
+
+void Broadcaster::send(Step& s, const wire::WithdrawalView& view, std::size_t depth) {
+  if (!unconfirmed(view) || held(view) || depth > limits::kMaxUnsettledAncestors) return;
+  Entry& entry = entries_[view.id];
+  if (entry.in_flight || entry.wait_for_block || entry.not_before > s.now) return;
+  bool parent_missing = false;
+  for (const Hash32& parent : view.parents) {
+    const WorkingSet::Item* item = working_.find_txid(parent);
+    if (!item || !unconfirmed(item->view) || held(item->view)) continue;
+    parent_missing = true;
+    send(s, item->view, depth + 1);
+  }
+  if (parent_missing) return;                        // its turn comes with the parent's answer or the next poll
+  entry.in_flight = true;
+  wishes_.push_back({view.id, SendTransaction{view.id, view.planned->txid, view.signed_tx}});
+}
+
+bool Broadcaster::result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome outcome) {
+  const auto at = entries_.find(id);
+  if (at == entries_.end()) return bitcoin::is_held_by_node(outcome);
+  Entry& entry = at->second;
+  entry.in_flight = false;
+  switch (outcome) {
+    case bitcoin::SendOutcome::Accepted:
+    case bitcoin::SendOutcome::AlreadyInMempool:
+    case bitcoin::SendOutcome::AlreadyConfirmed:
+      entry.held_at = s.now;
+      entry.missing_since.reset();
+      return true;
+    case bitcoin::SendOutcome::MempoolChainTooLong:
+    case bitcoin::SendOutcome::PrematureSpend: entry.wait_for_block = true; break;
+    // Parent not there yet, or confirmed with all outputs spent and the ledger does not know yet: the next poll tells.
+    case bitcoin::SendOutcome::MissingInputs:
+    case bitcoin::SendOutcome::WarmingUp:
+    case bitcoin::SendOutcome::NodeUnavailable: entry.not_before = s.now + limits::kChainPoll; break;
+    case bitcoin::SendOutcome::FeeTooLow:
+    case bitcoin::SendOutcome::MempoolConflict:
+    case bitcoin::SendOutcome::Rejected: entry.not_before = s.now + limits::kForeignWorkGrace; break;
+  }
+  return false;
+}
+
+void Broadcaster::mempool(Instant asked_at, const std::vector<Hash32>& txids) {
+  mempool_ = std::set<Hash32>(txids.begin(), txids.end());
+  mempool_at_ = asked_at;
+}
+
+void Broadcaster::block_seen() {
+  for (auto& [id, entry] : entries_) entry.wait_for_block = false;
+}
+
+bool Broadcaster::held(const wire::WithdrawalView& view) const {
+  if (mempool_.contains(view.planned->txid)) return true;
+  const auto at = entries_.find(view.id);
+  if (at == entries_.end() || !at->second.held_at) return false;
+  return !mempool_at_ || *at->second.held_at >= *mempool_at_;
+}
+
+Instant Broadcaster::missing_since(const wire::WithdrawalView& view, Instant now) {
+  Entry& entry = entries_[view.id];
+  if (!entry.missing_since) entry.missing_since = now;
+  return *entry.missing_since;
+}
+
+std::size_t Broadcaster::in_flight() const {
+  return static_cast<std::size_t>(
+      std::count_if(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.in_flight; }));
+}
+
+}  // namespace roulette::coordinator

@@ -1,0 +1,178 @@
+// Pings, nonce pools and outstanding requests per signer.
+//
+// Invariant: pool + nonces in unanswered requests stay within the target, for every answer brings as many fresh ones as
+// were used; so a signer's own pool bound is never hit by an honest coordinator.
+#include "coordinator/core/signer_pool.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace roulette::coordinator {
+
+SignerPool::SignerPool(std::uint16_t n, std::uint32_t nonce_target)
+    : signers_(n),
+      // Enough for the widest transaction, and never more than a signer keeps.
+      target_(std::clamp<std::size_t>(nonce_target, limits::kMaxInputsPerTransaction, limits::kNoncePoolPerConnection)) {}
+
+void SignerPool::connected(Step& s, SignerId id, ConnectionId connection) {
+  Signer fresh;
+  fresh.connection = connection;
+  fresh.last_heard = s.now;
+  fresh.next_ping = s.now + limits::kSignerPing;
+  fresh.suspicious = signers_[id.value()].suspicious;  // until the epoch changes
+  fresh.last_epoch = signers_[id.value()].last_epoch;
+  signers_[id.value()] = std::move(fresh);
+}
+
+void SignerPool::lost(SignerId id) {
+  Signer gone;
+  gone.suspicious = signers_[id.value()].suspicious;
+  gone.last_epoch = signers_[id.value()].last_epoch;
+  signers_[id.value()] = std::move(gone);
+}
+
+bool SignerPool::status(Step& s, SignerId id, const wire::SignerStatus& status) {
+  Signer& signer = signers_[id.value()];
+  heard(id, s.now);
+  const bool rejoined = signer.last_epoch != status.epoch;
+  if (rejoined) {
+    signer.pool.clear();
+    signer.nonces_requested = false;
+    signer.suspicious = false;
+  }
+  signer.epoch = signer.last_epoch = status.epoch;
+  signer.draining = status.draining;
+  refill(s, signer, target_ / 2);
+  return rejoined;
+}
+
+void SignerPool::nonces(Step& s, SignerId id, const wire::NonceBatch& batch) {
+  Signer& signer = signers_[id.value()];
+  heard(id, s.now);
+  signer.nonces_requested = false;
+  if (signer.epoch != batch.epoch) return;  // of a life that is over
+  give(id, batch.nonces);
+  if (!batch.nonces.empty()) refill(s, signer, target_ / 2);
+}
+
+void SignerPool::heard(SignerId id, Instant now) { signers_[id.value()].last_heard = now; }
+
+void SignerPool::forgive_silence(Instant now) {
+  for (Signer& signer : signers_) signer.last_heard = std::max(signer.last_heard, now);
+}
+
+void SignerPool::draining(SignerId id) { signers_[id.value()].draining = true; }
+
+void SignerPool::tick(Step& s) {
+  for (Signer& signer : signers_) {
+    if (!signer.connection || signer.next_ping > s.now) continue;
+    signer.next_ping = s.now + limits::kSignerPing;
+    s.send(*signer.connection, wire::SignerPing{++signer.pings});
+    refill(s, signer, target_);
+  }
+}
+
+std::optional<Instant> SignerPool::next_deadline(Instant now) const {
+  std::optional<Instant> due;
+  for (const Signer& signer : signers_) {
+    if (!signer.connection) continue;
+    due = earlier(due, signer.next_ping);
+    const Instant silent = signer.last_heard + limits::kSignerSilent;
+    if (silent >= now) due = earlier(due, silent + microseconds(1));
+  }
+  return due;
+}
+
+// Asks for what the pool lacks when it is at or under the mark; one request at a time.
+void SignerPool::refill(Step& s, Signer& signer, std::size_t low_mark) {
+  if (!refilling_ || !signer.connection || !signer.epoch || signer.draining || signer.nonces_requested) return;
+  std::size_t have = signer.pool.size();
+  for (const Asked& asked : signer.asked) have += asked.nonces;
+  if (have > low_mark || have >= target_) return;
+  signer.nonces_requested = true;
+  s.send(*signer.connection, wire::NonceRequest{static_cast<std::uint32_t>(target_ - have)});
+}
+
+std::optional<SignerId> SignerPool::of(ConnectionId connection) const {
+  for (std::size_t i = 0; i < signers_.size(); ++i) {
+    if (signers_[i].connection == connection) return SignerId(static_cast<std::uint16_t>(i));
+  }
+  return std::nullopt;
+}
+
+bool SignerPool::known(SignerId id, Instant now) const {
+  const Signer& signer = signers_[id.value()];
+  return signer.connection && signer.epoch && !signer.draining && now - signer.last_heard <= limits::kSignerSilent;
+}
+
+std::size_t SignerPool::known_count(Instant now) const {
+  std::size_t count = 0;
+  for (std::uint16_t i = 0; i < size(); ++i) count += known(SignerId(i), now) ? 1 : 0;
+  return count;
+}
+
+bool SignerPool::usable(SignerId id, std::size_t inputs, Instant now) const {
+  const Signer& signer = signers_[id.value()];
+  return known(id, now) && signer.pool.size() >= inputs && signer.asked.size() < limits::kMaxOutstandingPerSigner;
+}
+
+std::pair<int, std::size_t> SignerPool::reluctance(SignerId id, Instant now) const {
+  const Signer& signer = signers_[id.value()];
+  const bool overdue = !signer.asked.empty() && now - signer.asked.front().at >= limits::kSignerOverdue;
+  const bool last = overdue || signer.suspicious || signer.busy_until > now;
+  return {last ? 1 : 0, signer.asked.size()};
+}
+
+wire::SessionSigner SignerPool::take(SignerId id, std::size_t inputs) {
+  Signer& signer = signers_[id.value()];
+  ROULETTE_ASSERT(signer.epoch && signer.pool.size() >= inputs);
+  wire::SessionSigner out{id, *signer.epoch, {}};
+  out.nonces.assign(signer.pool.begin(), signer.pool.begin() + static_cast<std::ptrdiff_t>(inputs));
+  signer.pool.erase(signer.pool.begin(), signer.pool.begin() + static_cast<std::ptrdiff_t>(inputs));
+  return out;
+}
+
+void SignerPool::ask(Step& s, SignerId id, const Hash32& session, const wire::SignRequest& request) {
+  Signer& signer = signers_[id.value()];
+  ROULETTE_ASSERT(signer.connection.has_value());
+  signer.asked.push_back(Asked{s.now, session, request.prevouts.size()});
+  s.send(*signer.connection, request);
+}
+
+void SignerPool::answered(SignerId id, const Hash32& session) {
+  auto& asked = signers_[id.value()].asked;
+  std::erase_if(asked, [&](const Asked& a) { return a.session == session; });
+}
+
+void SignerPool::give(SignerId id, std::span<const wire::PubNonce> fresh) {
+  Signer& signer = signers_[id.value()];
+  for (const wire::PubNonce& nonce : fresh) {
+    if (signer.pool.size() >= limits::kNoncePoolPerConnection) return;
+    signer.pool.push_back(nonce);
+  }
+}
+
+void SignerPool::drop_nonces(Step& s, SignerId id) {
+  Signer& signer = signers_[id.value()];
+  signer.pool.clear();
+  refill(s, signer, target_ / 2);
+}
+
+void SignerPool::suspect(SignerId id) { signers_[id.value()].suspicious = true; }
+
+void SignerPool::busy(SignerId id, Instant now) { signers_[id.value()].busy_until = now + limits::kSignerOverdue; }
+
+std::size_t SignerPool::pooled() const {
+  std::size_t count = 0;
+  for (const Signer& signer : signers_) count += signer.pool.size();
+  return count;
+}
+
+std::size_t SignerPool::most_outstanding() const {
+  std::size_t most = 0;
+  for (const Signer& signer : signers_) most = std::max(most, signer.asked.size());
+  return most;
+}
+
+}  // namespace roulette::coordinator

@@ -1,0 +1,51 @@
+// The unfinished withdrawals as the applied ledger shows them: what this coordinator works by.
+//
+// Invariant: an item never goes back in the log: a view of an older index than the one it replaces is dropped, whichever
+// replica it came from. Holds only what a replica said was applied; nothing is ever guessed or written here by ourselves.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "common/base/time.h"
+#include "common/wire/messages.h"
+
+namespace roulette::coordinator {
+
+class WorkingSet {
+ public:
+  struct Item {
+    wire::WithdrawalView view;
+    std::uint64_t index = 0;    // of the log, at least
+    Instant since;              // when this state was first seen here
+  };
+
+  // False when nothing new was learnt. Settled and rejected withdrawals leave the set.
+  bool learn(const wire::WithdrawalView& view, std::uint64_t index, Instant now);
+  // The frame's tip, flags and, for the first frame after Follow, what is to be forgotten. Its views are learnt by the
+  // caller, one by one.
+  void begin_frame(const wire::LedgerFeed& feed);
+  void end_frame(const wire::LedgerFeed& feed);
+  void feed_lost() { synced_ = false; }
+
+  [[nodiscard]] const Item* find(const WithdrawalId& id) const;
+  [[nodiscard]] const Item* find_txid(const Hash32& txid) const;
+  [[nodiscard]] const std::map<WithdrawalId, Item>& items() const { return items_; }
+  // Followed, and everything unfinished has arrived.
+  [[nodiscard]] bool synced() const { return synced_; }
+  [[nodiscard]] bool closed() const { return closed_; }
+  // Nothing before the ledger's first command.
+  [[nodiscard]] const std::optional<wire::ChainTip>& tip() const { return tip_; }
+
+ private:
+  void erase(const WithdrawalId& id);
+  std::map<WithdrawalId, Item> items_;
+  std::map<Hash32, WithdrawalId> by_txid_;
+  std::optional<wire::ChainTip> tip_;
+  std::uint64_t tip_index_ = 0;
+  bool synced_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace roulette::coordinator
