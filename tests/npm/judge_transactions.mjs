@@ -27,8 +27,8 @@ class NoVerdict extends Error {}
 function parseRecords(text) {
   const lines = text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
   const header = lines.shift();
-  if (typeof header?.format !== 'string' || header.version !== 1) {
-    throw new NoVerdict('the first line is not {format, version: 1}');
+  if (header?.format !== 'roulette-transactions' || header.version !== 1) {
+    throw new NoVerdict('the first line does not name roulette-transactions, version 1');
   }
   if (lines.length === 0) throw new NoVerdict('the file has no transactions');
   return lines;

@@ -66,7 +66,7 @@ function honest(options = {}) {
   return [first, withdrawal(2, [change], 9000, options), withdrawal(3, [coin(3, 0, 40000)], 30000)];
 }
 
-const kHeader = { format: 'transactions', version: 1 };
+const kHeader = { format: 'roulette-transactions', version: 1 };
 const asText = (records, header = kHeader) =>
   [header, ...records].map((r) => `${JSON.stringify(r)}\n`).join('');
 
@@ -169,6 +169,6 @@ test('the exit status is 1 for a failure and 2 for a file without transactions',
   records[2].amount_sat += 1;
   assert.equal(run(records).status, 1);
   assert.equal(run([]).status, 2);
-  assert.throws(() => judge(asText(honest(), { format: 'transactions', version: 2 })), /version/);
+  assert.throws(() => judge(asText(honest(), { format: 'roulette-transactions', version: 2 })), /version/);
   assert.throws(() => judge('not json\n'));
 });
