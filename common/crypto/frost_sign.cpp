@@ -136,6 +136,7 @@ std::variant<Session, InvalidAggNonce> Session::open_aggregated(const Quorum& qu
 // R = R1 + b R2, or G where that is the identity (a session of cheating nonces then fails as any
 // other).
 void Session::bind(const std::optional<Point>& sum1, const std::optional<Point>& sum2) {
+  ROULETTE_ASSERT(quorum_.data_ != nullptr);
   const Quorum::Data& data = *quorum_.data_;
   aggnonce_ = encode_aggregate(sum1, sum2);
   b_ = nonce_coefficient(data, aggnonce_, message_);
@@ -193,7 +194,9 @@ Result<std::variant<Signature, BadShares>> aggregate(const Session& session,
     const XOnly& r = SessionAccess::r_x(session);
     std::copy(r.begin(), r.end(), signature.begin());
     std::copy(s.begin(), s.end(), signature.begin() + 32);
-    if (schnorr_verify(data.output_key, session.message(), signature)) return Outcome(signature);
+    if (schnorr_verify_parsed(data.key.q(), session.message(), signature)) {
+      return Outcome(signature);
+    }
   }
   BadShares bad;
   const bool can_check = !session.nonces().empty();

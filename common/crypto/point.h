@@ -35,6 +35,9 @@ class Point {
 // k * point, and k * G for a public k below the order.
 [[nodiscard]] std::optional<Point> multiply(const ByteArray<32>& k, const Point& point);
 [[nodiscard]] std::optional<Point> multiply_generator(const ByteArray<32>& k);
+// schnorr_verify under x(key) without the square root of parsing it.
+[[nodiscard]] bool schnorr_verify_parsed(const Point& key, ByteSpan message,
+                                         const Signature& signature);
 // a * point + b * G in one pass.
 [[nodiscard]] std::optional<Point> multiply_add(const ByteArray<32>& a, const Point& point,
                                                 const ByteArray<32>& b);

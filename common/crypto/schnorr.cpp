@@ -59,6 +59,13 @@ bool schnorr_verify(const XOnly& key, ByteSpan message, const Signature& signatu
                                      &parsed) == 1;
 }
 
+bool schnorr_verify_parsed(const Point& key, ByteSpan message, const Signature& signature) {
+  secp256k1_xonly_pubkey parsed;
+  return secp256k1_xonly_pubkey_from_pubkey(context(), &parsed, nullptr, raw(key)) == 1 &&
+         secp256k1_schnorrsig_verify(context(), signature.data(), message.data(), message.size(),
+                                     &parsed) == 1;
+}
+
 Result<Signature> schnorr_sign(const Secret<32>& key, ByteSpan message,
                                const ByteArray<32>& aux) {
   secp256k1_keypair pair;

@@ -247,6 +247,23 @@ TEST_CASE("a share of another group or another id is refused", "[crypto]") {
   CHECK_FALSE(frost::Quorum::create(dealt.group, untweaked(other), ids_of({0, 1})).ok());
 }
 
+TEST_CASE("a bit that flips in the share's memory is caught before the share leaves", "[crypto]") {
+  // The fault a wrong share would carry out of the machine (BIP 327, BIP 445: verify before
+  // release).
+  SeededEntropy entropy(21);
+  DealtGroup dealt = deal(3, 2, entropy).value();
+  Round round = open_round(dealt, taproot(dealt), ids_of({0, 1}), kMessage, entropy);
+  const_cast<std::uint8_t*>(dealt.shares[0].secret().data())[31] ^= 4;
+  const_cast<std::uint8_t*>(dealt.shares[1].secret().data())[31] ^= 4;
+  const auto checked = frost::sign(std::move(round.nonces[0]), dealt.shares[0], round.session);
+  REQUIRE_FALSE(checked.ok());
+  CHECK(checked.error().kind == ErrorKind::Internal);
+  const auto unchecked = frost::sign(std::move(round.nonces[1]), dealt.shares[1], round.session,
+                                     frost::SelfCheck::Off);
+  REQUIRE(unchecked.ok());
+  CHECK_FALSE(frost::verify_share(round.session, SignerId(1), *unchecked));
+}
+
 TEST_CASE("an aggregate of identities signs with R = G", "[crypto]") {
   SeededEntropy entropy(14);
   const DealtGroup dealt = deal(3, 2, entropy).value();
