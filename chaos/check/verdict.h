@@ -51,6 +51,8 @@ struct Verdict {
 struct RunFacts {
   bool interrupted = false;
   std::string interruption;                 // stop condition, signal, pre-flight
+  std::vector<std::string> unasked_exits;   // each makes the verdict `fail` (DESIGN 5)
+  std::vector<std::string> problems;        // steps of the end of the run that failed: at best `inconclusive`
   std::string schedule_hash;
   std::map<std::string, double> memory_mb;
 };

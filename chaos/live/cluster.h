@@ -41,12 +41,20 @@ class Cluster {
   [[nodiscard]] Status start(Duration limit, const std::function<void(const std::string&)>& on_progress,
                              const std::function<std::vector<std::string>(ProcessName)>& control_lines);
 
+  // Spawns a process again with its points armed; etcd members and the node are probed until they serve.
+  [[nodiscard]] Status restart(ProcessName name, const std::vector<std::string>& control_lines);
+  // Fed by the supervisor's hooks.
+  void on_exit(ProcessName name);
+  void on_event(ProcessName name, const std::string& event, const std::string& args);
+
   // Steady mining: one block every interval to the launcher's own key. Pauses by itself while the node is down.
   void start_mining(std::uint32_t interval_ms);
   void stop_mining();
 
-  // The node, by JSON-RPC (the launcher's own duties only: mining, flush, export). Runs the loop until answered.
-  [[nodiscard]] Result<std::string> node_call(const std::string& method, const std::string& params_json, Duration limit);
+  // The height now, to the tool's log as `node_height`; asks the node, never flushes it.
+  void note_node_height(const std::string& why);
+  // "pending" of the books by a coordinator's answer: zero when every accepted withdrawal is settled.
+  void ask_pending(std::function<void(Result<std::int64_t>)> done);
 
   [[nodiscard]] const std::vector<Endpoint>& coordinators() const;
   [[nodiscard]] const std::string& token() const;
@@ -57,7 +65,11 @@ class Cluster {
 
   // The end-of-run order of DESIGN 9 from `EndOfRun` on: EndOfRun applied by every live replica, coordinators SIGTERMed,
   // blocks mined to settle depth, flush, export of state/, the rest stopped. Every step that cannot be done is in the error.
-  [[nodiscard]] Status finish(const std::vector<ProcessName>& lost, Duration limit);
+  // `after_end_of_run` runs while coordinators still answer (the clients resolve what they do not know).
+  [[nodiscard]] Status finish(const std::vector<ProcessName>& lost, const std::function<Status()>& after_end_of_run,
+                              const std::function<void(const std::string&)>& on_progress);
+  // Orderly stop of everything without a record (`up`): SIGTERM in order, SIGKILL for what stays.
+  void stop_all();
 
  private:
   struct State;

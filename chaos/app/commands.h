@@ -1,0 +1,58 @@
+// The commands of `roulette`: parsed by main.cpp, each in a file of its own.
+//
+// Invariant: a command returns one of the exit codes of DESIGN 9 and has printed why; JSON goes to stdout, progress to
+// stderr. Nothing here decides what a verdict is (chaos/check does).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chaos/live/cluster.h"
+
+namespace roulette::chaos {
+
+inline constexpr int kExitPass = 0;
+inline constexpr int kExitFail = 1;
+inline constexpr int kExitInconclusive = 2;
+inline constexpr int kExitUsage = 64;
+inline constexpr int kExitInternal = 70;
+
+struct RunOptions {
+  std::vector<std::string> paths;           // experiment files or folders of them
+  std::string runs_dir = "runs";
+  std::optional<std::uint64_t> seed;
+  std::optional<std::uint32_t> duration_s;
+  bool keep = false;                        // keeps work/
+  bool json = false;
+  bool dry_run = false;                     // prints the schedule, starts nothing
+  BinaryOptions binaries;
+};
+[[nodiscard]] int run_command(const RunOptions& options);
+
+struct UpOptions {
+  ClusterPlan plan;
+  std::string runs_dir = "runs";
+  std::uint32_t coins = 400;
+  bool json = false;
+  bool keep = false;
+  bool no_restart = false;                  // a process that ends stays down
+  BinaryOptions binaries;
+};
+[[nodiscard]] int up_command(const UpOptions& options);
+
+struct DoctorOptions {
+  bool json = false;
+  std::string runs_dir = "runs";
+  BinaryOptions binaries;
+};
+[[nodiscard]] int doctor_command(const DoctorOptions& options);
+
+[[nodiscard]] int killpoints_command(bool json);
+[[nodiscard]] int version_command(bool json);
+
+// "error: message" on stderr, and the exit code of its kind.
+[[nodiscard]] int report_error(const Error& error);
+
+}  // namespace roulette::chaos

@@ -1,0 +1,104 @@
+// `roulette`: flags, commands and exit codes. What the commands do stands in their own files (commands.h).
+//
+// CLI11 is expensive to compile and stays here.
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "chaos/app/commands.h"
+#include "common/runtime/kill_point_table.h"
+
+namespace roulette::chaos {
+
+int report_error(const Error& error) {
+  std::cerr << "error: " << error.message << std::endl;
+  return exit_code(error.kind);
+}
+
+int killpoints_command(bool json) {
+  if (json) {
+    std::cout << runtime::kill_points_json() << std::endl;
+    return kExitPass;
+  }
+  for (const runtime::KillPoint& point : runtime::list_kill_points()) std::cout << point.point << "\n";
+  return kExitPass;
+}
+
+namespace {
+
+void add_binaries(CLI::App& command, BinaryOptions& binaries) {
+  command.add_option("--etcd", binaries.etcd, "Path of etcd (3.5)");
+  command.add_option("--bitcoind", binaries.bitcoind, "Path of bitcoind");
+}
+
+void add_run(CLI::App& app, RunOptions& o) {
+  CLI::App* run = app.add_subcommand("run", "Run experiments: start a cluster, load it, kill inside it, judge the records");
+  run->add_option("PATH", o.paths, "Experiment files, or folders of them")->required();
+  run->add_option("--seed", o.seed, "Instead of the file's seed");
+  run->add_option("--duration", o.duration_s, "Seconds of load, instead of the file's duration_s");
+  run->add_option("--runs", o.runs_dir, "Where run folders are made")->capture_default_str()->envname("ROULETTE_RUNS");
+  run->add_flag("--keep", o.keep, "Keep work/ (process folders and logs) after the export");
+  run->add_flag("--json", o.json, "Print verdict.json on stdout");
+  run->add_flag("--dry-run", o.dry_run, "Print the drawn schedule and its hash, start nothing");
+  add_binaries(*run, o.binaries);
+}
+
+void add_up(CLI::App& app, UpOptions& o) {
+  CLI::App* up = app.add_subcommand("up", "Start a funded cluster and keep it until Ctrl-C or SIGTERM");
+  up->add_option("--signers", o.plan.signers)->capture_default_str();
+  up->add_option("--threshold", o.plan.threshold)->capture_default_str();
+  up->add_option("--coordinators", o.plan.coordinators)->capture_default_str();
+  up->add_option("--coins", o.coins, "Coins of the wallet at the start")->capture_default_str();
+  up->add_option("--block-interval-ms", o.plan.block_interval_ms)->capture_default_str();
+  up->add_option("--runs", o.runs_dir, "Where run folders are made")->capture_default_str()->envname("ROULETTE_RUNS");
+  up->add_flag("--json", o.json, "One line on stdout when ready");
+  up->add_flag("--no-restart", o.no_restart, "A process that ends stays down");
+  add_binaries(*up, o.binaries);
+}
+
+void add_doctor(CLI::App& app, DoctorOptions& o) {
+  CLI::App* doctor = app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
+  doctor->add_flag("--json", o.json);
+  doctor->add_option("--runs", o.runs_dir)->capture_default_str()->envname("ROULETTE_RUNS");
+  add_binaries(*doctor, o.binaries);
+}
+
+int dispatch(int argc, char** argv) {
+  CLI::App app{"Quorum Roulette: kills a threshold-signing cluster inside its rounds and proves that money moved exactly once"};
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 pass, 1 fail, 2 inconclusive or something missing, 64 wrong file or flags, 70 internal error.");
+  RunOptions run;
+  UpOptions up;
+  DoctorOptions doctor;
+  bool json = false;
+  add_run(app, run);
+  add_up(app, up);
+  add_doctor(app, doctor);
+  app.add_subcommand("killpoints", "List the points where a process can be stopped")->add_flag("--json", json);
+  app.add_subcommand("version", "Versions of the tool and of what it runs")->add_flag("--json", json);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    app.exit(error);
+    return kExitUsage;
+  }
+  if (app.got_subcommand("run")) return run_command(run);
+  if (app.got_subcommand("up")) return up_command(up);
+  if (app.got_subcommand("doctor")) return doctor_command(doctor);
+  if (app.got_subcommand("killpoints")) return killpoints_command(json);
+  return version_command(json);
+}
+
+}  // namespace
+}  // namespace roulette::chaos
+
+int main(int argc, char** argv) {
+  try {
+    return roulette::chaos::dispatch(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "internal error: " << error.what() << std::endl;
+    return roulette::chaos::kExitInternal;
+  }
+}

@@ -1,0 +1,315 @@
+// `roulette run`: one experiment after the other, each to a verdict. See commands.h.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include <unistd.h>
+
+#include "chaos/app/commands.h"
+#include "chaos/app/progress.h"
+#include "chaos/app/session.h"
+#include "chaos/check/verdict.h"
+#include "chaos/live/load.h"
+#include "chaos/plan/schedule.h"
+#include "common/runtime/durable_file.h"
+
+namespace roulette::chaos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Duration kStartLimit = seconds(60);
+constexpr Duration kFaultsSettle = seconds(30);   // for victims to come back after the load
+constexpr Duration kHealBound = seconds(45);      // for every accepted withdrawal to settle after that
+constexpr Duration kTick = milliseconds(200);
+
+// One run from file to verdict.
+class Run {
+ public:
+  Run(Experiment experiment, const RunOptions& options) : e_(std::move(experiment)), options_(options) {}
+
+  Result<check::Verdict> execute() {
+    schedule_ = draw_schedule(e_);
+    facts_.schedule_hash = to_hex(schedule_.hash);
+    auto session = Session::create(options_.runs_dir, fs::path(e_.path).stem().string());
+    if (!session) return session.error();
+    s_ = std::move(session).value();
+    signals_ = std::make_unique<runtime::TerminationSignals>(s_->loop, [this] { interrupt("interrupted by a signal"); });
+    // The tool is a process of a run too: its own limits are its host's, its records stand in the run folder.
+    if (const Status status = write_file("experiment.yaml", e_.text); !status) return status.error();
+    if (const Status status = s_->prepare(e_.cluster, coins(), options_.binaries); !status) return status.error();
+    progress_ = std::make_unique<Progress>(e_.workload.duration_s, s_->run_dir);
+    if (const Status status = start(); !status) return abandoned(status.error());
+    load_phase();
+    heal();
+    finish();
+    return verdict();
+  }
+
+  const std::string& run_dir() const { return s_->run_dir; }
+
+ private:
+  // Every withdrawal may take two coins, and change comes back only with the next block.
+  std::uint64_t coins() const {
+    const double closed = e_.workload.clients * 1000.0 / std::max(20u, e_.workload.think_ms + 20);
+    const double expected = (closed + e_.workload.rate_per_s) * e_.workload.duration_s;
+    return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(expected * 1.3) + 200, 400, 20'000);
+  }
+
+  Status write_file(const std::string& name, const std::string& text) {
+    return runtime::write_file_durably(fs::path(s_->run_dir) / name, as_bytes(text), 0644);
+  }
+
+  Status start() {
+    s_->phase("setup");
+    faults_ = std::make_unique<FaultEngine>(
+        s_->loop, *s_->log, *s_->supervisor, e_, schedule_,
+        FaultEngine::Hooks{
+            [this](ProcessName name, const std::vector<std::string>& lines) { return s_->cluster->restart(name, lines); },
+            [this](const std::string& why) { s_->cluster->note_node_height(why); }});
+    s_->faults = faults_.get();
+    const Status status = s_->cluster->start(
+        kStartLimit, [this](const std::string& line) { progress_->line(line); },
+        [this](ProcessName name) { return faults_->control_lines(name); });
+    if (!status) return status;
+    if (const Status written = write_file("environment.json", s_->cluster->environment_json()); !written) return written;
+    auto load = Load::create(s_->loop, e_.workload, e_.seed,
+                             LoadTarget{s_->cluster->coordinators(), s_->cluster->token(), s_->cluster->accounts()},
+                             s_->run_dir + "/history.ndjson");
+    if (!load) return load.error();
+    load_ = std::move(load).value();
+    return {};
+  }
+
+  void load_phase() {
+    s_->cluster->start_mining(e_.cluster.block_interval_ms);
+    began_ = s_->loop.now();
+    s_->phase("undisturbed");
+    load_->begin(began_);
+    faults_->begin(began_);
+    tick_ = std::make_unique<runtime::Timer>(s_->loop, [this] { tick(); });
+    tick_->arm(began_ + kTick);
+    s_->loop.run();
+    load_->stop();
+    faults_->end();
+  }
+
+  void tick() {
+    const Instant now = s_->loop.now();
+    if (!disturbed_ && now >= began_ + seconds(e_.workload.undisturbed_s)) {
+      disturbed_ = true;
+      s_->phase("disturbed");
+    }
+    show(now);
+    check_stop_rules(now);
+    if (stopped_ || now >= began_ + seconds(e_.workload.duration_s)) {
+      s_->loop.stop();
+      return;
+    }
+    tick_->arm(now + kTick);
+  }
+
+  void show(Instant now) {
+    ProgressFacts facts;
+    facts.elapsed_s = static_cast<double>((now - began_).us) / 1e6;
+    facts.load = load_->counts();
+    facts.fired = faults_->fired();
+    facts.scheduled = schedule_.instances.size();
+    for (const ProcessName& name : s_->supervisor->all()) {
+      if (name.role == Role::Signer && s_->supervisor->serving(name)) ++facts.signers_up;
+    }
+    facts.signers = e_.cluster.signers;
+    facts.threshold = e_.cluster.threshold;
+    progress_->show(facts);
+  }
+
+  void check_stop_rules(Instant now) {
+    stop_since_.resize(e_.stop.size());
+    for (std::size_t i = 0; i < e_.stop.size(); ++i) {
+      const StopRule& rule = e_.stop[i];
+      const double value = rule.metric == "error_rate" ? load_->error_rate()
+                           : rule.metric == "p99_ms"   ? load_->counts().p99_ms
+                                                       : static_cast<double>(load_->counts().open);
+      if (value <= rule.above) {
+        stop_since_[i].reset();
+      } else if (!stop_since_[i]) {
+        stop_since_[i] = now;
+      } else if (now - *stop_since_[i] >= milliseconds(rule.for_ms)) {
+        interrupt("stop condition: " + rule.metric + " above " + std::to_string(rule.above) + " for " +
+                  std::to_string(rule.for_ms) + " ms");
+      }
+    }
+  }
+
+  void interrupt(const std::string& why) {
+    stopped_ = true;
+    facts_.interrupted = true;
+    facts_.interruption = why;
+    progress_ ? progress_->line(why) : static_cast<void>(0);
+    s_->loop.stop();
+  }
+
+  // Victims come back, clients get their answers, everything accepted settles; mining goes on.
+  void heal() {
+    if (facts_.interrupted) return;
+    s_->phase("drain");
+    progress_->line("load ended; waiting for victims to return and for clients to be answered");
+    if (!s_->loop.run_until([this] { return stopped_ || (faults_->settled() && load_->drained()); }, kFaultsSettle)) {
+      problems_.push_back("after " + std::to_string(kFaultsSettle.us / 1000000) +
+                          " s not every victim was back or not every client was answered");
+    }
+    progress_->line("waiting until every accepted withdrawal is settled");
+    bool settled = false;
+    bool asking = false;
+    const Instant deadline = s_->loop.now() + kHealBound;
+    while (!settled && !stopped_ && s_->loop.now() < deadline) {
+      if (!asking) {
+        asking = true;
+        s_->cluster->ask_pending([&](Result<std::int64_t> pending) {
+          asking = false;
+          settled = pending.ok() && *pending == 0;
+        });
+      }
+      // A short wait between questions, cut short by the answer that ends it.
+      [[maybe_unused]] const bool done = s_->loop.run_until([&] { return settled || stopped_; }, milliseconds(200));
+    }
+    // An answer that is still under way must not find this frame gone.
+    [[maybe_unused]] const bool answered = s_->loop.run_until([&] { return !asking; }, seconds(15));
+    if (!settled) problems_.push_back("not every accepted withdrawal settled within the heal bound");
+  }
+
+  void finish() {
+    s_->phase("settle");
+    load_finished_ = false;
+    const Status status = s_->cluster->finish(
+        faults_->lost(), [this] { return resolve(); }, [this](const std::string& line) { progress_->line(line); });
+    if (!status) problems_.push_back("end of run: " + status.error().message);
+    load_->close();
+    write_faults();
+  }
+
+  Status resolve() {
+    bool done = false;
+    load_->resolve([&done] { done = true; });
+    if (!s_->loop.run_until([&done] { return done; }, seconds(30))) {
+      return Error{ErrorKind::Network, "clients could not resolve all they did not know"};
+    }
+    return {};
+  }
+
+  void write_faults() {
+    std::string text;
+    for (const std::string& line : faults_->records()) text += line + "\n";
+    if (const Status status = write_file("faults.ndjson", text); !status) problems_.push_back(status.error().message);
+  }
+
+  Result<check::Verdict> abandoned(const Error& error) {
+    if (error.kind == ErrorKind::Preflight || error.kind == ErrorKind::Usage) return error;
+    progress_->line("start failed: " + error.message);
+    return Error{ErrorKind::Preflight, "the cluster did not start: " + error.message + " (logs: " + s_->run_dir + "/work)"};
+  }
+
+  Result<check::Verdict> verdict() {
+    for (const std::string& exit : s_->supervisor->unasked_exits()) facts_.unasked_exits.push_back(exit);
+    facts_.problems = problems_;
+    for (const ProcessName& name : s_->supervisor->all()) {
+      double& slot = facts_.memory_mb[role_name(name.role)];
+      slot = std::max(slot, static_cast<double>(s_->supervisor->peak_rss_kib(name)) / 1024.0);
+    }
+    const std::string dir = s_->run_dir;
+    Result<check::Verdict> verdict = check::judge(dir, e_, facts_);
+    if (!verdict) return verdict;
+    if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status) return status.error();
+    if (!options_.keep) {
+      std::error_code ignored;  // what cannot be removed is litter, not a wrong verdict
+      fs::remove_all(fs::path(dir) / "work", ignored);
+    }
+    return verdict;
+  }
+
+  Experiment e_;
+  const RunOptions& options_;
+  Schedule schedule_;
+  std::unique_ptr<Session> s_;
+  std::unique_ptr<runtime::TerminationSignals> signals_;
+  std::unique_ptr<Progress> progress_;
+  std::unique_ptr<FaultEngine> faults_;
+  std::unique_ptr<Load> load_;
+  std::unique_ptr<runtime::Timer> tick_;
+  std::vector<std::optional<Instant>> stop_since_;
+  std::vector<std::string> problems_;
+  check::RunFacts facts_;
+  Instant began_{};
+  bool disturbed_ = false;
+  bool stopped_ = false;
+  bool load_finished_ = false;
+};
+
+Result<std::vector<std::string>> experiment_files(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    if (!fs::is_directory(path)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> inside;
+    for (const auto& entry : fs::directory_iterator(path)) {
+      const std::string extension = entry.path().extension().string();
+      if (extension == ".yaml" || extension == ".yml" || extension == ".json") inside.push_back(entry.path().string());
+    }
+    if (inside.empty()) return Error{ErrorKind::Usage, path + ": no experiment (*.yaml, *.json) in this folder"};
+    std::sort(inside.begin(), inside.end());
+    files.insert(files.end(), inside.begin(), inside.end());
+  }
+  return files;
+}
+
+void print_schedule(const Experiment& experiment) {
+  const Schedule schedule = draw_schedule(experiment);
+  for (const FaultInstance& instance : schedule.instances) std::cout << describe(instance) << "\n";
+  std::cout << "schedule_hash " << to_hex(schedule.hash) << "\n";
+}
+
+int run_one(const std::string& path, const RunOptions& options) {
+  Result<Experiment> experiment = load_experiment(path);
+  if (!experiment) return report_error(experiment.error());
+  if (options.seed) experiment->seed = *options.seed;
+  if (options.duration_s) experiment->workload.duration_s = *options.duration_s;
+  if (experiment->workload.duration_s <= experiment->workload.undisturbed_s) {
+    return report_error(Error{ErrorKind::Usage, "--duration " + std::to_string(experiment->workload.duration_s) +
+                                                    " leaves no time for faults after undisturbed_s"});
+  }
+  if (options.dry_run) {
+    print_schedule(*experiment);
+    return kExitPass;
+  }
+  Run run(std::move(experiment).value(), options);
+  const Result<check::Verdict> verdict = run.execute();
+  if (!verdict) return report_error(verdict.error());
+  if (options.json) std::cout << check::verdict_json(*verdict) << std::endl;
+  print_verdict(*verdict, run.run_dir());
+  return check::verdict_exit_code(verdict->verdict);
+}
+
+// The gravest of several: fail, then the user's errors, then inconclusive.
+int gravest(int a, int b) {
+  for (const int code : {kExitFail, kExitInternal, kExitUsage, kExitInconclusive}) {
+    if (a == code || b == code) return code;
+  }
+  return std::max(a, b);
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  const auto files = experiment_files(options.paths);
+  if (!files) return report_error(files.error());
+  int code = kExitPass;
+  for (const std::string& file : *files) code = gravest(code, run_one(file, options));
+  return code;
+}
+
+}  // namespace roulette::chaos

@@ -1,0 +1,84 @@
+// Wiring of one cluster under the tool: see session.h.
+#include "chaos/app/session.h"
+
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include "common/base/bytes.h"
+#include "common/runtime/durable_file.h"
+
+namespace roulette::chaos {
+namespace {
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts);
+  return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir, const std::string& label) {
+  std::unique_ptr<Session> session(new Session());
+  runtime::KernelEntropy entropy;
+  ByteArray<2> tag{};
+  entropy.fill(tag);
+  const std::filesystem::path folder = std::filesystem::absolute(runs_dir) / (utc_now() + "-" + label + "-" + to_hex(tag));
+  if (std::filesystem::exists(folder)) return Error{ErrorKind::Preflight, folder.string() + " exists already"};
+  if (const Status made = runtime::create_folder_durably(folder / "work"); !made) {
+    return Error{ErrorKind::Preflight, "the run folder cannot be made: " + made.error().message};
+  }
+  session->run_dir = folder.string();
+  auto log = runtime::EventLog::open(folder / "work" / "tool-0.events.ndjson", ProcessName{Role::Tool, 0},
+                                     runtime::draw_boot_id(entropy));
+  if (!log) return log.error();
+  session->log = std::move(log).value();
+  Supervisor::Hooks hooks;
+  Session* s = session.get();
+  hooks.on_exit = [s](ProcessName name, const ExitFacts& facts) {
+    if (s->cluster) s->cluster->on_exit(name);
+    if (s->faults != nullptr) s->faults->on_exit(name, facts);
+    if (s->on_exit) s->on_exit(name, facts);
+  };
+  hooks.on_hit = [s](ProcessName name, const HitFacts& facts) {
+    if (s->faults != nullptr) s->faults->on_hit(name, facts);
+    else s->supervisor->write_control(name, "release " + std::to_string(facts.sequence));
+  };
+  hooks.on_seen = [s](ProcessName name, std::uint32_t arm_id) {
+    if (s->faults != nullptr) s->faults->on_seen(name, arm_id);
+  };
+  hooks.on_ready = [s](ProcessName name, bool ready, const std::string&) {
+    if (s->faults != nullptr) s->faults->on_ready(name, ready);
+  };
+  hooks.on_event = [s](ProcessName name, const std::string& event, const std::string& args) {
+    if (s->cluster) s->cluster->on_event(name, event, args);
+    if (s->faults != nullptr) s->faults->on_event(name, event);
+  };
+  hooks.on_stop_continue = [s](ProcessName name, bool stopped) {
+    if (s->faults != nullptr) s->faults->on_stop_continue(name, stopped);
+  };
+  session->supervisor = std::make_unique<Supervisor>(session->loop, *session->log, std::move(hooks));
+  return session;
+}
+
+Status Session::prepare(const ClusterPlan& plan, std::uint64_t coins, const BinaryOptions& binaries) {
+  if (const Status kernel = Supervisor::check_kernel(); !kernel) return kernel;
+  const Result<Binaries> found = find_binaries(binaries, plan.chain == "bitcoind");
+  if (!found) return found.error();
+  auto made = Cluster::prepare(plan, coins, run_dir, *found, loop, *log, *supervisor);
+  if (!made) return made.error();
+  cluster = std::move(made).value();
+  return {};
+}
+
+void Session::phase(const std::string& name) {
+  runtime::EventFields fields;
+  fields.add("name", name);
+  log->write("phase", fields);
+}
+
+}  // namespace roulette::chaos

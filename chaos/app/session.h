@@ -1,0 +1,40 @@
+// One cluster under the tool: loop, log, supervisor, cluster and (in a run) faults, wired to each other.
+//
+// Invariant: destroying a Session leaves no process. It makes the run folder and refuses one that exists.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "chaos/live/cluster.h"
+#include "chaos/live/faults.h"
+#include "chaos/live/supervisor.h"
+#include "common/runtime/process.h"
+
+namespace roulette::chaos {
+
+class Session {
+ public:
+  // runs/<UTC time>-<label>-<4 hex digits>
+  [[nodiscard]] static Result<std::unique_ptr<Session>> create(const std::string& runs_dir, const std::string& label);
+
+  // Everything that can be missing is found here, before anything starts (ErrorKind::Preflight).
+  [[nodiscard]] Status prepare(const ClusterPlan& plan, std::uint64_t coins, const BinaryOptions& binaries);
+  void phase(const std::string& name);
+
+  // Set before start(): gets the supervisor's hooks besides the cluster.
+  FaultEngine* faults = nullptr;
+  std::function<void(ProcessName, const ExitFacts&)> on_exit;
+
+  // Destroyed in reverse: the supervisor (which ends all processes) before the log and the loop.
+  std::string run_dir;
+  runtime::EventLoop loop;
+  std::unique_ptr<runtime::EventLog> log;
+  std::unique_ptr<Supervisor> supervisor;
+  std::unique_ptr<Cluster> cluster;
+
+ private:
+  Session() = default;
+};
+
+}  // namespace roulette::chaos
