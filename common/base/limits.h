@@ -65,6 +65,12 @@ inline constexpr std::size_t kMaxQueuedReads = 8192;
 inline constexpr Duration kForwardPatience = milliseconds(100); // DESIGN 8: then anyone proposes
 inline constexpr Duration kMaxReplicaLag = seconds(1);
 inline constexpr std::uint64_t kCheckpointInterval = 64;        // log indices
+inline constexpr Duration kLedgerHeartbeat = milliseconds(50);
+inline constexpr Duration kLedgerPeerSilent = milliseconds(150); // no proposer of choice afterwards
+inline constexpr Duration kBarrierPeriod = milliseconds(250);   // an idle replica measures its lag
+inline constexpr Duration kBarrierRetry = milliseconds(20);     // after a barrier that failed
+inline constexpr std::size_t kCheckpointsKept = 64;             // digests remembered for comparison
+inline constexpr std::size_t kMaxLedgerPeers = 256;             // open connections
 
 // Client
 inline constexpr std::size_t kMaxIdempotencyKeyBytes = 255;

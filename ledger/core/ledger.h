@@ -27,7 +27,8 @@ struct LedgerConfig {
   std::uint64_t checkpoint_interval = 64;
 };
 
-// What the tables said when they were opened: replay must arrive at the same digest at that index, else Stop.
+// What the tables said when they were opened: replay must arrive at the same digest at that index, else Stop. The host
+// names the last index whose digest it holds (a checkpoint's, EndOfRun's or the one of an orderly stop).
 struct LoadedTables {
   std::uint64_t index = 0;
   Hash32 digest{};
@@ -59,6 +60,8 @@ using Event = std::variant<Started, EntryDelivered, ProposeDone, BarrierDone, Lo
                            EndOfRunRequested, ShutdownRequested, DeadlineReached>;
 
 // ---- effects ----
+// The engine answers each Propose and each ReadBarrier exactly once, also when the log is lost meanwhile; at most one of
+// each is outstanding. Its answers arrive as later events, never inside the step that ordered them.
 struct Propose { std::uint64_t batch = 0; std::vector<wire::Command> commands; };  // one at a time
 struct ReadBarrier { std::uint64_t barrier = 0; };
 struct Send { ConnectionId connection; wire::Message message; };
@@ -69,16 +72,19 @@ struct WriteTables {
   std::vector<wire::Outcome> outcomes;  // one per command
   std::vector<wire::WithdrawalView> changed;
   std::vector<Posting> postings;        // made by this entry, in order
-  Hash32 digest{};                      // of the state after this entry (see State::digest)
+  // Of the state after this entry; all zero but at checkpoint indices and where EndOfRun is applied (see State::digest).
+  Hash32 digest{};
 };
 struct ReadinessChanged { bool ready = false; std::string reason; };
 struct Stop { std::string reason; };    // diverged: the host logs, exits with 70 and never serves again by itself
-struct Drained {};
+struct Drained {};                      // after ShutdownRequested: nothing of ours is in flight any more
 using Effect = std::variant<Propose, ReadBarrier, Send, WriteTables, ReadinessChanged, Stop, Drained>;
 using Effects = std::vector<Effect>;
 
 struct Gauges {
   std::uint64_t index = 0;
+  std::uint64_t known_head = 0;          // the highest index a barrier has shown
+  std::uint64_t dropped = 0;             // messages of a wrong kind or over a bound
   std::size_t queued_commands = 0;
   std::size_t waiting_requests = 0;
   std::size_t waiting_reads = 0;
@@ -99,8 +105,7 @@ class Ledger {
   [[nodiscard]] Gauges gauges() const;
 
  private:
-  struct Machine;
-  std::unique_ptr<Machine> machine_;
+  std::unique_ptr<struct Machine> machine_;
 };
 
 }  // namespace roulette::ledger

@@ -1,0 +1,48 @@
+// Comparing digests between replicas: who differs from a majority stops; without a majority all do.
+//
+// Invariant: a verdict is given only from digests at one index, and never from this replica's own
+// opinion alone. It remembers a bounded number of indices; older ones were compared long ago.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "common/base/bytes.h"
+#include "common/base/ids.h"
+
+namespace roulette::ledger {
+
+class Checkpoints {
+ public:
+  Checkpoints(LedgerId self, std::uint16_t replicas) : self_(self), replicas_(replicas) {}
+
+  // Both return why this replica must stop, or nothing.
+  [[nodiscard]] std::optional<std::string> own(std::uint64_t index, const Hash32& digest);
+  // What the log says another replica found (or this one, in an earlier life).
+  [[nodiscard]] std::optional<std::string> logged(LedgerId replica, std::uint64_t index,
+                                                  const Hash32& digest);
+
+  struct Report {
+    std::uint64_t index = 0;
+    Hash32 digest{};
+  };
+  // The last own digest, unless the log holds this replica's report of it already.
+  [[nodiscard]] std::optional<Report> unreported() const;
+
+ private:
+  struct At {
+    std::optional<Hash32> own;
+    std::map<LedgerId, Hash32> others;
+    bool reported = false;
+  };
+  [[nodiscard]] std::optional<std::string> judge(std::uint64_t index) const;
+  void forget_old();
+
+  LedgerId self_;
+  std::uint16_t replicas_;
+  std::map<std::uint64_t, At> at_;
+};
+
+}  // namespace roulette::ledger

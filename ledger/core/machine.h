@@ -1,0 +1,150 @@
+// The inside of Ledger: one replica's memory, split by job over ledger.cpp (events, entries,
+// readiness), proposals.cpp (queue to log) and reads.cpp (barriers, queries, feeds).
+//
+// Invariant: see ledger.h. Everything here is rebuilt from the log at a restart; nothing is kept.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ledger/core/checkpoints.h"
+#include "ledger/core/command_queue.h"
+#include "ledger/core/ledger.h"
+
+namespace roulette::ledger {
+
+struct Machine {
+  explicit Machine(LedgerConfig settings);
+
+  // ---- ledger.cpp ----
+  void step(Instant at, const Event& event, Effects& effects);
+  void handle(const Started& event);
+  void handle(const EntryDelivered& event);
+  void handle(const ProposeDone& event);
+  void handle(const BarrierDone& event);
+  void handle(const LogLost& event);
+  void handle(const LogRestored& event);
+  void handle(const PeerConnected& event);
+  void handle(const PeerLost& event);
+  void handle(const MessageReceived& event);
+  void handle(const EndOfRunRequested& event);
+  void handle(const ShutdownRequested& event);
+  void handle(const DeadlineReached& event);
+  void apply_command(const wire::Command& command, WriteTables& entry);
+  void compare_digest(WriteTables& entry, bool ends_run);
+  void stop(std::string why);
+  void refresh_readiness();
+  [[nodiscard]] std::string why_not_ready() const;
+  void heartbeat();
+  void finish_drain();
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+  [[nodiscard]] bool serving() const { return why_not.empty(); }
+  void send(ConnectionId connection, wire::Message message);
+
+  // ---- proposals.cpp ----
+  void submit(ConnectionId from, const wire::LedgerSubmit& message);
+  void take_forwarded(const wire::LedgerForward& message);
+  std::optional<wire::CommandId> propose_own(wire::CommandBody body);
+  void propose_genesis();
+  void withdraw_genesis();
+  void report_checkpoint();
+  void answer_waiters(const wire::Command& command, const wire::Outcome& outcome);
+  void settle_proposal();
+  void move_commands();
+  [[nodiscard]] bool can_propose() const;
+  // The connection of the preferred proposer; nothing: this replica itself.
+  [[nodiscard]] std::optional<ConnectionId> preferred() const;
+
+  // ---- reads.cpp ----
+  struct Read {
+    ConnectionId connection;
+    std::uint64_t request = 0;
+    wire::Query query;
+  };
+  void query(ConnectionId from, const wire::LedgerQuery& message);
+  void follow(ConnectionId from);
+  void order_barrier();
+  [[nodiscard]] bool barrier_wanted() const;
+  void log_head_known(std::uint64_t head, Instant ordered);
+  void serve_reads();
+  void refuse_reads();
+  void answer(const Read& read);
+  void refuse(const Read& read);
+  void serve_followers();
+  void feed(ConnectionId connection, std::vector<wire::WithdrawalView> views, bool first);
+
+  struct Peer {
+    ProcessName name;
+    bool ready = false;          // a ledger's own word
+    Instant heard;
+    bool follows = false;        // hears of every change
+    bool wants_follow = false;   // asked before we were ready
+  };
+  struct InFlight {
+    std::uint64_t batch = 0;
+    std::size_t unapplied = 0;
+    enum class Phase : std::uint8_t { Outstanding, InTheLog, AskingHead, CatchingUp } phase =
+        Phase::Outstanding;
+    std::uint64_t head = 0;      // CatchingUp: whatever is not applied by then is not in the log
+  };
+  struct Barrier {
+    std::uint64_t number = 0;
+    Instant ordered;
+    std::uint64_t applied = 0;   // when it was ordered: the log's head cannot be lower
+    std::vector<Read> reads;
+    bool for_proposal = false;   // ordered after the outcome that it is to resolve
+  };
+
+  LedgerConfig config;
+  State state;
+  Checkpoints checkpoints;
+  std::uint64_t applied = 0;
+
+  bool started = false;
+  bool stopped = false;
+  bool draining = false;
+  bool drained = false;
+  std::optional<std::string> log_lost;
+  bool caught_up = false;                    // applied what a barrier after the last loss showed
+  std::optional<std::uint64_t> catch_up_to;
+  std::uint64_t catch_up_barrier = 1;        // only this one and later ones count
+  std::optional<LoadedTables> loaded;
+  std::string stop_reason;
+  std::string why_not = "starting";
+
+  std::map<ConnectionId, Peer> peers;
+  Instant next_heartbeat;
+
+  CommandQueue queue;
+  bool queue_moved = false;                  // new commands or changed peers: something to forward
+  std::optional<InFlight> in_flight;
+  std::uint64_t next_batch = 1;
+  std::uint64_t next_counter = 1;
+  std::optional<wire::CommandId> genesis_proposed;
+  bool end_of_run_proposed = false;
+  std::map<wire::CommandId, std::vector<std::pair<ConnectionId, std::uint64_t>>> waiters;
+  std::size_t waiting = 0;
+
+  std::vector<Read> arrived;                 // wait for the next barrier
+  std::optional<Barrier> barrier;
+  std::deque<std::pair<std::uint64_t, std::vector<Read>>> due;  // by index, ascending
+  std::size_t reads = 0;                     // in arrived, barrier and due
+  std::uint64_t next_barrier = 1;
+  Instant barrier_not_before;
+  Instant last_barrier;
+  // Heads seen and not yet applied, with the time they were asked for; and the latest moment whose
+  // whole log is applied here: what a replica knows is never newer than that.
+  std::deque<std::pair<std::uint64_t, Instant>> heads;
+  Instant fresh_at;
+  std::uint64_t known_head = 0;
+  std::uint64_t dropped = 0;
+
+  Instant now;
+  Effects* out = nullptr;                    // set while step() runs
+};
+
+}  // namespace roulette::ledger
