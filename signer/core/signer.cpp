@@ -2,24 +2,25 @@
 //
 // Invariant: each step ends with memory in the state that its records describe, and with every
 // message either gated by the outbox or sent. The checks and the signing are in signing.cpp.
-//
+
+// clang-format off
 // Life of the process (phase):
-//   phase    | Started      | SignRequest     | NonceRequest | ShutdownRequested  | all durable and
-//   sent Restored | Serving (1)  | bug of the host | bug          | Draining           | - Serving
-//   | bug          | checks, answer  | fresh batch  | Draining (2)       | - Draining | bug |
-//   retries only    | empty batch  | nothing            | Drained, once (3) Drained  | bug |
-//   retries only    | empty batch  | nothing            | nothing
+//   phase    | Started     | SignRequest    | NonceRequest | ShutdownRequested | all durable, sent
+//   Restored | Serving (1) | host's bug     | host's bug   | Draining          | -
+//   Serving  | host's bug  | checks, answer | fresh batch  | Draining (2)      | -
+//   Draining | host's bug  | retries only   | empty batch  | nothing           | Drained, once (3)
+//   Drained  | host's bug  | retries only   | empty batch  | nothing           | nothing
 // (1) an empty journal gets its Provisioned record. (2) secret nonces are erased, all are told.
 // (3) the host may exit.
 //
 // Life of a secret nonce:
 //   made and handed out -> taken for one share -> erased     the only way to a share
-//                       -> erased                            connection lost, eviction, drain,
-//                       death
+//                       -> erased                            connection lost, eviction, drain, death
 //   Forbidden: taken twice; taken before its record was emitted; taken over another connection;
 //   made again from stored data.
 //
-// Life of a binding (outpoint, withdrawal): free -> bound, by a record; forbidden: everything else.
+// Life of a binding (outpoint, withdrawal): free -> bound, by a record. Forbidden: all else.
+// clang-format on
 #include "signer/core/signer.h"
 
 #include <algorithm>

@@ -1,0 +1,113 @@
+// Opening the sealed share: see key_material.h.
+//
+// Invariant: a key file that others may read is refused, as is one of another length.
+#include "signer/app/key_material.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "common/crypto/sealed_share.h"
+#include "common/runtime/durable_file.h"
+#include "common/runtime/group_file.h"
+
+namespace roulette::signer {
+namespace {
+
+constexpr std::size_t kMaxPassphraseBytes = 1024;
+
+Error preflight(const std::filesystem::path& file, const std::string& what) {
+  return Error{ErrorKind::Preflight, file.string() + ": " + what};
+}
+
+// Reads until `limit` bytes or the end; -1 with errno on failure.
+ssize_t read_up_to(int fd, std::uint8_t* out, std::size_t limit) {
+  std::size_t have = 0;
+  while (have < limit) {
+    const ssize_t n = ::read(fd, out + have, limit - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  return static_cast<ssize_t>(have);
+}
+
+Result<Secret<32>> read_key_file(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return preflight(file, std::string("the share's key file: ") + ::strerror(errno));
+  struct stat facts {};
+  Secret<33> read;  // one more than wanted shows a longer file
+  const bool known = ::fstat(fd, &facts) == 0;
+  const ssize_t n = read_up_to(fd, read.data(), read.size());
+  ::close(fd);
+  if (!known || n < 0) return preflight(file, "the share's key file cannot be read");
+  if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return preflight(file, "the share's key file is open to others; set its mode to 0600");
+  if (n != 32) return preflight(file, "the share's key file does not hold 32 bytes");
+  return Secret<32>(read.span().first<32>());
+}
+
+Result<crypto::frost::SecretShare> unseal_with_passphrase(const Bytes& sealed,
+                                                          const crypto::ShareLabel& label,
+                                                          const Settings& settings,
+                                                          std::optional<int> passphrase_fd) {
+  if (!passphrase_fd)
+    return preflight(settings.share, "the share wants a passphrase: give --passphrase-fd");
+  Secret<kMaxPassphraseBytes + 1> passphrase;
+  const ssize_t n = read_up_to(*passphrase_fd, passphrase.data(), passphrase.size());
+  ::close(*passphrase_fd);
+  if (n < 0 || n > static_cast<ssize_t>(kMaxPassphraseBytes))
+    return preflight(settings.share, "no passphrase of at most 1024 bytes could be read");
+  auto length = static_cast<std::size_t>(n);
+  if (length > 0 && passphrase.data()[length - 1] == '\n') length -= 1;
+  return crypto::unseal_with_passphrase(sealed, label, passphrase.span().first(length));
+}
+
+Result<crypto::frost::SecretShare> open_share(const Settings& settings,
+                                              const crypto::ShareLabel& label,
+                                              std::optional<int> passphrase_fd) {
+  const auto sealed = runtime::read_whole_file(settings.share, crypto::kSealedShareSize + 1);
+  if (!sealed) return preflight(settings.share, "the sealed share: " + sealed.error().message);
+  const auto protection = crypto::sealed_protection(*sealed);
+  if (!protection) return protection.error().with_context(settings.share.string());
+  if (*protection == crypto::ShareProtection::Passphrase) {
+    auto share = unseal_with_passphrase(*sealed, label, settings, passphrase_fd);
+    if (!share) return share.error().with_context(settings.share.string());
+    return share;
+  }
+  if (settings.share_key.empty())
+    return Error{ErrorKind::Usage, "the share is sealed with a key file: share_key is missing"};
+  const auto key = read_key_file(settings.share_key);
+  if (!key) return key.error();
+  auto share = crypto::unseal_with_key_file(*sealed, label, *key);
+  if (!share) return share.error().with_context(settings.share.string());
+  return share;
+}
+
+}  // namespace
+
+Result<SignerConfig> load_config(const Settings& settings, std::optional<int> passphrase_fd) {
+  auto group = runtime::read_group_file(settings.group);
+  if (!group) return group.error();
+  auto wallet = runtime::wallet_key_of(*group);
+  if (!wallet) return wallet.error().with_context(settings.group.string());
+  const SignerId id(settings.name.index);
+  auto share = open_share(settings, {id, group->id(), settings.share_epoch}, passphrase_fd);
+  if (!share) return share.error();
+  return SignerConfig{id,
+                      settings.cluster_id,
+                      settings.share_epoch,
+                      std::move(group).value(),
+                      std::move(share).value(),
+                      Policy{std::move(wallet->script), settings.max_fee_sat,
+                             settings.max_fee_rate_sat_per_vb, settings.max_amount_sat},
+                      settings.verify_own_share};
+}
+
+}  // namespace roulette::signer
