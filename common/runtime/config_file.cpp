@@ -64,7 +64,11 @@ struct ConfigObject::State {
     fail(node, key, "missing");
     return nullptr;
   }
+  // One node per object, so that asking for it twice does not forget what was read.
   std::size_t add_node(const Json* value, std::string path) {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (nodes[i].value == value && value != &empty) return i;
+    }
     nodes.push_back({value, std::move(path), {}});
     return nodes.size() - 1;
   }

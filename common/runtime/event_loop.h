@@ -64,7 +64,8 @@ class Timer {
   std::shared_ptr<State> state_;
 };
 
-// Calls back each time `fd` is readable (also at EOF). Does not own the fd and never reads it.
+// Calls back each time `fd` is readable (also at EOF). Does not own the fd and never reads it, but
+// makes it non-blocking.
 class ReadWatch {
  public:
   ReadWatch(EventLoop& loop, int fd, std::function<void()> on_readable);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -91,17 +92,27 @@ struct KillPoints::State {
     while (!rest.empty()) {
       const ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL);
       if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        wait_for(POLLOUT);
+        continue;
+      }
       if (n <= 0) control_lost();
       rest.remove_prefix(static_cast<std::size_t>(n));
     }
   }
 
-  // One recv and all lines in it. False when nothing was there (only without blocking).
-  bool read_commands(bool blocking) {
+  // The loop's watch made the socket non-blocking, so blocking is done here.
+  void wait_for(short events) const {
+    pollfd poll_fd{fd, events, 0};
+    (void)::poll(&poll_fd, 1, -1);
+  }
+
+  // One recv and all lines in it. False when nothing was there.
+  bool read_commands() {
     std::array<char, 4096> buffer;
-    const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), blocking ? 0 : MSG_DONTWAIT);
+    const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) return true;
-    if (n < 0 && !blocking && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
     if (n <= 0) control_lost();
     unread.append(buffer.data(), static_cast<std::size_t>(n));
     std::size_t begin = 0;
@@ -172,7 +183,10 @@ struct KillPoints::State {
     standing = ++sequence;
     write_line("hit " + id + " " + point.name + " " + std::to_string(point.passes) + " " +
                std::to_string(sequence));
-    while (standing != 0) read_commands(true);
+    while (standing != 0) {
+      wait_for(POLLIN);
+      read_commands();
+    }
   }
 };
 
@@ -197,7 +211,7 @@ Result<std::unique_ptr<KillPoints>> KillPoints::open(Role role, std::optional<in
       return Error{ErrorKind::Io, std::string("control fd: ") + std::strerror(errno)};
     }
     state->fd = *control_fd;
-    while (state->read_commands(false)) continue;
+    while (state->read_commands()) continue;
   }
   return std::unique_ptr<KillPoints>(new KillPoints(std::move(state)));
 }
@@ -205,7 +219,7 @@ Result<std::unique_ptr<KillPoints>> KillPoints::open(Role role, std::optional<in
 void KillPoints::attach(EventLoop& loop) {
   if (state_->fd < 0) return;
   state_->watch = std::make_unique<ReadWatch>(loop, state_->fd, [state = state_.get()] {
-    while (state->read_commands(false)) continue;
+    while (state->read_commands()) continue;
   });
 }
 

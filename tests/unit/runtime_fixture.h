@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 
 namespace roulette::runtime::test {
 
@@ -96,6 +97,13 @@ class ControlChannel {
   int process_ = -1;
   std::string unread_;
 };
+
+// For children whose complaint on stderr is expected.
+inline void silence_stderr() {
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  ::dup2(nowhere, 2);
+  ::close(nowhere);
+}
 
 // Runs `body` in a forked child; its return value is the exit code. Killed if still there at the end.
 class Child {

@@ -270,7 +270,7 @@ TEST_CASE("announcing a point outside the table is an assertion") {
   Child child([] {
     const rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
-    ::close(2);
+    silence_stderr();
     const auto points = KillPoints::open(Role::Signer, std::nullopt);
     (*points)->announce("signer.persist.shopping_list.before");
     return 0;
