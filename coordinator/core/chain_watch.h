@@ -34,8 +34,8 @@ class ChainWatch {
   [[nodiscard]] std::vector<Wish> take_wishes();
 
   [[nodiscard]] const std::optional<bitcoin::TipFacts>& node_tip() const { return node_; }
-  // The ledger's tip the last round worked on.
-  [[nodiscard]] const wire::ChainTip& base() const { return base_; }
+  // What the ledger's tip becomes when everything submitted was applied.
+  [[nodiscard]] const Hash32& expected_tip() const { return next_prev_; }
   // Since when the tips have differed; nothing when they are the same or unknown.
   [[nodiscard]] std::optional<Instant> differ_since() const { return differ_since_; }
 

@@ -114,7 +114,7 @@ void Coordinator::Machine::applied(Step& s, const Purpose& purpose, const wire::
   if (const auto* fact = std::get_if<ForChain>(&purpose)) {
     chain_.applied(fact->round);
     // Before the feed brings the new tip a comparison would only fetch the same blocks again.
-    if (working_.tip() != chain_.base()) compare_chain(s);
+    if (working_.tip() && working_.tip()->hash == chain_.expected_tip()) compare_chain(s);
   }
 }
 

@@ -1,0 +1,240 @@
+// The chain enters as facts, and what the node lost is sent again from stored bytes.
+//
+// Invariant tested: only bytes of the applied ledger are sent, rebroadcast opens no session, disconnects go in order.
+#include <catch2/catch.hpp>
+
+#include "common/base/limits.h"
+#include "tests/unit/coordinator_world.h"
+
+using namespace roulette;
+using namespace roulette::test;
+namespace co = roulette::coordinator;
+using wire::WithdrawalState;
+
+TEST_CASE("the bytes that are sent are those of the applied ledger, not the coordinator's own") {
+  World w(2);
+  w.start_all();
+  // Somebody else's valid signature was applied first: ours is ignored, and theirs is what goes out.
+  for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;
+  w.create(0, "k1");
+  auto view = w.view("k1");
+  view.signed_tx = w.sign_elsewhere(*view.planned);
+  view.state = WithdrawalState::Signed;
+  w.hold_feed = true;
+  w.add_view(view);
+  w.hold_feed = false;
+  for (std::uint16_t i = 0; i < 5; ++i) w.release_withheld(i);
+  REQUIRE(w.commands<wire::Signed>().size() == 1);
+  REQUIRE(w.sent.size() == 1);
+  CHECK(w.sent[0].bytes == view.signed_tx);
+}
+
+TEST_CASE("nothing is sent before the signature is applied") {
+  World w;
+  w.start_all();
+  w.create(0, "k0");
+  w.hold_feed = true;
+  auto planned = w.planned_view("k1", "alice", CoordinatorId(0));
+  w.hold_feed = false;
+  w.sent.clear();
+  w.add_view(planned);
+  w.hold_applies = true;
+  auto second = w.planned_view("k2", "alice", CoordinatorId(0));
+  w.sent.clear();
+  w.add_view(second);
+  w.advance(100);
+  CHECK_FALSE(w.facts<co::Aggregated>(0).empty());
+  for (const co::SendTransaction& send : w.sent) CHECK(send.withdrawal_id != second.id);
+  w.apply_held();
+  CHECK(w.sent.back().withdrawal_id == second.id);
+}
+
+TEST_CASE("a mined payment is confirmed by blocks reported in order") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  w.mine();
+  w.mine();
+  w.mine();
+  w.advance(120);
+  CHECK(w.tip.hash == w.chain.back().hash);
+  CHECK(w.chain_facts == std::vector<std::string>{"+1", "+2", "+3"});
+  CHECK(w.view("k1").state == WithdrawalState::Confirmed);
+}
+
+TEST_CASE("a long chain is fetched in bounded pieces") {
+  World w;
+  for (int i = 0; i < 40; ++i) w.mine();
+  w.start_all();
+  w.advance(500);
+  CHECK(w.tip.height == 40);
+  CHECK(w.chain_facts.size() == 40);
+  std::size_t calls = 0;
+  for (const co::Effect& effect : w.seat(0).effects) {
+    const auto* call = std::get_if<co::NodeCall>(&effect);
+    calls += call && std::holds_alternative<co::GetBlock>(call->body) ? 1 : 0;
+  }
+  CHECK(calls == 40);
+}
+
+TEST_CASE("un-mined blocks are disconnected one by one, then payments are sent again from stored bytes") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  w.mine();
+  w.mine();
+  w.advance(200);
+  REQUIRE(w.view("k1").state == WithdrawalState::Confirmed);
+  const Bytes stored = w.view("k1").signed_tx;
+  const std::size_t asked = w.asked();
+  const std::size_t sessions = w.facts<co::SessionOpened>(0).size();
+  w.chain_facts.clear();
+  w.sent.clear();
+  w.unmine();
+  w.unmine();
+  w.advance(400);
+  CHECK(w.chain_facts == std::vector<std::string>{"-2", "-1"});
+  REQUIRE_FALSE(w.sent.empty());
+  CHECK(w.sent[0].bytes == stored);
+  CHECK(w.mempool.size() == 1);
+  CHECK(w.asked() == asked);
+  CHECK(w.facts<co::SessionOpened>(0).size() == sessions);
+}
+
+TEST_CASE("a replaced block is disconnected before its successor is connected") {
+  World w;
+  w.start_all();
+  w.mine();
+  w.mine();
+  w.advance(200);
+  w.chain_facts.clear();
+  w.unmine();
+  w.mine();
+  w.mine();
+  w.advance(300);
+  CHECK(w.chain_facts == std::vector<std::string>{"-2", "+2", "+3"});
+  CHECK(w.tip.hash == w.chain.back().hash);
+}
+
+TEST_CASE("a lost mempool is refilled parents first, and no session is opened") {
+  World w;
+  w.start_all();
+  auto parent = w.planned_view("parent", "alice", CoordinatorId(0));
+  auto child = w.planned_view("child", "alice", CoordinatorId(0), {parent.planned->txid});
+  auto grandchild = w.planned_view("grandchild", "alice", CoordinatorId(0), {child.planned->txid});
+  for (auto* view : {&parent, &child, &grandchild}) {
+    view->signed_tx = w.sign_elsewhere(*view->planned);
+    view->state = WithdrawalState::Broadcast;
+  }
+  // The youngest is learnt first.
+  w.add_view(grandchild);
+  w.add_view(child);
+  w.add_view(parent);
+  w.advance(250);
+  REQUIRE(w.mempool.size() == 3);
+  CHECK(w.mempool[0] == parent.planned->txid);
+  CHECK(w.mempool[1] == child.planned->txid);
+  CHECK(w.mempool[2] == grandchild.planned->txid);
+  CHECK(w.sent.size() == 3);                         // nothing was sent in vain
+  CHECK(w.asked() == 0);
+  w.lose_mempool();
+  w.advance(250);
+  CHECK(w.mempool.size() == 3);
+  CHECK(w.asked() == 0);
+}
+
+TEST_CASE("what the mempool holds is not sent again") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  REQUIRE(w.sent.size() == 1);
+  w.advance(2000);
+  CHECK(w.sent.size() == 1);
+}
+
+TEST_CASE("a node that is down or warming up is asked again until it takes the transaction") {
+  World w;
+  w.start_all();
+  w.next_send = bitcoin::SendOutcome::WarmingUp;
+  w.create(0, "k1");
+  CHECK(w.view("k1").state == WithdrawalState::Signed);
+  w.node_up = false;
+  w.advance(1000);
+  w.node_up = true;
+  w.advance(300);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+  CHECK(w.mempool.size() == 1);
+}
+
+TEST_CASE("a too long mempool chain waits for the next block") {
+  World w;
+  w.start_all();
+  w.next_send = bitcoin::SendOutcome::MempoolChainTooLong;
+  w.create(0, "k1");
+  w.advance(2000);
+  CHECK(w.sent.size() == 1);
+  w.mine();
+  w.advance(250);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+}
+
+TEST_CASE("missing inputs are tried again at a bounded pace") {
+  World w;
+  w.start_all();
+  auto orphan = w.planned_view("orphan", "alice", CoordinatorId(0), {Hash32{1, 2, 3}});
+  orphan.signed_tx = w.sign_elsewhere(*orphan.planned);
+  orphan.state = WithdrawalState::Broadcast;
+  w.add_view(orphan);
+  w.advance(1000);
+  CHECK(w.sent.size() >= 2);
+  CHECK(w.sent.size() <= 11);
+}
+
+TEST_CASE("a transaction confirmed before the ledger knows the block does no harm") {
+  World w;
+  w.start_all();
+  w.hold_applies = true;
+  w.create(0, "k1");
+  w.apply_held();
+  w.mine();
+  w.next_send = std::nullopt;
+  w.advance(300);
+  CHECK(w.view("k1").state == WithdrawalState::Confirmed);
+  CHECK(w.mempool.empty());
+}
+
+TEST_CASE("only the lowest coordinator reports blocks; the other acts when nobody does") {
+  World w(2);
+  w.start_all();
+  w.advance(200);
+  w.mine();
+  w.advance(200);
+  for (const auto& s : w.submitted) {
+    if (std::holds_alternative<wire::BlockConnected>(s.command.body)) CHECK(s.command.id.proposer.index == 0);
+  }
+  CHECK(w.tip.height == 1);
+  w.pause_coordinator(0);
+  w.mine();
+  w.advance(1200);
+  CHECK(w.tip.height == 2);
+  CHECK(w.submitted.back().command.id.proposer.index == 1);
+}
+
+TEST_CASE("an answer about an older tip un-mines nothing") {
+  World w;
+  w.start_all();
+  w.mine();
+  w.advance(200);
+  REQUIRE(w.tip.height == 1);
+  w.chain_facts.clear();
+  // The ledger learns block 2 from another coordinator; our last tip of the node is still block 1.
+  w.mine();
+  const Hash32 before = w.tip.hash;
+  w.tip = wire::ChainTip{w.chain.back().hash, 2};
+  CHECK(before != w.tip.hash);
+  auto nudge = w.planned_view("nudge", "alice", CoordinatorId(0));
+  w.add_view(nudge);                                 // feeds the new tip
+  w.advance(300);
+  CHECK(w.commands<wire::BlockDisconnected>().empty());
+  CHECK(w.tip.height == 2);
+}

@@ -1,0 +1,368 @@
+// Signing sessions: whom the coordinator asks, whom it blames, and whom it never waits for.
+//
+// Invariant tested: nothing is asked before apply; t honest responsive signers always finish; no signer is in two
+// unanswered sessions of one message.
+#include <catch2/catch.hpp>
+
+#include <set>
+
+#include "common/base/limits.h"
+#include "tests/unit/coordinator_world.h"
+
+using namespace roulette;
+using namespace roulette::test;
+namespace co = roulette::coordinator;
+using wire::WithdrawalState;
+
+namespace {
+
+bool is_sign_request(const co::Effect& effect) {
+  const auto* send = std::get_if<co::Send>(&effect);
+  return send && std::holds_alternative<wire::SignRequest>(send->message);
+}
+
+// At every moment: per message, each signer owes at most one answer and at most n-t+1 sessions wait.
+std::size_t most_open_sessions(const World& w, std::size_t seat, const World::Seat& s) {
+  (void)w;
+  (void)seat;
+  std::map<Hash32, std::set<SignerId>> owed;
+  std::size_t most = 0;
+  for (const co::Effect& effect : s.effects) {
+    if (const auto* fact = std::get_if<co::Fact>(&effect)) {
+      if (const auto* opened = std::get_if<co::SessionOpened>(fact)) {
+        for (const SignerId id : opened->signers) {
+          for (const auto& [digest, members] : owed) CHECK_FALSE(members.contains(id));
+          owed[opened->session_digest].insert(id);
+        }
+      }
+      if (const auto* share = std::get_if<co::ShareReceived>(fact)) {
+        owed[share->session_digest].erase(share->signer);
+        if (owed[share->session_digest].empty()) owed.erase(share->session_digest);
+      }
+    }
+    most = std::max(most, owed.size());
+  }
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("nothing is asked of a signer before the template is applied") {
+  World w;
+  w.start_all();
+  w.hold_applies = true;
+  w.create(0, "k1");
+  w.advance(200);
+  CHECK(w.asked() == 0);
+  w.apply_held();
+  CHECK(w.asked() == 3);
+}
+
+TEST_CASE("a withdrawal without coins is signed once the ledger has planned it") {
+  World w;
+  w.start_all();
+  w.create(0, "k1", "coinless");
+  w.advance(300);
+  CHECK(w.asked() == 0);
+  w.plan("k1");
+  CHECK(w.asked() == 3);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+}
+
+TEST_CASE("exactly t signers are asked, once, with all inputs in one request") {
+  World w;
+  w.start_all();
+  w.create(0, "k1", "wide");
+  CHECK(w.asked() == 3);
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    for (const wire::SignRequest& request : w.signer(i).requests) {
+      CHECK(request.prevouts.size() == 3);
+      CHECK(request.signers.size() == 3);
+      for (const wire::SessionSigner& member : request.signers) CHECK(member.nonces.size() == 3);
+    }
+  }
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+}
+
+TEST_CASE("the session, its shares and the signature are facts before what follows them") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  const auto opened = w.position(0, [](const co::Effect& e) {
+    const auto* fact = std::get_if<co::Fact>(&e);
+    return fact && std::holds_alternative<co::SessionOpened>(*fact);
+  });
+  const auto asked = w.position(0, is_sign_request);
+  const auto aggregated = w.position(0, [](const co::Effect& e) {
+    const auto* fact = std::get_if<co::Fact>(&e);
+    return fact && std::holds_alternative<co::Aggregated>(*fact);
+  });
+  const auto proposed = w.position(0, [](const co::Effect& e) {
+    const auto* send = std::get_if<co::Send>(&e);
+    const auto* submit = send ? std::get_if<wire::LedgerSubmit>(&send->message) : nullptr;
+    return submit && std::holds_alternative<wire::Signed>(submit->command.body);
+  });
+  REQUIRE(opened);
+  REQUIRE(asked);
+  REQUIRE(aggregated);
+  REQUIRE(proposed);
+  CHECK(*opened < *asked);
+  CHECK(*aggregated < *proposed);
+  CHECK(w.facts<co::ShareReceived>(0).size() == 3);
+  CHECK(w.facts<co::SignedApplied>(0).size() == 1);
+}
+
+TEST_CASE("the journal heads of the session's signers go into the ledger with the signatures") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  const auto commands = w.commands<wire::Signed>();
+  REQUIRE(commands.size() == 1);
+  REQUIRE(commands[0].journals.size() == 3);
+  for (const wire::JournalHead& head : commands[0].journals) CHECK(head.length == 1);
+}
+
+TEST_CASE("a signer with a bad share is blamed with the bytes as proof, and replaced") {
+  World w;
+  w.start_all();
+  w.signer(0).manners = w.signer(1).manners = Manners::BadShare;
+  for (int i = 0; i < 5; ++i) w.create(0, "k" + std::to_string(i));
+  for (int i = 0; i < 5; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  const auto blamed = w.facts<co::Blamed>(0);
+  REQUIRE_FALSE(blamed.empty());
+  for (const co::Blamed& fact : blamed) {
+    CHECK(fact.signer.value() <= 1);
+    CHECK(fact.proof.size() == 66 + 32);
+  }
+}
+
+TEST_CASE("a signer that sends a wrong number of shares is blamed and replaced") {
+  World w;
+  w.start_all();
+  w.signer(0).manners = Manners::WrongCount;
+  for (int i = 0; i < 3; ++i) w.create(0, "k" + std::to_string(i));
+  for (int i = 0; i < 3; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  for (const co::Blamed& fact : w.facts<co::Blamed>(0)) CHECK(fact.signer.value() == 0);
+}
+
+TEST_CASE("a signer whose public nonces are no points is blamed, the one who says so is not") {
+  World w;
+  w.signer(4).manners = Manners::BadNonces;
+  w.start_all();
+  for (int i = 0; i < 5; ++i) w.create(0, "k" + std::to_string(i));
+  for (int i = 0; i < 5; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  const auto blamed = w.facts<co::Blamed>(0);
+  REQUIRE_FALSE(blamed.empty());
+  for (const co::Blamed& fact : blamed) CHECK(fact.signer.value() == 4);
+}
+
+TEST_CASE("more than n-t bad signers end a message with a reason, a new epoch takes it up again") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 3; ++i) w.signer(i).manners = Manners::BadShare;
+  w.create(0, "k1");
+  w.advance(500);
+  CHECK(w.view("k1").state == WithdrawalState::Planned);
+  const auto given_up = w.facts<co::SigningGivenUp>(0);
+  REQUIRE(given_up.size() == 1);
+  CHECK(given_up[0].txid == w.view("k1").planned->txid);
+  const std::size_t before = w.asked();
+  w.advance(1000);
+  CHECK(w.asked() == before);
+  w.restart_signer(0);
+  w.advance(1);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+}
+
+TEST_CASE("silent signers block nobody: another session is opened after 50 ms") {
+  World w;
+  w.start_all();
+  w.signer(1).manners = w.signer(3).manners = Manners::Silent;
+  for (int i = 0; i < 6; ++i) w.create(0, "k" + std::to_string(i));
+  w.advance(110);
+  for (int i = 0; i < 6; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  CHECK(w.facts<co::Blamed>(0).empty());
+}
+
+TEST_CASE("a session that is 49 ms old has no company") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;
+  w.create(0, "k1");
+  w.advance(49);
+  CHECK(w.asked() == 3);
+  CHECK(w.facts<co::SessionOpened>(0).size() == 1);
+}
+
+TEST_CASE("at most n-t+1 sessions of a message are open, and nobody is asked twice meanwhile") {
+  World w(1, 7, 4);
+  w.start_all();
+  for (std::uint16_t i = 0; i < 3; ++i) w.signer(i).manners = Manners::Silent;
+  w.create(0, "k1");
+  w.advance(300);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+  const std::size_t most = most_open_sessions(w, 0, w.seat(0));
+  CHECK(most >= 2);
+  CHECK(most <= 7 - 4 + 1);
+}
+
+TEST_CASE("an overdue signer is chosen last, not excluded") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 2; ++i) w.signer(i).manners = Manners::Silent;
+  for (int i = 0; i < 4; ++i) w.create(0, "k" + std::to_string(i));
+  w.advance(100);
+  const std::size_t before = w.signer(0).requests.size() + w.signer(1).requests.size();
+  for (int i = 10; i < 16; ++i) w.create(0, "k" + std::to_string(i));
+  CHECK(w.signer(0).requests.size() + w.signer(1).requests.size() == before);
+  w.kill_signer(4);                                  // now an overdue one is needed for a quorum
+  w.create(0, "last");
+  CHECK(w.signer(0).requests.size() + w.signer(1).requests.size() == before + 1);
+}
+
+TEST_CASE("a dead signer is replaced at EOF, without waiting for a deadline") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;
+  w.create(0, "k1");
+  std::vector<std::uint16_t> members;
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    if (!w.signer(i).requests.empty()) members.push_back(i);
+  }
+  REQUIRE(members.size() == 3);
+  const Instant before = w.now();
+  w.kill_signer(members[0]);
+  w.release_withheld(members[1]);
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    if (i != members[0]) w.release_withheld(i);
+  }
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+  CHECK(w.now() == before);
+}
+
+TEST_CASE("a late answer still completes its old session") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;
+  w.create(0, "k1");
+  std::vector<std::uint16_t> members;
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    if (!w.signer(i).requests.empty()) members.push_back(i);
+  }
+  w.advance(300);
+  CHECK(w.facts<co::SessionOpened>(0).size() == 1);  // two free signers are no quorum
+  for (const std::uint16_t i : members) w.release_withheld(i);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+}
+
+TEST_CASE("a signer that forgot its nonces is asked for new ones and never blamed") {
+  World w;
+  w.start_all();
+  w.signer(0).manners = Manners::ForgotNonces;
+  w.signer(1).manners = Manners::ForgotNonces;
+  w.signer(2).manners = Manners::ForgotNonces;
+  for (int i = 0; i < 5; ++i) w.create(0, "k" + std::to_string(i));
+  w.advance(100);
+  for (int i = 0; i < 5; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  CHECK(w.facts<co::SignerRefused>(0).size() == 3);
+  CHECK(w.facts<co::Blamed>(0).empty());
+}
+
+TEST_CASE("a restarted signer rejoins with fresh nonces and signs again") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  for (std::uint16_t i = 0; i < 5; ++i) w.restart_signer(i);
+  w.create(0, "k2");
+  CHECK(w.view("k2").state == WithdrawalState::Broadcast);
+  CHECK(w.facts<co::Blamed>(0).empty());
+}
+
+TEST_CASE("a bound signer is left out for that message and not blamed") {
+  World w;
+  w.start_all();
+  w.signer(0).manners = w.signer(1).manners = Manners::Bound;
+  w.create(0, "k1");
+  w.create(0, "k2");
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+  CHECK(w.view("k2").state == WithdrawalState::Broadcast);
+  CHECK(w.facts<co::Blamed>(0).empty());
+  for (const co::SignerRefused& fact : w.facts<co::SignerRefused>(0)) {
+    CHECK(fact.reason == wire::RefusalReason::OutpointBound);
+  }
+}
+
+TEST_CASE("below the threshold no session is opened; accepted withdrawals resume with the quorum") {
+  World w;
+  w.start_all();
+  w.hold_applies = true;
+  w.create(0, "k1");
+  for (std::uint16_t i = 0; i < 3; ++i) w.kill_signer(i);
+  w.apply_held();
+  w.advance(500);
+  CHECK(w.asked() == 0);
+  CHECK(w.view("k1").state == WithdrawalState::Planned);
+  w.restart_signer(0);
+  w.advance(1);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+}
+
+TEST_CASE("no public nonce is sent in two sessions") {
+  World w;
+  w.start_all();
+  w.signer(2).manners = Manners::Silent;
+  w.signer(3).manners = Manners::BadShare;
+  for (int i = 0; i < 60; ++i) {
+    w.create(0, "k" + std::to_string(i), i % 3 == 0 ? "wide" : "alice");
+    w.advance(20);
+  }
+  std::map<wire::PubNonce, std::set<std::size_t>> sessions;
+  std::set<std::vector<wire::PubNonce>> distinct;
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    for (const wire::SignRequest& request : w.signer(i).requests) {
+      std::vector<wire::PubNonce> all;
+      for (const wire::SessionSigner& member : request.signers) all.insert(all.end(), member.nonces.begin(), member.nonces.end());
+      distinct.insert(all);
+    }
+  }
+  for (const auto& all : distinct) {
+    for (const wire::PubNonce& nonce : all) {
+      const auto number = static_cast<std::size_t>(std::distance(distinct.begin(), distinct.find(all)));
+      sessions[nonce].insert(number);
+      CHECK(sessions[nonce].size() == 1);
+    }
+  }
+  CHECK(sessions.size() > 100);
+}
+
+TEST_CASE("outstanding requests per signer stay within their bound") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;
+  for (int i = 0; i < 300; ++i) w.create(0, "k" + std::to_string(i));
+  w.advance(300);
+  const auto gauges = w.seat(0).machine->gauges();
+  CHECK(gauges.most_outstanding <= limits::kMaxOutstandingPerSigner);
+  CHECK(gauges.most_outstanding > 0);
+  CHECK(gauges.signing <= limits::kMaxSigningWithdrawals);
+  for (std::uint16_t i = 0; i < 5; ++i) w.release_withheld(i);
+  w.advance(2000);
+  for (int i = 0; i < 300; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+}
+
+TEST_CASE("an answer from a signer that was not asked is dropped") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;
+  w.create(0, "k1");
+  std::uint16_t member = 0;
+  std::uint16_t stranger = 0;
+  for (std::uint16_t i = 0; i < 5; ++i) (w.signer(i).requests.empty() ? stranger : member) = i;
+  const wire::Message response = w.signer(member).withheld.at(0).second;
+  for (const auto& [connection, name] : w.seat(0).connections) {
+    if (name != ProcessName{Role::Signer, stranger}) continue;
+    w.step(0, co::MessageReceived{connection, response});
+    break;
+  }
+  CHECK(w.facts<co::ShareReceived>(0).empty());
+}
