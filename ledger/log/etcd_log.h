@@ -1,0 +1,56 @@
+// The ReplicatedLog on an etcd cluster, over its JSON gateway.
+//
+// Invariants: an append compares the head's revision with that of the last entry handed over here,
+// so a proposer that has not seen everything writes nothing; an answer that did not come is
+// Unknown, never a guess. A member that fails or stands still is left for the next one: every
+// request has a deadline. Global compaction is never called, and no process is started here.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/time.h"
+#include "ledger/log/replicated_log.h"
+
+namespace roulette::runtime {
+class EventLoop;
+}
+
+namespace roulette::ledger {
+
+class EtcdLog final : public ReplicatedLog {
+ public:
+  struct Member {
+    std::string address;  // numeric IPv4
+    std::uint16_t port = 0;
+  };
+  struct Options {
+    std::string cluster;               // the keys' prefix
+    std::vector<Member> members;       // at least one; the first is asked first
+    Duration deadline = milliseconds(400);
+    Duration page_deadline = seconds(2);
+  };
+  struct Counters {
+    std::uint64_t appends = 0;
+    std::uint64_t stale_heads = 0;     // NotLeader
+    std::uint64_t unknown = 0;
+    std::uint64_t failovers = 0;
+    std::uint64_t subscriptions = 0;
+  };
+
+  EtcdLog(runtime::EventLoop& loop, Options options);
+  ~EtcdLog() override;
+
+  void subscribe(Callbacks callbacks) override;
+  void propose(const std::vector<wire::Command>& batch, ProposeCallback done) override;
+  void read_barrier(BarrierCallback done) override;
+
+  [[nodiscard]] const Counters& counters() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace roulette::ledger
