@@ -377,6 +377,58 @@ TEST_CASE("nonces depend on every input and on the random bytes", "[crypto]") {
   CHECK(seen[seen.size() - 3] == seen.back());
 }
 
+TEST_CASE("nonces hash the bytes that BIP 445 lays out", "[crypto]") {
+  SeededEntropy entropy(22);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  const Secret<32> random = entropy.secret();
+  const Bytes extra{7, 8, 9};
+  frost::NonceInput input;
+  input.share = &dealt.shares[1];
+  input.signer = SignerId(0x102);
+  input.public_share = dealt.shares[1].public_share();
+  input.threshold_key = xonly(dealt.group.threshold_key());
+  input.message = as_bytes("message");
+  input.extra = extra;
+
+  const Hash32 mask = tagged_hash("BIP0445/aux", random.span());
+  Bytes preimage;
+  for (std::size_t i = 0; i < 32; ++i) {
+    preimage.push_back(static_cast<std::uint8_t>(mask[i] ^ dealt.shares[1].secret().data()[i]));
+  }
+  append(preimage, Bytes{4, 0, 0, 1, 2});  // len1 || signer id
+  append(preimage, Bytes{33});
+  append(preimage, dealt.shares[1].public_share());
+  append(preimage, Bytes{32});
+  append(preimage, xonly(dealt.group.threshold_key()));
+  append(preimage, Bytes{1, 0, 0, 0, 0, 0, 0, 0, 7});  // message flag || len8
+  append(preimage, as_bytes("message"));
+  append(preimage, Bytes{0, 0, 0, 3, 7, 8, 9});  // len4 || extra
+  const auto check = [&](const frost::SecNonce& nonce, const Bytes& prefix) {
+    for (const std::uint8_t j : {std::uint8_t{0}, std::uint8_t{1}}) {
+      Bytes hashed = prefix;
+      hashed.push_back(j);
+      const Hash32 k = tagged_hash("BIP0445/nonce", hashed);
+      CHECK(std::equal(k.begin(), k.end(), nonce.secret().data() + 32 * j));
+    }
+  };
+  check(frost::nonce_gen(random.clone(), input).value(), preimage);
+
+  Bytes nothing(random.span().begin(), random.span().end());  // no share: the random bytes as such
+  append(nothing, Bytes{0, 0, 0, 0, 0, 0, 0, 0});  // three empty fields, no message, no extra
+  check(frost::nonce_gen(random.clone(), {}).value(), nothing);
+}
+
+TEST_CASE("a threshold of zero is no quorum", "[crypto]") {
+  SeededEntropy entropy(23);
+  const DealtGroup dealt = deal(3, 2, entropy).value();
+  const auto key = untweaked(dealt);
+  CHECK_FALSE(frost::Quorum::create_listed(3, 0, key, {}, {}).ok());
+  CHECK_FALSE(frost::Quorum::create_listed(0, 0, key, {}, {}).ok());
+  CHECK_FALSE(frost::Quorum::create_listed(129, 2, key, ids_of({0, 1}),
+                                           std::vector{dealt.group.public_shares()[0],
+                                                       dealt.group.public_shares()[1]}).ok());
+}
+
 TEST_CASE("cluster shapes whose quorums may miss each other are refused", "[crypto]") {
   CHECK(check_quorum_shape(3, 5).ok());
   CHECK(check_quorum_shape(2, 3).ok());
