@@ -1,7 +1,7 @@
 // Certificates with OpenSSL's X.509 calls.
 //
-// Invariant: leaf certificates cannot sign others (CA:FALSE, path length 0 at the authority) and carry
-// exactly one SAN, the process URI. Key PEM text is wiped where this file held it.
+// Invariant: leaf certificates cannot sign others (CA:FALSE, path length 0 at the authority) and
+// carry exactly one SAN, the process URI. Key PEM text is wiped where this file held it.
 #include "common/runtime/certificates.h"
 
 #include <openssl/err.h>

@@ -1,7 +1,7 @@
 // ConfigFile on nlohmann::json, which stays in this file.
 //
-// Invariant: every object that was handed out remembers which keys were read; finish() names the first
-// key nobody asked for, so a misspelt setting never passes silently.
+// Invariant: every object that was handed out remembers which keys were read; finish() names the
+// first key nobody asked for, so a misspelt setting never passes silently.
 #include "common/runtime/config_file.h"
 
 #include <deque>

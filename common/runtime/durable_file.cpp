@@ -1,7 +1,7 @@
 // Durable files by temp file + fsync + rename + fsync of the folder.
 //
-// Invariant: every file descriptor is closed and a failed write removes its temp file; errors carry the
-// path and the system's words.
+// Invariant: every file descriptor is closed and a failed write removes its temp file; errors
+// carry the path and the system's words.
 #include "common/runtime/durable_file.h"
 
 #include <errno.h>

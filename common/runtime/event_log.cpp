@@ -1,7 +1,7 @@
 // The NDJSON event log and its field builder.
 //
-// Invariant: one write(2) per event on an O_APPEND descriptor; a line that a kill or a full disk tore is
-// cut off (at once, or by the next boot), so what is in the file is whole.
+// Invariant: one write(2) per event on an O_APPEND descriptor; a line that a kill or a full disk
+// tore is cut off (at once, or by the next boot), so what is in the file is whole.
 #include "common/runtime/event_log.h"
 
 #include <errno.h>
@@ -169,8 +169,8 @@ struct EventLog::State {
     return false;
   }
 
-  // What a kill inside write(2) may have left after the last newline. The event was never complete, so
-  // its effect never happened.
+  // What a kill inside write(2) may have left after the last newline. The event was never
+  // complete, so its effect never happened.
   bool cut_torn_tail() {
     const off_t end = ::lseek(fd, 0, SEEK_END);
     off_t keep = end;

@@ -1,7 +1,7 @@
 // EventLoop, Timer and ReadWatch on an io_context that one thread runs.
 //
-// Invariant: a callback whose Timer or ReadWatch was destroyed, cancelled or re-armed never runs, even
-// when Asio had queued it already: each arming has a generation that the handler compares.
+// Invariant: a callback whose Timer or ReadWatch was destroyed, cancelled or re-armed never runs,
+// even when Asio had queued it already: each arming has a generation that the handler compares.
 #include "common/runtime/event_loop.h"
 
 #include <boost/asio/executor_work_guard.hpp>

@@ -1,8 +1,8 @@
 // The HTTP client on Beast.
 //
-// Invariant: a call is in exactly one place (queued, on one connection, or finished) and finish() is the
-// only way out. A pooled connection is reused only if its socket is silent and not closed by the peer;
-// the rest of the race (the peer closes while we write) is reported, not retried.
+// Invariant: a call is in exactly one place (queued, on one connection, or finished) and finish()
+// is the only way out. A pooled connection is reused only if its socket is silent and not closed
+// by the peer; the rest of the race (the peer closes while we write) is reported, not retried.
 #include "common/runtime/http_client.h"
 
 #include <errno.h>
@@ -87,7 +87,9 @@ void prepare(Socket& socket) {
 struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
   struct Call {
     Call(EventLoop& loop, HttpCall request_, Callback done_, std::function<void()> on_deadline)
-        : request(std::move(request_)), done(std::move(done_)), timer(loop, std::move(on_deadline)) {}
+        : request(std::move(request_)),
+          done(std::move(done_)),
+          timer(loop, std::move(on_deadline)) {}
     HttpCall request;
     Callback done;
     Timer timer;
@@ -330,18 +332,21 @@ struct HttpStream::State : std::enable_shared_from_this<HttpStream::State> {
 void HttpStream::State::connect(const tcp::endpoint& endpoint) {
   socket.async_connect(endpoint, [self = shared_from_this()](const error_code& error) {
     if (!self->open) return;
-    if (error) return self->end(network_error(std::string(kNotSent) + "connect: " + error.message()));
+    if (error) {
+      return self->end(network_error(std::string(kNotSent) + "connect: " + error.message()));
+    }
     prepare(self->socket);
     self->send();
   });
 }
 
 void HttpStream::State::send() {
-  http::async_write(socket, request, [self = shared_from_this()](const error_code& error, std::size_t) {
-    if (!self->open) return;
-    if (error) return self->end(network_error("write: " + error.message()));
-    self->read_header();
-  });
+  http::async_write(socket, request,
+                    [self = shared_from_this()](const error_code& error, std::size_t) {
+                      if (!self->open) return;
+                      if (error) return self->end(network_error("write: " + error.message()));
+                      self->read_header();
+                    });
 }
 
 void HttpStream::State::read_header() {

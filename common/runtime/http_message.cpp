@@ -1,6 +1,7 @@
 // Look-ups in header and query fields.
 //
-// Invariant: names are compared as they are: the server lower-cases header names when it fills them in.
+// Invariant: names are compared as they are: the server lower-cases header names when it fills
+// them in.
 #include "common/runtime/http_message.h"
 
 #include <algorithm>

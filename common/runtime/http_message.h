@@ -22,7 +22,7 @@ struct HttpRequest {
   std::string path;       // percent-decoded, without the query: "/v1/withdrawals"
   HttpFields query;       // percent-decoded, in order; '+' is a space
   HttpFields headers;
-  std::string body;
+  std::string body = {};
   [[nodiscard]] std::string_view header(std::string_view name) const {
     return find_field(headers, name);
   }
@@ -38,7 +38,7 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   HttpFields headers = {};
-  std::string body;
+  std::string body = {};
   // Server only: passes `<role>.reply.<subject>.before|after` around the write when not empty.
   std::string subject = {};
 };

@@ -1,7 +1,7 @@
 // The HTTP server on Beast; Beast's own sources are compiled here, too.
 //
-// Invariant: a Session reads a request, hands it out, and reads the next one only after the answer was
-// written, so answers keep their order. Every wait has a deadline of Options.
+// Invariant: a Session reads a request, hands it out, and reads the next one only after the answer
+// was written, so answers keep their order. Every wait has a deadline of Options.
 #include "common/runtime/http_server.h"
 
 #include <errno.h>
@@ -100,7 +100,8 @@ std::string_view view(beast::string_view text) { return {text.data(), text.size(
 bool fill_request(const Parser::value_type& message, HttpRequest& request) {
   request.method = std::string(view(message.method_string()));
   for (const auto& field : message) {
-    request.headers.emplace_back(lower(view(field.name_string())), std::string(view(field.value())));
+    request.headers.emplace_back(lower(view(field.name_string())),
+                                 std::string(view(field.value())));
   }
   return split_target(view(message.target()), request);
 }
@@ -200,7 +201,9 @@ Result<std::uint16_t> HttpServer::State::listen(const std::string& address, std:
   if (!error) (void)made->set_option(asio::socket_base::reuse_address(true), error);
   if (!error) (void)made->bind(tcp::endpoint(ip, port), error);
   if (!error) (void)made->listen(asio::socket_base::max_listen_connections, error);
-  if (error) return Error{ErrorKind::Preflight, "cannot listen on " + where + ": " + error.message()};
+  if (error) {
+    return Error{ErrorKind::Preflight, "cannot listen on " + where + ": " + error.message()};
+  }
   const std::uint16_t bound = made->local_endpoint(error).port();
   acceptor = std::move(made);
   accept();
@@ -311,9 +314,10 @@ void HttpServer::State::Session::write(HttpResponse response) {
   subject = std::move(response.subject);
   timer.arm(server->loop.now() + server->options.write_timeout);
   server->announce(subject, PointWhen::Before);
-  http::async_write(socket, answer, [self = shared_from_this()](const error_code& error, std::size_t) {
-    if (self->open) self->on_written(error);
-  });
+  http::async_write(socket, answer,
+                    [self = shared_from_this()](const error_code& error, std::size_t) {
+                      if (self->open) self->on_written(error);
+                    });
 }
 
 void HttpServer::State::Session::on_written(const error_code& error) {
@@ -323,8 +327,8 @@ void HttpServer::State::Session::on_written(const error_code& error) {
   if (request != 0) --server->in_flight;
   request = 0;
   if (keep_alive) return read_next();
-  // Closing with unread bytes would reset the connection under the answer (a 413 mostly): say that we
-  // are done and let the client finish, for a bounded time.
+  // Closing with unread bytes would reset the connection under the answer (a 413 mostly): say that
+  // we are done and let the client finish, for a bounded time.
   error_code ignored;
   (void)socket.shutdown(tcp::socket::shutdown_send, ignored);
   timer.arm(server->loop.now() + kHttpLingerTimeout);

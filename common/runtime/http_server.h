@@ -26,7 +26,7 @@ using HttpResponder = std::function<void(HttpResponse)>;
 class HttpServer {
  public:
   struct Options {
-    std::function<void(HttpRequest, HttpResponder)> handler;
+    std::function<void(HttpRequest, HttpResponder)> handler = {};  // required
     std::size_t body_bytes = kMaxHttpRequestBodyBytes;   // more: 413
     std::size_t header_bytes = kMaxHttpHeaderBytes;      // more: 431
     std::size_t connections = kMaxHttpServerConnections;  // more: closed at accept

@@ -1,7 +1,7 @@
 // The journal on SQLite: tables `meta` (format, version) and `records`.
 //
-// Invariant: sequence numbers are consecutive from 1; load_all() refuses a gap, since a missing record
-// could be a forgotten binding (DESIGN 6.2). Checkpoints of the WAL are SQLite's, on COMMIT.
+// Invariant: sequence numbers are consecutive from 1; load_all() refuses a gap, since a missing
+// record could be a forgotten binding (DESIGN 6.2). Checkpoints of the WAL are SQLite's, on COMMIT.
 #include "common/runtime/journal.h"
 
 #include <chrono>

@@ -1,7 +1,8 @@
 // The process side of the control channel: arms, passes, standing still.
 //
 // Invariant: between the `hit` line and its `release` nothing of this process runs but the blocking
-// read in stand_still(). Lines are parsed strictly; a bad line arms nothing and is answered `error`.
+// read in stand_still(). Lines are parsed strictly; a bad line arms nothing and is answered
+// `error`.
 #include "common/runtime/kill_points.h"
 
 #include <errno.h>

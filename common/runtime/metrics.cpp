@@ -1,7 +1,7 @@
 // The only file that includes prometheus-cpp.
 //
-// Invariant: one instrument per (name, labels); the wrappers point into the registry's families, which
-// live as long as the registry.
+// Invariant: one instrument per (name, labels); the wrappers point into the registry's families,
+// which live as long as the registry.
 #include "common/runtime/metrics.h"
 
 #include <prometheus/counter.h>
@@ -17,7 +17,9 @@ namespace {
 
 std::string key_of(std::string_view name, const Labels& labels) {
   std::string key(name);
-  for (const auto& [label, value] : labels) key.append("\n").append(label).append("=").append(value);
+  for (const auto& [label, value] : labels) {
+    key.append("\n").append(label).append("=").append(value);
+  }
   return key;
 }
 
@@ -46,8 +48,8 @@ void Histogram::observe(double value) {
 Metrics::Metrics() : state_(std::make_unique<State>()) {}
 Metrics::~Metrics() = default;
 
-// prometheus-cpp throws on a bad name and on one name with two types: our own bugs, so it is not caught
-// and ends the process.
+// prometheus-cpp throws on a bad name and on one name with two types: our own bugs, so it is not
+// caught and ends the process.
 Counter& Metrics::counter(std::string_view name, std::string_view help, Labels labels) {
   Counter& counter = state_->counters[key_of(name, labels)];
   if (counter.counter_ == nullptr) {

@@ -52,8 +52,8 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // Names as `roulette_journal_commit_seconds`; a name that Prometheus refuses ends the process. Keep
-  // the reference where it is used often: a look-up builds strings.
+  // Names as `roulette_journal_commit_seconds`; a name that Prometheus refuses ends the process.
+  // Keep the reference where it is used often: a look-up builds strings.
   [[nodiscard]] Counter& counter(std::string_view name, std::string_view help, Labels labels = {});
   [[nodiscard]] Gauge& gauge(std::string_view name, std::string_view help, Labels labels = {});
   [[nodiscard]] Histogram& histogram(std::string_view name, std::string_view help,

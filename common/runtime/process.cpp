@@ -1,7 +1,7 @@
 // Start-up hygiene, termination signals and kernel entropy.
 //
-// Invariant: the signal handler uses async-signal-safe calls only. The handler's two words of state are
-// the process's only globals here, since a handler has no other way to find them.
+// Invariant: the signal handler uses async-signal-safe calls only. The handler's two words of
+// state are the process's only globals here, since a handler has no other way to find them.
 #include "common/runtime/process.h"
 
 #include <errno.h>

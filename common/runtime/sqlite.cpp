@@ -1,7 +1,7 @@
 // The only file that includes sqlite3.h.
 //
-// Invariant: a Statement is finalized before its Database closes (sqlite3_close_v2 keeps the connection
-// alive until then anyway). Misuse (a wrong index) is our own bug and asserted.
+// Invariant: a Statement is finalized before its Database closes (sqlite3_close_v2 keeps the
+// connection alive until then anyway). Misuse (a wrong index) is our own bug and asserted.
 #include "common/runtime/sqlite.h"
 
 #include <sqlite3.h>
@@ -138,8 +138,8 @@ Result<Database> Database::open(const std::filesystem::path& path, Options optio
   if (!options.create && !std::filesystem::exists(path, ignored)) {
     return Error{ErrorKind::Preflight, path.string() + ": no such file"};
   }
-  const int access = options.read_only ? SQLITE_OPEN_READONLY
-                                       : SQLITE_OPEN_READWRITE | (options.create ? SQLITE_OPEN_CREATE : 0);
+  const int writing = SQLITE_OPEN_READWRITE | (options.create ? SQLITE_OPEN_CREATE : 0);
+  const int access = options.read_only ? SQLITE_OPEN_READONLY : writing;
   const int code = sqlite3_open_v2(path.c_str(), &state->db,
                                    access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   if (code != SQLITE_OK) return sqlite_error(state->db, path, code);

@@ -1,9 +1,9 @@
 // TLS 1.3 over TCP: OpenSSL with memory BIOs, Asio only for readiness and connecting.
 //
-// Driving OpenSSL ourselves (instead of asio::ssl) is what makes the kill points exact: the bytes of a
-// frame are handed to send(2) here, so "no byte", "a proper prefix" and "the last byte" are facts.
-// Invariant: a Connection is in the map exactly while it may call back; end() takes it out at once and
-// reports on_lost in a later turn.
+// Driving OpenSSL ourselves (instead of asio::ssl) is what makes the kill points exact: the bytes
+// of a frame are handed to send(2) here, so "no byte", "a proper prefix" and "the last byte" are
+// facts. Invariant: a Connection is in the map exactly while it may call back; end() takes it out
+// at once and reports on_lost in a later turn.
 #include "common/runtime/tls_transport.h"
 
 #include <errno.h>
@@ -227,7 +227,9 @@ Result<std::uint16_t> TlsTransport::State::listen(const std::string& address, st
   if (!error) (void)made->set_option(asio::socket_base::reuse_address(true), error);
   if (!error) (void)made->bind(endpoint, error);
   if (!error) (void)made->listen(asio::socket_base::max_listen_connections, error);
-  if (error) return Error{ErrorKind::Preflight, "cannot listen on " + where + ": " + error.message()};
+  if (error) {
+    return Error{ErrorKind::Preflight, "cannot listen on " + where + ": " + error.message()};
+  }
   const std::uint16_t bound = made->local_endpoint(error).port();
   acceptor = std::move(made);
   accept();
@@ -358,7 +360,8 @@ void TlsTransport::State::established(const ConnectionPtr& c) {
   c->handshake_timer.reset();
   if (!c->outbound) --pending_handshakes;
   const Certificate certificate(SSL_get1_peer_certificate(c->ssl.get()));
-  const auto name = certificate ? name_in(certificate.get(), options.identity.cluster) : std::nullopt;
+  ROULETTE_ASSERT(certificate);  // SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+  const auto name = name_in(certificate.get(), options.identity.cluster);
   c->established = true;
   if (!name) return end(c, {"bad_name", "no process of this cluster in the certificate"});
   if (c->outbound && *name != c->peer) {
@@ -490,18 +493,19 @@ void TlsTransport::State::flush(const ConnectionPtr& c) {
     c->out_sent = 0;
   } else if (!c->waiting_to_write) {
     c->waiting_to_write = true;
-    c->socket.async_wait(Socket::wait_write, [self = shared_from_this(), c](const error_code& error) {
-      c->waiting_to_write = false;
-      if (!c->open) return;
-      if (error) self->end(c, {"reset", error.message()});
-      else self->flush(c);
-    });
+    c->socket.async_wait(Socket::wait_write,
+                         [self = shared_from_this(), c](const error_code& error) {
+                           c->waiting_to_write = false;
+                           if (!c->open) return;
+                           if (error) self->end(c, {"reset", error.message()});
+                           else self->flush(c);
+                         });
   }
   announce_taken(c);
 }
 
-// Until the kernel has everything: only before an armed `during`, where the process is about to stand
-// still anyway. A peer that does not read for a second is lost instead.
+// Until the kernel has everything: only before an armed `during`, where the process is about to
+// stand still anyway. A peer that does not read for a second is lost instead.
 bool TlsTransport::State::flush_prefix(const ConnectionPtr& c) {
   flush(c);
   while (c->open && !c->out.empty()) {
@@ -546,8 +550,10 @@ void TlsTransport::State::end(const ConnectionPtr& c, Ending ending) {
     if (!c->established) --pending_handshakes;
   }
   if (options.metrics != nullptr) {
-    options.metrics->counter("roulette_connections_lost_total", "Connections by reason of their end.",
-                             {{"reason", ending.word}}).increment();
+    options.metrics
+        ->counter("roulette_connections_lost_total", "Connections by reason of their end.",
+                  {{"reason", ending.word}})
+        .increment();
   }
   if (c->outbound) {
     const auto target = targets.find(c->peer);

@@ -62,10 +62,11 @@ class TlsTransport {
     TlsIdentity identity;
     TlsLimits limits = {};
     // Asked after the chain and the URI were verified, on both sides.
-    std::function<bool(ProcessName)> accepts;
-    Callbacks callbacks;
+    std::function<bool(ProcessName)> accepts = {};  // required
+    Callbacks callbacks = {};  // all three required
     KillPoints* points = nullptr;  // needed when send() is given subjects
-    // roulette_connections, roulette_frames_total{direction}, roulette_connections_lost_total{reason}
+    // roulette_connections, roulette_frames_total{direction},
+    // roulette_connections_lost_total{reason}
     Metrics* metrics = nullptr;
   };
 

@@ -5,3 +5,5 @@ roulette_test(NAME test_runtime_storage TIER unit SOURCES runtime_storage_test.c
   LINK roulette_runtime nlohmann_json::nlohmann_json OpenSSL::Crypto)
 roulette_test(NAME test_runtime_tls TIER unit SOURCES runtime_tls_test.cpp
   LINK roulette_runtime OpenSSL::SSL Threads::Threads)
+roulette_test(NAME test_runtime_http TIER unit SOURCES runtime_http_test.cpp
+  LINK roulette_runtime Threads::Threads)

@@ -1,7 +1,8 @@
-// What the tests of common/runtime share: a temporary folder, the tool's end of a control channel and a
-// forked child process.
+// What the tests of common/runtime share: a temporary folder, the tool's end of a control channel
+// and a forked child process.
 //
-// Invariant: everything made here is removed or reaped by its destructor, also after a failed check.
+// Invariant: everything made here is removed or reaped by its destructor, also after a failed
+// check.
 #pragma once
 
 #include <fcntl.h>
@@ -105,7 +106,8 @@ inline void silence_stderr() {
   ::close(nowhere);
 }
 
-// Runs `body` in a forked child; its return value is the exit code. Killed if still there at the end.
+// Runs `body` in a forked child; its return value is the exit code. Killed if still there at the
+// end.
 class Child {
  public:
   explicit Child(const std::function<int()>& body) {

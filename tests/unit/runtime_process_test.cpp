@@ -1,6 +1,7 @@
 // Behaviour of the loop, the kill points, process hygiene and metrics.
 //
-// Kill points are tested on real forked processes: standing still and dying cannot be shown otherwise.
+// Kill points are tested on real forked processes: standing still and dying cannot be shown
+// otherwise.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -244,7 +245,9 @@ TEST_CASE("the loop takes arms while it runs") {
   EventLoop loop;
   const auto points = open_signer_points(channel);
   points->attach(loop);
-  const auto armed = [&] { return points->is_armed(kPersist, "signing_record", PointWhen::Before); };
+  const auto armed = [&] {
+    return points->is_armed(kPersist, "signing_record", PointWhen::Before);
+  };
   CHECK_FALSE(armed());
   channel.tell(std::string("arm x ") + kRecordBefore + " 9");
   REQUIRE(loop.run_until(armed, seconds(20)));
@@ -297,7 +300,7 @@ TEST_CASE("a control descriptor that is no socket is refused") {
   ::close(ends[1]);
 }
 
-TEST_CASE("SIGTERM calls back on the loop and a second one exits at once even when the loop is busy") {
+TEST_CASE("SIGTERM calls back on the loop and a second one exits at once even if it is busy") {
   ControlChannel channel;
   Child child([&] {
     channel.close_tool_end();

@@ -1,5 +1,5 @@
-// Behaviour of what the runtime keeps on disk: journal, SQLite layer, durable files, event log, and of
-// the configuration file and the certificates, which are read from there.
+// Behaviour of what the runtime keeps on disk: journal, SQLite layer, durable files, event log,
+// and of the configuration file and the certificates, which are read from there.
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -291,7 +291,8 @@ TEST_CASE("events are JSON lines with growing numbers and escaped text") {
   const auto path = folder / "events.ndjson";
   const auto log = open_events(path);
   log->write("started");
-  const std::string nasty = std::string("q\" b\\ n\n t\t nul") + '\0' + " \xc3\xa9 \xff \xed\xa0\x80";
+  const std::string nasty =
+      std::string("q\" b\\ n\n t\t nul") + '\0' + " \xc3\xa9 \xff \xed\xa0\x80";
   log->write("refused", EventFields()
                             .add("reason", nasty)
                             .add("count", 3)

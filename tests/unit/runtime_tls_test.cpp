@@ -1,8 +1,8 @@
-// Behaviour of the TLS transport: who may connect, what a frame is, what ends a connection, and where a
-// send can be stopped.
+// Behaviour of the TLS transport: who may connect, what a frame is, what ends a connection, and
+// where a send can be stopped.
 //
-// Hostile peers are blocking OpenSSL clients on a thread of their own (RawPeer), so that they can break
-// every rule; honest ones are TlsTransports on the test's loop.
+// Hostile peers are blocking OpenSSL clients on a thread of their own (RawPeer), so that they can
+// break every rule; honest ones are TlsTransports on the test's loop.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
@@ -311,7 +311,8 @@ TEST_CASE("an oversized frame, a truncated frame and rubbish end the connection 
       RawPeer raw(port, &coordinator);
       if (!raw.handshake()) return;
       raw.send(bytes);
-      // A frame that is too big is answered by the end of the connection, a short one is ours to end.
+      // A frame that is too big is answered by the end of the connection, a short one is ours to
+      // end.
       if (bytes.size() > 4 && bytes[0] != 0) (void)raw.receive();
     });
   };
