@@ -4,7 +4,7 @@
 // Invariant: every byte of a sealed file is either compared or authenticated, so no altered file
 // opens. Works on bytes only: files, modes (0600), fsync and rename are the runtime's; the
 // passphrase comes from a descriptor or terminal.
-//
+
 // Format, 123 bytes, integers big endian:
 //   "QRSHARE" | u8 version = 1 | u8 protection (1 key file, 2 passphrase) | u16 signer
 //   | 32 group id | u32 share epoch | 16 salt | 12 GCM nonce | 32 ciphertext | 16 tag
