@@ -1,0 +1,223 @@
+// One function per invariant; each reads only the records it names.
+//
+// Invariant: nothing here repairs or skips: a record that is missing is a violation.
+#include "chaos/sim/judge.h"
+
+#include "common/bitcoin/sighash.h"
+
+namespace roulette::sim {
+namespace {
+
+using Violations = std::vector<Violation>;
+
+std::string short_hex(ByteSpan bytes) { return to_hex(bytes.first(4)); }
+
+// The active chain alone counts: one output of the right amount per key, at settle depth.
+void payments(const Records& records, Violations& out) {
+  for (const ClientKey& key : records.keys) {
+    std::size_t paid = 0;
+    std::size_t depth = 0;
+    bool right_amount = true;
+    for (std::size_t height = 0; height < records.chain.size(); ++height) {
+      for (const bitcoin::Transaction& tx : records.chain[height].transactions) {
+        for (const bitcoin::TxOut& output : tx.outputs) {
+          if (output.script != key.script) continue;
+          ++paid;
+          depth = records.chain.size() - height;
+          right_amount = right_amount && output.amount_sat == key.amount_sat;
+        }
+      }
+    }
+    if (paid > 1) out.push_back({"no-duplicate-payment", key.key + " paid more than once"});
+    if (!right_amount) out.push_back({"no-duplicate-payment", key.key + ": another amount"});
+    if (!key.acknowledged) out.push_back({"no-lost-withdrawal", key.key + " never acknowledged"});
+    if (paid == 0) out.push_back({"no-lost-withdrawal", key.key + " never paid"});
+    if (paid == 1 && depth < records.settle_depth) {
+      out.push_back({"no-lost-withdrawal", key.key + " is not at settle depth"});
+    }
+  }
+  if (!records.settled) out.push_back({"no-lost-withdrawal", "not settled within the bound"});
+}
+
+void answers(const Records& records, Violations& out) {
+  const auto wrong = [&](const Answer& answer, const std::string& why) {
+    out.push_back({"idempotency-key-respected", answer.key + " " + why});
+  };
+  std::map<std::string, WithdrawalId> ids;
+  std::map<std::string, Hash32> txids;
+  std::set<WithdrawalId> distinct;
+  for (const Answer& answer : records.answers) {
+    const bool withdrawal = answer.status == 200 || answer.status == 202;
+    if (!answer.same_payload) {
+      if (withdrawal) wrong(answer, "was accepted with another payload");
+      continue;
+    }
+    if (answer.status == 422 || answer.status == 404) wrong(answer, "got " + answer.problem);
+    if (!withdrawal) continue;
+    if (ids.emplace(answer.key, answer.id).first->second != answer.id) wrong(answer, "has two ids");
+    if (!answer.txid) {
+      if (txids.contains(answer.key)) wrong(answer, "lost its txid");
+    } else if (txids.emplace(answer.key, *answer.txid).first->second != *answer.txid) {
+      wrong(answer, "has two txids");
+    }
+  }
+  for (const auto& [key, id] : ids) {
+    if (!distinct.insert(id).second) {
+      out.push_back({"idempotency-key-respected", key + " shares its id with another key"});
+    }
+  }
+}
+
+void journals(const Records& records, Violations& out) {
+  std::map<bitcoin::OutPoint, Hash32> outpoints;
+  std::map<WithdrawalId, Hash32> withdrawals;
+  std::map<wire::PubNonce, Hash32> nonces;
+  const auto bind = [&](auto& table, const auto& what, const Hash32& to, const char* id,
+                        const std::string& why) {
+    if (table.emplace(what, to).first->second != to) out.push_back({id, why});
+  };
+  for (std::size_t i = 0; i < records.journals.size(); ++i) {
+    const std::string name = "signer-" + std::to_string(i);
+    const JournalRecord& journal = records.journals[i];
+    for (const signer::Record& record : journal.records) {
+      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+      if (signing == nullptr) continue;
+      for (const signer::BoundInput& input : signing->inputs) {
+        bind(outpoints, input.outpoint, signing->txid, "no-conflicting-signature",
+             name + " signed a second transaction for " + bitcoin::to_text(input.outpoint));
+      }
+      bind(withdrawals, signing->withdrawal_id, signing->txid, "no-conflicting-signature",
+           name + " signed a second transaction for a withdrawal");
+      for (const wire::PubNonce& nonce : signing->own_nonces) {
+        bind(nonces, nonce, signing->session_digest, "nonce-never-reused",
+             name + " used a nonce in two sessions");
+      }
+    }
+    if (journal.live_digest != journal.replayed_digest) {
+      out.push_back({"recovery-equality", name + ": replay differs from the live state"});
+    }
+  }
+}
+
+void shares(const Records& records, Violations& out) {
+  std::map<wire::PubNonce, std::pair<Hash32, wire::PartialSignature>> used;
+  for (const ShareSeen& seen : records.shares) {
+    const std::string name = "signer-" + std::to_string(seen.share.signer.value());
+    if (!seen.durable_on_arrival) {
+      out.push_back({"share-has-its-record", name + ": a share came before its record was durable"});
+    }
+    bool found = false;
+    for (const signer::Record& record : records.journals.at(seen.share.signer.value()).records) {
+      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+      found = found || (signing != nullptr && signing->own_nonces == seen.share.nonces &&
+                        signing->session_digest == seen.share.session_digest &&
+                        signing->txid == seen.share.txid);
+    }
+    if (!found) out.push_back({"share-has-its-record", name + ": a share without a record"});
+    if (seen.share.nonces.size() != seen.share.shares.size()) {
+      out.push_back({"nonce-never-reused", name + ": not one nonce a share"});
+      continue;
+    }
+    for (std::size_t i = 0; i < seen.share.nonces.size(); ++i) {
+      const auto share = std::make_pair(seen.share.session_digest, seen.share.shares[i]);
+      if (used.emplace(seen.share.nonces[i], share).first->second != share) {
+        out.push_back({"nonce-never-reused", name + ": two shares under one nonce"});
+      }
+    }
+  }
+}
+
+void ledgers(const Records& records, Violations& out) {
+  std::map<std::uint64_t, Hash32> digests;
+  for (std::size_t i = 0; i < records.ledgers.size(); ++i) {
+    const LedgerRecord& ledger = records.ledgers[i];
+    const std::string name = "ledger-" + std::to_string(i);
+    if (!ledger.ready || ledger.index != records.log_length) {
+      out.push_back({"ledger-replicas-agree", name + " is not current"});
+    }
+    if (digests.emplace(ledger.index, ledger.digest).first->second != ledger.digest) {
+      out.push_back({"ledger-replicas-agree", name + " has another digest"});
+    }
+    if (ledger.digest != ledger.replayed_digest) {
+      out.push_back({"recovery-equality", name + ": replay differs from the live state"});
+    }
+    std::int64_t owed = 0;
+    std::int64_t wallet = 0;
+    for (const wire::Balance& balance : ledger.balances) {
+      if (balance.amount_sat < 0) {
+        out.push_back({"books-balance", name + ": " + balance.account + " is negative"});
+      }
+      if (balance.account == "wallet") wallet = balance.amount_sat;
+      else owed += balance.amount_sat;
+      const bool transit = balance.account == "pending" || balance.account == "outside";
+      if (transit && balance.amount_sat != 0) {
+        out.push_back({"books-balance", name + ": " + balance.account + " is not empty"});
+      }
+    }
+    if (wallet != owed) out.push_back({"books-balance", name + ": postings do not sum to zero"});
+    if (wallet != records.node_wallet_sat) {
+      out.push_back({"books-balance", name + ": the wallet differs from the node's coins"});
+    }
+    if (records.chain.empty() || ledger.tip.hash != records.chain.back().hash) {
+      out.push_back({"chain-matches-ledger", name + ": another tip than the node's"});
+    }
+  }
+}
+
+// Reservations, templates, and the bytes of every send and of the chain, against the books.
+void templates(const Records& records, Violations& out) {
+  if (records.ledgers.empty()) return;
+  const LedgerRecord& books = records.ledgers.front();
+  std::map<WithdrawalId, const wire::WithdrawalView*> by_id;
+  std::map<Hash32, const wire::WithdrawalView*> by_txid;
+  for (const wire::WithdrawalView& view : books.withdrawals) {
+    by_id[view.id] = &view;
+    if (view.planned) by_txid[view.planned->txid] = &view;
+    if (view.state != wire::WithdrawalState::Settled && view.reject == wire::RejectReason::None) {
+      out.push_back({"no-partial-transaction", view.key + " ends " + wire::state_name(view.state)});
+    }
+  }
+  for (const ledger::Reservation& reservation : books.reservations) {
+    if (by_id.contains(reservation.withdrawal)) continue;
+    out.push_back({"no-partial-transaction", "a reservation without a withdrawal"});
+  }
+  for (const coordinator::SendTransaction& sent : records.broadcasts) {
+    const auto known = by_txid.find(sent.txid);
+    if (known != by_txid.end() && known->second->signed_tx == sent.bytes) continue;
+    out.push_back({"no-partial-transaction", "bytes were sent that the ledger does not hold: " +
+                                                 short_hex(sent.txid)});
+  }
+  std::set<Hash32> on_chain;
+  for (std::size_t height = 2; height < records.chain.size(); ++height) {
+    const ToyBlock& block = records.chain[height];
+    for (std::size_t i = 0; i < block.txids.size(); ++i) {
+      on_chain.insert(block.txids[i]);
+      const auto known = by_txid.find(block.txids[i]);
+      if (known == by_txid.end() ||
+          known->second->signed_tx != bitcoin::serialize(block.transactions[i])) {
+        out.push_back({"chain-matches-ledger", "the chain holds bytes that the ledger does not"});
+      }
+    }
+  }
+  for (const auto& [txid, view] : by_txid) {
+    if (view->state == wire::WithdrawalState::Settled && !on_chain.contains(txid)) {
+      out.push_back({"chain-matches-ledger", view->key + " is settled and not on the chain"});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Violation> judge(const Records& records) {
+  Violations out;
+  for (const std::string& incident : records.incidents) out.push_back({"incident", incident});
+  payments(records, out);
+  answers(records, out);
+  journals(records, out);
+  shares(records, out);
+  ledgers(records, out);
+  templates(records, out);
+  return out;
+}
+
+}  // namespace roulette::sim

@@ -1,0 +1,77 @@
+// The end-of-run assertion: what must hold over the records of all parties, whatever was killed.
+//
+// Invariant: judge() is a function of the records alone, so a test can tamper with one record and
+// see the check bite. Violation ids are those of DESIGN 9 where one applies. The live verdict has
+// its own checkers (chaos/check); these here are for the simulator's small stories.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "chaos/sim/toy_chain.h"
+#include "coordinator/core/coordinator.h"
+#include "ledger/core/ledger.h"
+#include "signer/core/signer.h"
+
+namespace roulette::sim {
+
+struct ClientKey {
+  std::string key;
+  std::string account;
+  Bytes script;  // of this key alone, so that the chain tells who was paid
+  std::int64_t amount_sat = 0;
+  bool acknowledged = false;
+};
+struct Answer {
+  std::string key;
+  bool same_payload = true;  // false: a deliberate conflict under a used key
+  int status = 0;
+  std::string problem;
+  WithdrawalId id;
+  std::optional<Hash32> txid;
+  std::optional<wire::WithdrawalState> state;
+};
+struct ShareSeen {
+  coordinator::ShareReceived share;
+  bool durable_on_arrival = false;  // its record stood in the signer's journal at that moment
+};
+struct JournalRecord {
+  std::vector<signer::Record> records;  // durable ones
+  Hash32 live_digest{};
+  Hash32 replayed_digest{};
+};
+struct LedgerRecord {
+  bool ready = false;
+  std::uint64_t index = 0;
+  Hash32 digest{};
+  Hash32 replayed_digest{};  // a fresh State fed the log up to `index`
+  std::vector<wire::Balance> balances;
+  std::vector<wire::WithdrawalView> withdrawals;
+  std::vector<ledger::Reservation> reservations;
+  wire::ChainTip tip;
+};
+struct Records {
+  Bytes wallet_script;
+  std::uint32_t settle_depth = 3;
+  std::vector<ClientKey> keys;
+  std::vector<Answer> answers;
+  std::vector<ShareSeen> shares;
+  std::vector<JournalRecord> journals;  // by signer
+  std::vector<coordinator::SendTransaction> broadcasts;
+  std::vector<LedgerRecord> ledgers;
+  std::uint64_t log_length = 0;
+  std::vector<ToyBlock> chain;
+  std::int64_t node_wallet_sat = 0;
+  std::vector<std::string> incidents;  // what the host itself saw and no machine may cause
+  bool settled = false;                // every client saw its withdrawal settled within the bound
+};
+
+struct Violation {
+  std::string id;
+  std::string text;
+};
+[[nodiscard]] std::vector<Violation> judge(const Records& records);
+
+}  // namespace roulette::sim

@@ -1,0 +1,282 @@
+// Clients as small event-driven machines, the schedule of faults, and the end of a run.
+//
+// Invariant: a client makes its key before it sends anything and never changes the payload under it,
+// but for deliberate conflicts, which are recorded as such. After the bound nothing is forgiven.
+#include "chaos/sim/story.h"
+
+#include "common/bitcoin/script.h"
+#include "common/crypto/hash.h"
+
+namespace roulette::sim {
+namespace {
+
+namespace co = coordinator;
+
+constexpr Duration kPatience = milliseconds(1500);
+constexpr Duration kRetry = milliseconds(50);
+constexpr Duration kPoll = milliseconds(150);
+constexpr std::uint64_t kMaxEvents = 2'000'000;
+
+class Clients {
+ public:
+  Clients(World& world, const StoryOptions& options)
+      : world_(world), options_(options), prng_(options.world.seed ^ 0xc11e) {
+    add("pay-alice", "alice", 400'000);
+    add("pay-bob", "bob", 500'000);
+    add("pay-alice-again", "alice", 600'000);
+    Duration at = milliseconds(100);
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      world_.agenda.after(at, [this, i] { create(i); });
+      const Range& think = options_.think;
+      at = at + microseconds(prng_.between(think.low.us, think.high.us));
+    }
+  }
+  Clients(const Clients&) = delete;
+  Clients& operator=(const Clients&) = delete;
+
+  [[nodiscard]] bool settled() const {
+    return std::all_of(clients_.begin(), clients_.end(), [](const Client& c) { return c.settled; });
+  }
+  void hand_over(Records& records) {
+    for (const Client& client : clients_) records.keys.push_back(client.key);
+    records.answers = std::move(answers_);
+    records.settled = settled();
+  }
+
+ private:
+  struct Client {
+    ClientKey key;
+    WithdrawalId id;
+    std::uint16_t at = 0;  // the coordinator asked last
+    std::size_t polls = 0;
+    bool settled = false;
+  };
+
+  void add(const std::string& key, const std::string& account, std::int64_t amount_sat) {
+    Client client;
+    client.key = {key, account, bitcoin::p2tr_script(crypto::sha256(as_bytes(key))), amount_sat,
+                  false};
+    client.at = static_cast<std::uint16_t>(clients_.size() % kCoordinators);
+    clients_.push_back(std::move(client));
+  }
+
+  [[nodiscard]] co::CreateWithdrawal wanted(const Client& client) const {
+    return {client.key.key,
+            client.key.account,
+            client.key.script,
+            client.key.amount_sat,
+            (world_.agenda.now() - Instant{}).us + kUnixEpoch.us,
+            options_.wait};
+  }
+
+  void create(std::size_t i) {
+    Client& client = clients_[i];
+    const auto other = static_cast<std::uint16_t>(kCoordinators - 1 - client.at);
+    world_.ask(client.at, wanted(client), kPatience, [this, i](auto reply) { created(i, reply); });
+    if (prng_.below(1000) < options_.duplicate_per_mille) {
+      world_.ask(other, wanted(client), kPatience, [this, i](auto reply) {
+        if (reply) (void)note(i, true, *reply);
+      });
+    }
+    if (prng_.below(1000) < options_.conflict_per_mille) {
+      // Only once the key is surely known, or the conflict would be the payload that stands.
+      if (!client.key.acknowledged) return;
+      conflict(i, other);
+    }
+  }
+
+  void conflict(std::size_t i, std::uint16_t at) {
+    co::CreateWithdrawal changed = wanted(clients_[i]);
+    changed.amount_sat += 1;
+    world_.ask(at, changed, kPatience, [this, i](auto reply) {
+      if (reply) (void)note(i, false, *reply);
+    });
+  }
+
+  void created(std::size_t i, const std::optional<co::ReplyBody>& reply) {
+    Client& client = clients_[i];
+    const auto* view = reply ? note(i, true, *reply) : nullptr;
+    if (view == nullptr) {
+      client.at = static_cast<std::uint16_t>(kCoordinators - 1 - client.at);
+      world_.agenda.after(kRetry, [this, i] { create(i); });
+      return;
+    }
+    client.key.acknowledged = true;
+    client.id = view->id;
+    if (prng_.below(1000) < options_.conflict_per_mille) {
+      conflict(i, static_cast<std::uint16_t>(prng_.below(kCoordinators)));
+    }
+    poll(i);
+  }
+
+  void poll(std::size_t i) {
+    Client& client = clients_[i];
+    client.at = static_cast<std::uint16_t>(++client.polls % kCoordinators);
+    co::ClientRequestBody body = co::GetWithdrawal{client.id};
+    if (client.polls % 3 == 0) body = co::FindByKey{client.key.key};
+    if (client.polls % 5 == 0) body = wanted(client);  // an exact retry, long after
+    world_.ask(client.at, std::move(body), kPatience, [this, i](auto reply) {
+      Client& polled = clients_[i];
+      const auto* view = reply ? note(i, true, *reply) : nullptr;
+      polled.settled = view != nullptr && view->state == wire::WithdrawalState::Settled;
+      if (!polled.settled) world_.agenda.after(kPoll, [this, i] { poll(i); });
+    });
+  }
+
+  // Records the answer; the withdrawal when the answer has one.
+  const wire::WithdrawalView* note(std::size_t i, bool same_payload, const co::ReplyBody& reply) {
+    Answer answer;
+    answer.key = clients_[i].key.key;
+    answer.same_payload = same_payload;
+    const auto* withdrawal = std::get_if<co::WithdrawalAnswer>(&reply);
+    if (withdrawal != nullptr) {
+      answer.status = withdrawal->status;
+      answer.id = withdrawal->view.id;
+      answer.state = withdrawal->view.state;
+      if (withdrawal->view.planned) answer.txid = withdrawal->view.planned->txid;
+    } else if (const auto* problem = std::get_if<co::Problem>(&reply)) {
+      answer.status = problem->status;
+      answer.problem = problem->type;
+    }
+    world_.trace.note(world_.agenda.now(), {Role::Tool, static_cast<std::uint16_t>(i)}, "answer",
+                      answer.state ? wire::state_name(*answer.state) : "problem",
+                      static_cast<std::uint64_t>(answer.status));
+    answers_.push_back(std::move(answer));
+    return withdrawal == nullptr ? nullptr : &withdrawal->view;
+  }
+
+  World& world_;
+  const StoryOptions& options_;
+  chaos::Prng prng_;
+  std::vector<Client> clients_;
+  std::vector<Answer> answers_;
+};
+
+void schedule(World& world, const TimedFault& fault) {
+  world.agenda.after(fault.at, [&world, fault] {
+    switch (fault.kind) {
+      case TimedFault::Kind::Kill: (void)world.kill(fault.a, fault.down); return;
+      case TimedFault::Kind::CutLink: (void)world.cut_link(fault.a, fault.b); return;
+      case TimedFault::Kind::LoseLog: (void)world.lose_log(fault.a.index, fault.down); return;
+      case TimedFault::Kind::KillNode: (void)world.kill_node(fault.down); return;
+    }
+  });
+}
+
+}  // namespace
+
+Outcome run_story(const StoryOptions& options) {
+  World world(options.world, options.plants);
+  const Instant start = world.agenda.now();
+  Clients clients(world, options);
+  Duration healed{};
+  for (const TimedFault& fault : options.faults) {
+    schedule(world, fault);
+    healed = std::max(healed, fault.at + fault.down);
+  }
+  const auto in_time = [&] {
+    return world.agenda.now() - start < options.bound && world.agenda.done() < kMaxEvents;
+  };
+  const auto over = [&] { return clients.settled() && world.agenda.now() - start >= healed; };
+  while (in_time() && !over() && world.agenda.run_one()) {
+  }
+  Outcome outcome;
+  outcome.took = world.agenda.now() - start;
+  for (const auto& [name, places] : world.places()) outcome.places[name] = places;
+  world.stop_mining();
+  const Instant end = world.agenda.now() + seconds(5);
+  while (world.agenda.now() < end && !world.quiet() && world.agenda.run_one()) {
+  }
+  outcome.records = world.records();
+  clients.hand_over(outcome.records);
+  outcome.violations = judge(outcome.records);
+  outcome.counts = world.counts();
+  outcome.killed_at = world.killed_at();
+  outcome.events = world.agenda.done();
+  for (const JournalRecord& journal : outcome.records.journals) {
+    world.trace.fold(journal.live_digest);
+  }
+  for (const LedgerRecord& ledger : outcome.records.ledgers) world.trace.fold(ledger.digest);
+  outcome.trace_hash = world.trace.hash();
+  outcome.trace = world.trace.tail();
+  return outcome;
+}
+
+StoryOptions draw_story(std::uint64_t seed) {
+  chaos::Prng prng(seed * 0x9e3779b97f4a7c15 + 1);
+  const auto range = [&](std::int64_t low_us, std::int64_t high_us) {
+    const std::int64_t low = prng.between(low_us, high_us);
+    return Range{microseconds(low), microseconds(prng.between(low, high_us))};
+  };
+  StoryOptions story;
+  story.world.seed = seed;
+  story.world.hop = range(50, 5'000);
+  story.world.disk = range(100, 10'000);
+  story.world.engine = range(500, 20'000);
+  story.world.node = range(200, 10'000);
+  story.world.block_interval = milliseconds(prng.between(300, 1000));
+  story.world.flush_every = 1 + prng.below(5);
+  story.world.unknown_per_mille = prng.below(2) == 0 ? 0 : 1 + static_cast<std::uint32_t>(prng.below(200));
+  story.duplicate_per_mille = 300;
+  story.conflict_per_mille = 300;
+  story.wait = milliseconds(prng.below(2) == 0 ? 0 : 500);
+  story.think = range(1'000, 500'000);
+  const auto any = [&] {
+    const std::uint64_t pick = prng.below(kSigners + kCoordinators + kLedgers);
+    if (pick < kSigners) return ProcessName{Role::Signer, static_cast<std::uint16_t>(pick)};
+    if (pick < kSigners + kCoordinators) {
+      return ProcessName{Role::Coordinator, static_cast<std::uint16_t>(pick - kSigners)};
+    }
+    return ProcessName{Role::Ledger,
+                       static_cast<std::uint16_t>(pick - kSigners - kCoordinators)};
+  };
+  for (std::uint64_t n = prng.below(8); n > 0; --n) {
+    const ProcessName victim = any();
+    const std::uint64_t most = victim.role == Role::Signer ? 80 : 600;
+    story.world.kills.push_back(
+        {victim, prng.below(most), prng.below(2) == 0, milliseconds(prng.between(1, 1'000))});
+  }
+  constexpr std::int64_t kFaultsUs = 6'000'000;
+  for (std::uint64_t n = prng.below(10); n > 0; --n) {
+    TimedFault fault;
+    fault.at = microseconds(prng.between(0, kFaultsUs));
+    fault.down = milliseconds(prng.between(1, 1'000));
+    fault.a = any();
+    fault.kind = static_cast<TimedFault::Kind>(prng.below(4));
+    if (fault.kind == TimedFault::Kind::LoseLog) {
+      fault.a = {Role::Ledger, static_cast<std::uint16_t>(prng.below(kLedgers))};
+    } else if (fault.kind == TimedFault::Kind::CutLink) {
+      fault.b = {Role::Coordinator, static_cast<std::uint16_t>(prng.below(kCoordinators))};
+      if (fault.a == fault.b) fault.a = {Role::Ledger, 0};
+    }
+    story.faults.push_back(fault);
+  }
+  return story;
+}
+
+std::string describe(const StoryOptions& story) {
+  const WorldOptions& world = story.world;
+  const auto range = [](const Range& r) {
+    return std::to_string(r.low.us) + ".." + std::to_string(r.high.us) + " us";
+  };
+  std::string text = "seed " + std::to_string(world.seed) + ": hop " + range(world.hop) +
+                     ", disk " + range(world.disk) + ", engine " + range(world.engine) +
+                     ", node " + range(world.node) + ", block every " +
+                     std::to_string(world.block_interval.us / 1000) + " ms, flush every " +
+                     std::to_string(world.flush_every) + ", unknown " +
+                     std::to_string(world.unknown_per_mille) + "/1000, wait " +
+                     std::to_string(story.wait.us / 1000) + " ms, think " + range(story.think);
+  for (const Kill& kill : world.kills) {
+    text += "\n  kill " + kill.victim.text() + (kill.after ? " after" : " before") + " place " +
+            std::to_string(kill.place) + " for " + std::to_string(kill.down.us / 1000) + " ms";
+  }
+  constexpr const char* kKinds[] = {"kill", "cut", "lose log", "kill node"};
+  for (const TimedFault& fault : story.faults) {
+    text += "\n  at " + std::to_string(fault.at.us / 1000) + " ms " +
+            kKinds[static_cast<std::size_t>(fault.kind)] + " " + fault.a.text() + " " +
+            fault.b.text() + " for " + std::to_string(fault.down.us / 1000) + " ms";
+  }
+  return text;
+}
+
+}  // namespace roulette::sim

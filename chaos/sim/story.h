@@ -1,0 +1,52 @@
+// Three clients pay through the simulated cluster, under faults, until all is settled.
+//
+// What it runs: alice, bob and alice again each send one withdrawal under a key of their own; the
+// third needs change of the first two. Without an answer or after a 5xx they repeat the same key at
+// the other coordinator; once acknowledged they ask by id and by key until it is settled. Faults
+// happen before `heal_at` only. When it passes: settled within the bound, and judge() finds nothing.
+// The same options give the same trace hash. Known gaps: world.h.
+#pragma once
+
+#include "chaos/sim/world.h"
+
+namespace roulette::sim {
+
+struct TimedFault {
+  enum class Kind { Kill, CutLink, LoseLog, KillNode };
+  Kind kind = Kind::Kill;
+  Duration at;  // since the start
+  ProcessName a;
+  ProcessName b;
+  Duration down = milliseconds(100);
+};
+
+struct StoryOptions {
+  WorldOptions world;
+  Plants plants;
+  std::vector<TimedFault> faults;
+  std::uint32_t duplicate_per_mille = 0;  // of creates go to both coordinators at once
+  std::uint32_t conflict_per_mille = 0;   // of creates are followed by another payload
+  Duration wait{};                        // Prefer: wait
+  Range think{milliseconds(20), milliseconds(20)};  // between the clients' first requests
+  Duration bound = seconds(30);           // of virtual time, from the start
+};
+
+struct Outcome {
+  std::vector<Violation> violations;
+  Records records;
+  World::Counts counts;
+  std::map<ProcessName, std::vector<Place>> places;
+  std::vector<std::string> killed_at;
+  std::uint64_t trace_hash = 0;
+  std::uint64_t events = 0;
+  Duration took;
+  std::string trace;  // the last lines
+};
+
+[[nodiscard]] Outcome run_story(const StoryOptions& options);
+
+// Delays, losses, duplicates, conflicts, kills, node kills and Unknown outcomes, all from the seed.
+[[nodiscard]] StoryOptions draw_story(std::uint64_t seed);
+[[nodiscard]] std::string describe(const StoryOptions& options);
+
+}  // namespace roulette::sim

@@ -1,0 +1,56 @@
+// A node small enough to think about: a mempool, an active chain, unspent outputs, and a disk that
+// forgets what was not flushed.
+//
+// Invariant: an outpoint is spent at most once in the active chain together with the mempool, and
+// every key-path input carries a signature that verifies. Answers are the typed facts of
+// common/bitcoin/chain_facts.h. No proof of work, no fees, no forks other than by a kill.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/bitcoin/chain_facts.h"
+
+namespace roulette::sim {
+
+struct ToyBlock {
+  Hash32 hash{};
+  Hash32 prev{};
+  std::vector<bitcoin::Transaction> transactions;
+  std::vector<Hash32> txids;
+};
+
+class ToyChain {
+ public:
+  // The genesis block, and one with `funding` that pays out of nothing; both are flushed.
+  explicit ToyChain(const std::vector<bitcoin::TxOut>& funding);
+
+  void mine();
+  void flush() { flushed_ = blocks_.size(); }
+  // SIGKILL: the mempool and the blocks since the last flush are gone. Returns how many blocks.
+  std::size_t kill();
+
+  [[nodiscard]] bitcoin::SendOutcome send(const bitcoin::Transaction& tx);
+  [[nodiscard]] bitcoin::TipFacts tip() const;
+  [[nodiscard]] std::optional<bitcoin::BlockFacts> block(std::uint32_t height,
+                                                         const Bytes& wallet_script) const;
+  [[nodiscard]] std::vector<Hash32> mempool() const;
+  [[nodiscard]] std::int64_t unspent_sat(const Bytes& script) const;
+  [[nodiscard]] const std::vector<ToyBlock>& blocks() const { return blocks_; }  // by height
+  [[nodiscard]] std::size_t unflushed() const { return blocks_.size() - flushed_; }
+
+ private:
+  void append(std::vector<bitcoin::Transaction> transactions);
+  void rebuild_unspent();
+  [[nodiscard]] const bitcoin::TxOut* output(const bitcoin::OutPoint& outpoint) const;
+
+  std::vector<ToyBlock> blocks_;
+  std::vector<bitcoin::Transaction> mempool_;
+  std::map<bitcoin::OutPoint, bitcoin::TxOut> unspent_;  // by the active chain alone
+  std::size_t flushed_ = 0;
+  std::uint64_t mined_ = 0;
+};
+
+}  // namespace roulette::sim

@@ -1,0 +1,39 @@
+// What happened, for people (the last lines) and for comparison (a hash over all of it).
+//
+// Invariant: everything noted enters the hash, so two runs with one hash did the same things in the
+// same order at the same virtual times. Only the last kTraceLines are kept as text.
+#pragma once
+
+#include <deque>
+#include <string>
+
+#include "common/base/ids.h"
+#include "common/base/time.h"
+
+namespace roulette::sim {
+
+inline constexpr std::size_t kTraceLines = 60;
+
+class Trace {
+ public:
+  // `what` and `subject` are literals or names that outlive the trace.
+  void note(Instant at, ProcessName who, const char* what, const char* subject,
+            std::uint64_t number);
+  void fold(ByteSpan bytes);
+  [[nodiscard]] std::uint64_t hash() const { return hash_; }
+  [[nodiscard]] std::string tail() const;
+
+ private:
+  struct Line {
+    Instant at;
+    ProcessName who;
+    const char* what;
+    const char* subject;
+    std::uint64_t number;
+  };
+  void fold(std::uint64_t number);
+  std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a
+  std::deque<Line> lines_;
+};
+
+}  // namespace roulette::sim

@@ -1,0 +1,433 @@
+// Processes, their places, and the connections between them.
+//
+// Invariant: machines are stepped from the agenda only, never from inside another machine's effects;
+// a closure that concerns a process checks that it is still the same life of it. Bytes that were
+// sent before a kill arrive, and the end of the connection is seen after them.
+#include "chaos/sim/world.h"
+
+#include "common/base/assert.h"
+#include "common/bitcoin/script.h"
+#include "common/wire/codec.h"
+
+namespace roulette::sim {
+namespace {
+
+constexpr Duration kReconnect = milliseconds(5);
+constexpr std::size_t kIdleAlarms = 100;  // in a row, without time passing: a machine that spins
+
+struct Wallet {
+  crypto::DealtGroup dealt;
+  ByteArray<32> output_key;
+  Bytes script;
+};
+
+// One wallet for all runs: dealing is not what is tested here.
+const Wallet& wallet() {
+  static const Wallet one = [] {
+    SimEntropy entropy(1);
+    auto dealt = crypto::deal(kSigners, kThreshold, entropy);
+    ROULETTE_ASSERT(dealt.ok());
+    const auto key = crypto::frost::TweakContext::key_path_only(dealt->group.threshold_key());
+    ROULETTE_ASSERT(key.ok());
+    const ByteArray<32> output_key = key->output_key();
+    return Wallet{std::move(dealt).value(), output_key, bitcoin::p2tr_script(output_key)};
+  }();
+  return one;
+}
+
+signer::SignerConfig signer_config(std::uint16_t id) {
+  const auto& share = wallet().dealt.shares[id];
+  // A second copy of the share: each boot of the simulated signer unseals it anew.
+  auto copy = crypto::frost::SecretShare::create(share.id(), share.secret().clone());
+  ROULETTE_ASSERT(copy.ok());
+  return {SignerId(id), "sim", 1, wallet().dealt.group, std::move(copy).value(),
+          signer::Policy{wallet().script, 20'000, 100, 10'000'000}, true};
+}
+
+signer::Event connected(const signer::Signer&, ConnectionId id, const ProcessName& peer, BootId boot) {
+  return signer::PeerConnected{id, CoordinatorId(peer.index), boot};
+}
+coordinator::Event connected(const coordinator::Coordinator&, ConnectionId id,
+                             const ProcessName& peer, BootId boot) {
+  return coordinator::PeerConnected{id, peer, boot};
+}
+ledger::Event connected(const ledger::Ledger&, ConnectionId id, const ProcessName& peer,
+                        BootId boot) {
+  return ledger::PeerConnected{id, peer, boot};
+}
+signer::Event lost(const signer::Signer&, ConnectionId id) { return signer::PeerLost{id}; }
+coordinator::Event lost(const coordinator::Coordinator&, ConnectionId id) {
+  return coordinator::PeerLost{id};
+}
+ledger::Event lost(const ledger::Ledger&, ConnectionId id) { return ledger::PeerLost{id}; }
+signer::Event received(const signer::Signer&, ConnectionId id, const wire::Message& message) {
+  return signer::MessageReceived{id, message};
+}
+coordinator::Event received(const coordinator::Coordinator&, ConnectionId id,
+                            const wire::Message& message) {
+  return coordinator::MessageReceived{id, message};
+}
+ledger::Event received(const ledger::Ledger&, ConnectionId id, const wire::Message& message) {
+  return ledger::MessageReceived{id, message};
+}
+signer::Event deadline(const signer::Signer&) { return signer::DeadlineReached{}; }
+coordinator::Event deadline(const coordinator::Coordinator&) {
+  return coordinator::DeadlineReached{};
+}
+ledger::Event deadline(const ledger::Ledger&) { return ledger::DeadlineReached{}; }
+
+}  // namespace
+
+std::string Place::text() const {
+  return std::string(role_name(role)) + "." + effect + "." + subject;
+}
+
+World::World(WorldOptions options, Plants plants)
+    : options_(std::move(options)), plants_(std::move(plants)), prng_(options_.seed) {
+  const Bytes& script = wallet().script;
+  // Three coins; the third withdrawal of the story needs change of the first two.
+  chain_ = std::make_unique<ToyChain>(std::vector<bitcoin::TxOut>{
+      {1'000'000, script}, {1'000'000, script}, {60'000, script}});
+  for (int i = 0; i < 3; ++i) chain_->mine();
+  chain_->flush();
+  genesis_.cluster_id = "sim";
+  genesis_.wallet_script = script;
+  genesis_.wallet_output_key = wallet().output_key;
+  genesis_.accounts = {"alice", "bob"};
+  genesis_.anchor_block = chain_->blocks().front().hash;
+  const auto place_all = [this](auto& seats, Role role) {
+    for (std::uint16_t i = 0; i < seats.size(); ++i) {
+      seats[i].name = {role, i};
+      const auto stream = static_cast<std::uint64_t>(role) << 16 | i;
+      seats[i].entropy = std::make_unique<SimEntropy>(options_.seed * 1'000'003 + stream);
+      Seat* seat = &seats[i];
+      agenda.after(draw(options_.hop), [this, seat] { boot(*seat); });
+    }
+  };
+  place_all(ledgers_, Role::Ledger);
+  place_all(signers_, Role::Signer);
+  place_all(coordinators_, Role::Coordinator);
+  mine_later();
+}
+
+World::~World() = default;
+
+// ---- processes ----
+
+template <class F>
+void World::with(Seat& seat, F&& f) {
+  switch (seat.name.role) {
+    case Role::Signer: return f(static_cast<SignerSeat&>(seat));
+    case Role::Coordinator: return f(static_cast<CoordinatorSeat&>(seat));
+    case Role::Ledger: return f(static_cast<LedgerSeat&>(seat));
+    case Role::Etcd:
+    case Role::Bitcoind:
+    case Role::Tool: break;
+  }
+  ROULETTE_ASSERT(!"a process that the simulator does not run");
+}
+
+World::Seat& World::seat(ProcessName name) {
+  if (name.role == Role::Signer) return signers_.at(name.index);
+  if (name.role == Role::Coordinator) return coordinators_.at(name.index);
+  ROULETTE_ASSERT(name.role == Role::Ledger);
+  return ledgers_.at(name.index);
+}
+
+void World::boot(Seat& seat) {
+  if (seat.up) return;
+  seat.up = true;
+  ++seat.life;
+  ByteArray<16> fresh{};
+  seat.entropy->fill(fresh);
+  seat.boot = BootId(fresh);
+  trace.note(agenda.now(), seat.name, "boot", "", seat.life);
+  with(seat, [this](auto& concrete) { start(concrete); });
+  if (!seat.up) return;
+  for (Seat* peer : peers_of(seat)) connect_later(seat, *peer, draw(options_.hop));
+}
+
+void World::start(SignerSeat& seat) {
+  auto restored =
+      signer::Signer::restore(signer_config(seat.name.index), seat.boot, seat.durable);
+  ROULETTE_ASSERT(restored.ok());
+  seat.machine.emplace(std::move(restored).value());
+  step(seat, signer::Event{signer::Started{}});
+}
+
+void World::start(CoordinatorSeat& seat) {
+  coordinator::CoordinatorConfig config;
+  config.id = CoordinatorId(seat.name.index);
+  config.boot = seat.boot;
+  config.group = wallet().dealt.group;
+  config.wallet_script = wallet().script;
+  config.wallet_output_key = wallet().output_key;
+  config.nonce_pool = 4;
+  seat.machine.emplace(std::move(config));
+  step(seat, coordinator::Event{coordinator::Started{}});
+}
+
+void World::start(LedgerSeat& seat) {
+  ledger::LedgerConfig config;
+  config.id = LedgerId(seat.name.index);
+  config.replicas = kLedgers;
+  config.boot = seat.boot;
+  config.genesis = genesis_;
+  config.checkpoint_interval = 16;
+  seat.machine.emplace(std::move(config));
+  seat.delivered = 0;
+  seat.ready = false;
+  seat.watching = true;
+  seat.fetching = false;
+  step(seat, ledger::Event{ledger::Started{seat.tables}});
+  if (seat.up) fetch(seat);
+}
+
+template <class SeatType, class Event>
+void World::step(SeatType& seat, const Event& event) {
+  if (!seat.up) return;
+  const std::uint64_t life = seat.life;
+  std::remove_cvref_t<decltype(*seat.machine)>* machine = &*seat.machine;
+  using Effects = std::conditional_t<std::is_same_v<SeatType, SignerSeat>, signer::Effects,
+                                     std::conditional_t<std::is_same_v<SeatType, CoordinatorSeat>,
+                                                        coordinator::Effects, ledger::Effects>>;
+  Effects effects;
+  machine->step(agenda.now(), event, *seat.entropy, effects);
+  for (const auto& effect : effects) {
+    execute(seat, effect);
+    if (!seat.up || seat.life != life) return;
+  }
+  set_alarm(seat);
+}
+
+template void World::step(SignerSeat&, const signer::Event&);
+template void World::step(CoordinatorSeat&, const coordinator::Event&);
+template void World::step(LedgerSeat&, const ledger::Event&);
+
+template <class SeatType>
+void World::set_alarm(SeatType& seat) {
+  const auto due = seat.machine->next_deadline();
+  if (!due) return;
+  if (*due > agenda.now()) {
+    seat.idle_alarms = 0;
+  } else if (++seat.idle_alarms == kIdleAlarms) {
+    incidents_.push_back(seat.name.text() + " spins: its deadline never passes");
+    return;
+  } else if (seat.idle_alarms > kIdleAlarms) {
+    return;
+  }
+  if (seat.alarm && *seat.alarm <= *due) return;
+  seat.alarm = std::max(*due, agenda.now());
+  agenda.at(*seat.alarm, [this, &seat, life = seat.life, at = *seat.alarm] {
+    if (!seat.up || seat.life != life || seat.alarm != at) return;
+    seat.alarm.reset();
+    const auto now_due = seat.machine->next_deadline();
+    if (now_due && *now_due <= agenda.now()) step(seat, deadline(*seat.machine));
+    else set_alarm(seat);
+  });
+}
+
+Hash32 World::replayed_digest(std::uint16_t signer, BootId boot,
+                              std::span<const signer::Record> records) {
+  const auto restored = signer::Signer::restore(signer_config(signer), boot, records);
+  return restored ? restored->durable_state_digest() : Hash32{};
+}
+
+// ---- places and kills ----
+
+std::optional<Kill> World::armed(const Seat& seat, bool after) const {
+  for (const Kill& kill : options_.kills) {
+    if (kill.victim == seat.name && kill.place == seat.place && kill.after == after) return kill;
+  }
+  return std::nullopt;
+}
+
+// Executes the effect as the next numbered place of its process. False: the process is dead now.
+bool World::at_place(Seat& seat, const char* effect, const char* subject,
+                     const std::function<void()>& execute) {
+  trace.note(agenda.now(), seat.name, effect, subject, seat.place);
+  places_[seat.name].push_back({seat.name.role, effect, subject});
+  for (const bool after : {false, true}) {
+    if (after) execute();
+    const auto kill = armed(seat, after);
+    if (!kill) continue;
+    if (!within_budget(seat.name.role)) {
+      ++counts_.skipped_kills;
+      continue;
+    }
+    killed_at_.push_back(places_[seat.name].back().text() + (after ? ".after" : ".before"));
+    ++seat.place;
+    die(seat, kill->down);
+    return false;
+  }
+  ++seat.place;
+  return true;
+}
+
+bool World::within_budget(Role role) const {
+  const auto down = [](const auto& seats) {
+    return static_cast<std::size_t>(
+        std::count_if(seats.begin(), seats.end(), [](const auto& s) { return !s.up; }));
+  };
+  switch (role) {
+    case Role::Signer: return down(signers_) < kSigners - kThreshold;
+    case Role::Coordinator: return down(coordinators_) < kCoordinators - 1;
+    case Role::Ledger: return down(ledgers_) < (kLedgers - 1) / 2;
+    case Role::Etcd:
+    case Role::Bitcoind:
+    case Role::Tool: break;
+  }
+  return false;
+}
+
+bool World::kill(ProcessName victim, Duration down) {
+  Seat& dying = seat(victim);
+  if (!dying.up || !within_budget(victim.role)) return false;
+  die(dying, down);
+  return true;
+}
+
+void World::die(Seat& seat, Duration down) {
+  trace.note(agenda.now(), seat.name, "killed", "", seat.life);
+  ++counts_.kills;
+  seat.up = false;
+  seat.alarm.reset();
+  for (const auto& [id, link] : std::exchange(seat.links, {})) {
+    const std::size_t own = link->ends[0] == &seat ? 0 : 1;
+    link->open[own] = false;
+    close_end(link, 1 - own, draw(options_.hop));
+  }
+  with(seat, [this](auto& concrete) {
+    concrete.machine.reset();
+    if constexpr (std::is_same_v<decltype(concrete), SignerSeat&>) {
+      concrete.waiting.clear();
+      concrete.committing = false;
+    } else if constexpr (std::is_same_v<decltype(concrete), CoordinatorSeat&>) {
+      for (auto& [request, answered] : std::exchange(concrete.open, {})) {
+        agenda.after(draw(options_.hop),
+                     [answered = std::move(answered)] { answered(std::nullopt); });
+      }
+    }
+  });
+  agenda.after(down, [this, &seat] { boot(seat); });
+}
+
+// ---- network ----
+
+std::vector<World::Seat*> World::peers_of(const Seat& seat) {
+  std::vector<Seat*> peers;
+  const auto add = [&](auto& seats) {
+    for (auto& other : seats) {
+      if (&other != &seat) peers.push_back(&other);
+    }
+  };
+  if (seat.name.role != Role::Ledger) add(coordinators_);
+  if (seat.name.role == Role::Coordinator) add(signers_);
+  if (seat.name.role == Role::Coordinator) add(ledgers_);
+  if (seat.name.role == Role::Ledger) {
+    add(coordinators_);
+    add(ledgers_);
+  }
+  return peers;
+}
+
+void World::connect_later(Seat& a, Seat& b, Duration delay) {
+  agenda.after(delay, [this, &a, &b] { connect(a, b); });
+}
+
+// Both hosts have seen the other's Hello. A dead peer's restart tries again by itself.
+void World::connect(Seat& a, Seat& b) {
+  if (!a.up || !b.up) return;
+  for (const auto& [id, link] : a.links) {
+    if (link->ends[0] != &b && link->ends[1] != &b) continue;
+    // The other end may not know yet that the old connection ended.
+    return link->open[0] && link->open[1] ? void() : connect_later(a, b, kReconnect);
+  }
+  for (const auto& [id, link] : b.links) {
+    if (link->ends[0] == &a || link->ends[1] == &a) return connect_later(a, b, kReconnect);
+  }
+  auto link = std::make_shared<Link>();
+  Seat* ends[2] = {&a, &b};
+  for (std::size_t end = 0; end < 2; ++end) {
+    link->ends[end] = ends[end];
+    link->ids[end] = ConnectionId(next_connection_++);
+    ends[end]->links[link->ids[end]] = link;
+  }
+  const BootId boots[2] = {a.boot, b.boot};
+  for (std::size_t end = 0; end < 2; ++end) {
+    if (!link->open[end]) continue;
+    const Seat& other = *ends[1 - end];
+    with(*ends[end], [&](auto& concrete) {
+      step(concrete, connected(*concrete.machine, link->ids[end], other.name, boots[1 - end]));
+    });
+  }
+}
+
+// That end hears of the connection's end, after everything that was sent to it before.
+void World::close_end(const std::shared_ptr<Link>& link, std::size_t end, Duration delay) {
+  if (!link->open[end]) return;
+  link->last[end] = std::max(link->last[end], agenda.now() + delay);
+  agenda.at(link->last[end], [this, link, end] {
+    if (!link->open[end]) return;
+    link->open[end] = false;
+    Seat& seat = *link->ends[end];
+    seat.links.erase(link->ids[end]);
+    with(seat, [&](auto& concrete) {
+      step(concrete, lost(*concrete.machine, link->ids[end]));
+    });
+    connect_later(seat, *link->ends[1 - end], kReconnect);
+  });
+}
+
+bool World::cut_link(ProcessName from, ProcessName to) {
+  Seat& a = seat(from);
+  for (const auto& [id, found] : a.links) {
+    const auto link = found;
+    if (link->ends[0]->name != to && link->ends[1]->name != to) continue;
+    if (!link->open[0] || !link->open[1]) return false;
+    trace.note(agenda.now(), from, "cut", role_name(to.role), to.index);
+    ++counts_.cut_links;
+    // A fresh pair of ends without what is under way: deliveries look at the old one.
+    auto dead = std::make_shared<Link>(*link);
+    link->open[0] = link->open[1] = false;
+    for (std::size_t end = 0; end < 2; ++end) dead->ends[end]->links[dead->ids[end]] = dead;
+    for (std::size_t end = 0; end < 2; ++end) {
+      dead->last[end] = agenda.now();
+      close_end(dead, end, draw(options_.hop));
+    }
+    return true;
+  }
+  return false;
+}
+
+void World::send(Seat& from, ConnectionId connection, const wire::Message& message) {
+  const auto known = from.links.find(connection);
+  if (known == from.links.end()) return;
+  const std::shared_ptr<Link> link = known->second;
+  const std::size_t to = link->ends[0] == &from ? 1 : 0;
+  Seat& receiver = *link->ends[to];
+  if (plants_.lose && plants_.lose(from.name, receiver.name, message)) return;
+  link->last[to] = std::max(link->last[to], agenda.now() + draw(options_.hop));
+  agenda.at(link->last[to], [this, link, to, &receiver, arrived = travel(message)] {
+    if (!link->open[to]) return;
+    with(receiver, [&](auto& concrete) {
+      step(concrete, received(*concrete.machine, link->ids[to], arrived));
+    });
+  });
+}
+
+// Every kCodecEvery-th message goes through its bytes.
+wire::Message World::travel(const wire::Message& message) {
+  if (++messages_ % kCodecEvery != 0) return message;
+  ++counts_.encoded_messages;
+  auto decoded = wire::decode_message(wire::encode_message(message));
+  if (decoded && *decoded == message) return std::move(decoded).value();
+  incidents_.push_back(std::string("the codec changed a ") + wire::message_name(message));
+  return message;
+}
+
+Duration World::draw(const Range& range) {
+  return microseconds(prng_.between(range.low.us, range.high.us));
+}
+
+}  // namespace roulette::sim

@@ -1,0 +1,222 @@
+// The simulated host: five signers, two coordinators, three ledger replicas, a log engine, a disk,
+// a network and a toy node, in one thread under virtual time.
+//
+// What it runs: the real cores with real FROST shares; nothing in them knows that it is simulated.
+// Effects are executed one by one in their order; each is a numbered *place* of its process, and a
+// process can be killed right before or right after any of them, also around the group commit of a
+// signer's journal. A restart has a new boot id, what the disk had taken, and nothing else.
+// When it passes: story.h drives clients until all is settled, judge.h looks at the records.
+// Known gaps: no pauses and no orderly stops (the cores' own tests have them), no torn or reordered
+// disk writes, no partitions of more than one link, no trimmed or duplicated log, two coordinators
+// and three replicas only. Kills stop at effect boundaries, as everywhere in this project.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "chaos/plan/prng.h"
+#include "chaos/sim/agenda.h"
+#include "chaos/sim/judge.h"
+#include "chaos/sim/sim_entropy.h"
+#include "chaos/sim/toy_chain.h"
+#include "chaos/sim/trace.h"
+#include "common/crypto/dealer.h"
+
+namespace roulette::sim {
+
+inline constexpr std::uint16_t kSigners = 5;
+inline constexpr std::uint16_t kThreshold = 3;
+inline constexpr std::uint16_t kCoordinators = 2;
+inline constexpr std::uint16_t kLedgers = 3;
+inline constexpr std::uint64_t kCodecEvery = 16;  // messages that travel as real bytes
+inline constexpr Duration kUnixEpoch = seconds(1'700'000'000);  // the clients' wall clock at zero
+
+struct Place {
+  Role role{};
+  const char* effect = "";
+  const char* subject = "";
+  [[nodiscard]] std::string text() const;
+};
+
+struct Kill {
+  ProcessName victim;
+  std::uint64_t place = 0;  // counted over the process's whole life, restarts included
+  bool after = false;
+  Duration down = milliseconds(50);
+};
+
+struct Range {
+  Duration low;
+  Duration high;
+};
+
+struct WorldOptions {
+  std::uint64_t seed = 1;
+  Range hop{microseconds(200), microseconds(400)};        // one message, one way
+  Range disk{microseconds(200), microseconds(600)};       // a group commit
+  Range engine{milliseconds(1), milliseconds(3)};         // the log: proposals, barriers, entries
+  Range node{microseconds(300), microseconds(900)};       // the node's RPC, one way
+  Duration block_interval = seconds(1);
+  std::size_t flush_every = 3;                            // blocks; a node kill loses fewer
+  std::uint32_t unknown_per_mille = 0;                    // of proposals end Unknown
+  std::vector<Kill> kills;
+};
+
+// What a broken host or peer would do; set by tests that show a check biting, by nobody else.
+struct Plants {
+  std::set<std::uint16_t> lying_disks;                    // signers: "durable" before the commit
+  std::function<bool(ProcessName from, ProcessName to, const wire::Message&)> lose;
+  std::function<bool(const coordinator::SendTransaction&)> swallow_send;  // "accepted", not done
+};
+
+using Answered = std::function<void(std::optional<coordinator::ReplyBody>)>;  // nothing: no answer
+
+class World {
+ public:
+  explicit World(WorldOptions options, Plants plants = {});
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  // ---- faults; each says whether it happened ----
+  bool kill(ProcessName victim, Duration down);           // refused when the budget is used up
+  bool cut_link(ProcessName a, ProcessName b);            // what is under way is lost
+  bool lose_log(std::uint16_t replica, Duration down);
+  bool kill_node(Duration down);
+  void stop_mining() { mining_ = false; }
+
+  // ---- clients ----
+  // Calls back once: with the reply, or without when the coordinator was not there, died, or was
+  // silent for `patience`.
+  void ask(std::uint16_t coordinator, coordinator::ClientRequestBody body, Duration patience,
+           Answered answered);
+
+  // ---- what happened ----
+  Agenda agenda;
+  Trace trace;
+  [[nodiscard]] bool quiet() const;                       // all up, current, ready, at one tip
+  [[nodiscard]] Records records() const;                  // all but the clients' part
+  [[nodiscard]] const std::map<ProcessName, std::vector<Place>>& places() const { return places_; }
+  struct Counts {
+    std::size_t kills = 0;
+    std::size_t skipped_kills = 0;                        // over the budget
+    std::size_t node_kills = 0;
+    std::size_t unmined_blocks = 0;
+    std::size_t unmined_payments = 0;
+    std::size_t cut_links = 0;
+    std::size_t unknown_proposals = 0;
+    std::size_t encoded_messages = 0;
+  };
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+  [[nodiscard]] const std::vector<std::string>& killed_at() const { return killed_at_; }
+
+ private:
+  struct Link;
+  struct Seat {                                           // one process
+    ProcessName name;
+    bool up = false;
+    std::uint64_t life = 0;
+    std::uint64_t place = 0;
+    BootId boot;
+    std::optional<Instant> alarm;
+    std::size_t idle_alarms = 0;
+    std::map<ConnectionId, std::shared_ptr<Link>> links;
+    std::unique_ptr<SimEntropy> entropy;
+  };
+  struct SignerSeat : Seat {
+    std::optional<signer::Signer> machine;
+    std::vector<signer::Record> durable;
+    std::vector<signer::Record> waiting;
+    bool committing = false;
+  };
+  struct CoordinatorSeat : Seat {
+    std::optional<coordinator::Coordinator> machine;
+    std::map<coordinator::RequestId, Answered> open;
+  };
+  struct LedgerSeat : Seat {
+    std::optional<ledger::Ledger> machine;
+    std::uint64_t delivered = 0;
+    bool watching = false;
+    bool fetching = false;
+    bool ready = false;
+    std::optional<ledger::LoadedTables> tables;
+  };
+  struct Link {
+    Seat* ends[2];
+    ConnectionId ids[2];
+    bool open[2]{true, true};                             // false: that end is told or gone
+    Instant last[2];                                      // delivery to that end, so far
+  };
+
+  // world.cpp: processes, places, network
+  template <class F>
+  void with(Seat& seat, F&& f);
+  template <class SeatType, class Event>
+  void step(SeatType& seat, const Event& event);
+  template <class SeatType>
+  void set_alarm(SeatType& seat);
+  bool at_place(Seat& seat, const char* effect, const char* subject,
+                const std::function<void()>& execute);
+  [[nodiscard]] std::optional<Kill> armed(const Seat& seat, bool after) const;
+  void start(SignerSeat& seat);
+  void start(CoordinatorSeat& seat);
+  void start(LedgerSeat& seat);
+  void boot(Seat& seat);
+  void die(Seat& seat, Duration down);
+  [[nodiscard]] bool within_budget(Role role) const;
+  [[nodiscard]] Seat& seat(ProcessName name);
+  [[nodiscard]] std::vector<Seat*> peers_of(const Seat& seat);
+  void connect_later(Seat& a, Seat& b, Duration delay);
+  void connect(Seat& a, Seat& b);
+  void close_end(const std::shared_ptr<Link>& link, std::size_t end, Duration delay);
+  void send(Seat& from, ConnectionId connection, const wire::Message& message);
+  [[nodiscard]] wire::Message travel(const wire::Message& message);
+  [[nodiscard]] Duration draw(const Range& range);
+
+  // world_engines.cpp: what each effect does, and the disk, the log and the node behind it
+  void execute(SignerSeat& seat, const signer::Effect& effect);
+  void execute(CoordinatorSeat& seat, const coordinator::Effect& effect);
+  void execute(LedgerSeat& seat, const ledger::Effect& effect);
+  void commit(SignerSeat& seat);
+  void propose(LedgerSeat& seat, const ledger::Propose& order);
+  void read_barrier(LedgerSeat& seat, const ledger::ReadBarrier& order);
+  void append(const std::vector<wire::Command>& commands);
+  void fetch(LedgerSeat& seat);
+  void call_node(CoordinatorSeat& seat, const coordinator::NodeCall& call);
+  [[nodiscard]] coordinator::NodeAnswerBody node_answer(const coordinator::NodeCallBody& body);
+  void note_fact(const coordinator::Fact& fact);
+  void mine_later();
+  // Restores a second signer from the records, as a restart would.
+  [[nodiscard]] static Hash32 replayed_digest(std::uint16_t signer, BootId boot,
+                                              std::span<const signer::Record> records);
+
+  WorldOptions options_;
+  Plants plants_;
+  chaos::Prng prng_;
+  wire::Genesis genesis_;
+  std::vector<SignerSeat> signers_{kSigners};
+  std::vector<CoordinatorSeat> coordinators_{kCoordinators};
+  std::vector<LedgerSeat> ledgers_{kLedgers};
+  std::vector<std::vector<wire::Command>> log_;
+  std::unique_ptr<ToyChain> chain_;
+  bool node_up_ = true;
+  std::uint64_t node_life_ = 0;
+  bool mining_ = true;
+  std::uint64_t next_connection_ = 1;
+  std::uint64_t next_request_ = 1;
+  std::uint64_t messages_ = 0;
+  std::map<ProcessName, std::vector<Place>> places_;
+  std::vector<std::string> killed_at_;
+  std::vector<ShareSeen> shares_seen_;
+  std::vector<coordinator::SendTransaction> broadcasts_;
+  std::vector<std::string> incidents_;
+  Counts counts_;
+};
+
+}  // namespace roulette::sim
