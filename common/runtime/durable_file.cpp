@@ -62,6 +62,7 @@ Status write_and_sync(const std::filesystem::path& path, ByteSpan content, mode_
 }  // namespace
 
 Status sync_folder(const std::filesystem::path& path) {
+  if (path.empty()) return sync_folder(".");
   const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) return system_error(path, "cannot open folder");
   if (::fsync(folder.get()) != 0) return system_error(path, "cannot sync folder");

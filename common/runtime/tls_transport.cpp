@@ -40,7 +40,8 @@ using boost::system::error_code;
 using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
 using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
 
-constexpr std::size_t kReadBytes = 64 * 1024;  // one recv(2)
+constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kTlsRecordBytes = 16 * 1024;  // RFC 8446, 5.1
 constexpr int kPrefixWaitMs = 1000;            // for a full socket at `during`
 
 template <auto Free>
@@ -91,7 +92,6 @@ Result<Context> make_context(const TlsIdentity& identity) {
   SSL_CTX_set_verify_depth(raw, 1);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(raw, 0);  // every connection proves its key anew
-  SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS);
   const auto bad = [](const std::filesystem::path& file) {
     return Error{ErrorKind::Preflight, file.string() + ": " + openssl_reason()};
   };
@@ -176,7 +176,8 @@ struct TlsTransport::State : std::enable_shared_from_this<TlsTransport::State> {
   Gauge* open_gauge = nullptr;
   Counter* frames_in = nullptr;
   Counter* frames_out = nullptr;
-  std::vector<std::uint8_t> buffer = std::vector<std::uint8_t>(kReadBytes);
+  Bytes ciphertext = Bytes(kReadBytes);        // one recv(2)
+  Bytes plaintext = Bytes(kTlsRecordBytes);    // one SSL_read
 
   void shut();
   Result<std::uint16_t> listen(const std::string& address, std::uint16_t port);
@@ -194,7 +195,7 @@ struct TlsTransport::State : std::enable_shared_from_this<TlsTransport::State> {
   void read_frames(const ConnectionPtr& c);
   bool deliver_frames(const ConnectionPtr& c);
   bool send(const ConnectionPtr& c, ByteSpan payload, std::string_view subject);
-  bool encrypt(const ConnectionPtr& c, ByteSpan plaintext);
+  bool encrypt(const ConnectionPtr& c, ByteSpan bytes);
   void collect(const ConnectionPtr& c);
   void flush(const ConnectionPtr& c);
   bool flush_prefix(const ConnectionPtr& c);
@@ -322,17 +323,18 @@ void TlsTransport::State::wait_readable(const ConnectionPtr& c) {
 
 void TlsTransport::State::on_readable(const ConnectionPtr& c) {
   for (std::size_t turn = 0; turn < kMaxReadsPerTurn; ++turn) {
-    const ssize_t n = ::recv(c->socket.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const ssize_t n = ::recv(c->socket.native_handle(), ciphertext.data(), ciphertext.size(),
+                             MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (n < 0) return end(c, {"reset", std::strerror(errno)});
     if (n == 0) {
       return end(c, c->in.empty() ? Ending{"eof", ""} : Ending{"truncated_frame", "eof inside"});
     }
-    ROULETTE_ASSERT(BIO_write(c->from_peer, buffer.data(), static_cast<int>(n)) == n);
+    ROULETTE_ASSERT(BIO_write(c->from_peer, ciphertext.data(), static_cast<int>(n)) == n);
     advance(c);
     // A short read emptied the socket: asking again would only cost a system call.
-    if (!c->open || static_cast<std::size_t>(n) < buffer.size()) return;
+    if (!c->open || static_cast<std::size_t>(n) < ciphertext.size()) return;
   }
 }
 
@@ -376,13 +378,11 @@ void TlsTransport::State::established(const ConnectionPtr& c) {
 
 void TlsTransport::State::read_frames(const ConnectionPtr& c) {
   for (;;) {
-    const std::size_t had = c->in.size();
-    c->in.resize(had + kReadBytes);
     std::size_t n = 0;
     ERR_clear_error();
-    const int code = SSL_read_ex(c->ssl.get(), c->in.data() + had, kReadBytes, &n);
-    c->in.resize(had + (code == 1 ? n : 0));
+    const int code = SSL_read_ex(c->ssl.get(), plaintext.data(), plaintext.size(), &n);
     if (code == 1) {
+      append(c->in, ByteSpan(plaintext).first(n));
       if (!deliver_frames(c)) return;
       continue;
     }
@@ -455,10 +455,10 @@ bool TlsTransport::State::send(const ConnectionPtr& c, ByteSpan payload, std::st
   return c->open;
 }
 
-bool TlsTransport::State::encrypt(const ConnectionPtr& c, ByteSpan plaintext) {
+bool TlsTransport::State::encrypt(const ConnectionPtr& c, ByteSpan bytes) {
   ERR_clear_error();
   std::size_t n = 0;
-  if (SSL_write_ex(c->ssl.get(), plaintext.data(), plaintext.size(), &n) != 1) {
+  if (SSL_write_ex(c->ssl.get(), bytes.data(), bytes.size(), &n) != 1) {
     end(c, {"tls_error", openssl_reason()});  // a memory BIO takes everything
     return false;
   }

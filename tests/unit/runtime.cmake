@@ -7,3 +7,7 @@ roulette_test(NAME test_runtime_tls TIER unit SOURCES runtime_tls_test.cpp
   LINK roulette_runtime OpenSSL::SSL Threads::Threads)
 roulette_test(NAME test_runtime_http TIER unit SOURCES runtime_http_test.cpp
   LINK roulette_runtime Threads::Threads)
+
+# Figures, not a test: build it by name.
+add_executable(measure_runtime EXCLUDE_FROM_ALL runtime_measure.cpp)
+target_link_libraries(measure_runtime PRIVATE roulette_runtime)
