@@ -14,12 +14,17 @@ namespace {
 
 using runtime::EventFields;
 
+// Each pair of EventFields begins with a comma.
+std::string object_json(const EventFields& fields) {
+  return "{" + fields.text().substr(1) + "}";
+}
+
 std::string input_json(const BoundInput& input) {
   EventFields fields;
   fields.add("outpoint", bitcoin::to_text(input.outpoint))
       .add("amount_sat", input.prevout.amount_sat)
       .add_hex("script", input.prevout.script);
-  return "{" + fields.text() + "}";
+  return object_json(fields);
 }
 
 template <class List, class ToJson>
@@ -77,7 +82,7 @@ std::string record_json(const Record& record) {
       .add_hex("head", record.head)
       .add("kind", record_name(record.body));
   std::visit([&fields](const auto& body) { add_body(fields, body); }, record.body);
-  return "{" + fields.text() + "}";
+  return object_json(fields);
 }
 
 Status export_journal(const Settings& settings) {

@@ -343,7 +343,7 @@ void LiveSigner::answer_http(const runtime::HttpRequest& request,
     fields.add("ready", ready)
         .add_json("reasons", ready ? "[]" : "[\"" + not_ready_ + "\"]")
         .add("memory_locked", env_.hygiene.memory_locked);
-    return respond(json_response(ready ? 200 : 503, "{" + fields.text() + "}"));
+    return respond(json_response(ready ? 200 : 503, "{" + fields.text().substr(1) + "}"));
   }
   if (request.path == "/metrics")
     return respond({.status = 200,

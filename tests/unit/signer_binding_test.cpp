@@ -15,8 +15,12 @@ TEST_CASE("a restarted signer refuses another transaction for a bound outpoint",
   const auto connection = host.connect();
   Payment other = rebuilt(payment(1));
   other.id = payment(2).id;
-  CHECK(refusal(host, connection, host.request(other, host.nonces(connection, 1))) ==
-        RefusalReason::OutpointBound);
+  host.receive(connection, host.request(other, host.nonces(connection, 1)));
+  const auto refused = host.take<wire::SignRefusal>(connection);
+  REQUIRE(refused.has_value());
+  CHECK(refused->reason == RefusalReason::OutpointBound);
+  CHECK_THAT(refused->detail,
+             Catch::Matchers::Contains(bitcoin::txid_to_hex(bitcoin::txid(payment(1).tx))));
 }
 
 TEST_CASE("a restarted signer refuses another transaction for a bound withdrawal", "[signer]") {

@@ -121,6 +121,12 @@ TEST_CASE("a transaction that does not parse strictly is refused", "[signer]") {
           [](SignRequest& r) { r.unsigned_tx.resize(limits::kMaxUnsignedTxBytes + 1); });
 }
 
+TEST_CASE("a transaction longer than any template is refused, though it parses", "[signer]") {
+  spoiled_payment(RefusalReason::BadRequest, [](Payment& p) {
+    p.tx.outputs[0].script = Bytes(limits::kMaxUnsignedTxBytes, 0x51);
+  });
+}
+
 TEST_CASE("neither an annex nor any other witness can be asked for", "[signer]") {
   spoiled(RefusalReason::BadRequest, [](SignRequest& r) {
     Payment with_annex = payment(1, 2);
