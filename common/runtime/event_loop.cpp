@@ -11,9 +11,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <utility>
+#include <vector>
 
-#include "common/base/assert.h"
 #include "common/runtime/limits.h"
 
 namespace roulette::runtime {
@@ -25,6 +26,7 @@ struct EventLoop::State {
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   std::function<void()> hook;
+  std::vector<std::weak_ptr<ReadWatch::State>> watches;  // closed with the loop
   bool stopping = false;
 
   // What is ready now, then the hook: the group-commit boundary.
@@ -35,7 +37,6 @@ struct EventLoop::State {
 };
 
 EventLoop::EventLoop() : state_(std::make_unique<State>()) {}
-EventLoop::~EventLoop() = default;
 
 Instant EventLoop::now() const {
   const auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -105,28 +106,37 @@ bool Timer::armed() const { return state_->armed; }
 
 struct ReadWatch::State : std::enable_shared_from_this<ReadWatch::State> {
   State(EventLoop& loop, int fd, std::function<void()> callback)
-      : descriptor(loop.io(), fd), on_readable(std::move(callback)) {}
-  asio::posix::stream_descriptor descriptor;
+      : descriptor(std::in_place, loop.io(), fd), on_readable(std::move(callback)) {}
+  std::optional<asio::posix::stream_descriptor> descriptor;  // until closed
   std::function<void()> on_readable;
-  bool closed = false;
 
   void wait() {
-    descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
-                          [self = shared_from_this()](const error_code& error) {
-                            if (self->closed || error) return;
-                            self->on_readable();
-                            if (!self->closed) self->wait();
-                          });
+    descriptor->async_wait(asio::posix::stream_descriptor::wait_read,
+                           [self = shared_from_this()](const error_code& error) {
+                             if (!self->descriptor || error) return;
+                             self->on_readable();
+                             if (self->descriptor) self->wait();
+                           });
+  }
+  void close() {
+    if (!descriptor) return;
+    descriptor->release();  // the fd stays open: its owner closes it
+    descriptor.reset();
   }
 };
 
+EventLoop::~EventLoop() {
+  for (const auto& watch : state_->watches) {
+    if (const auto alive = watch.lock()) alive->close();
+  }
+}
+
 ReadWatch::ReadWatch(EventLoop& loop, int fd, std::function<void()> on_readable)
     : state_(std::make_shared<State>(loop, fd, std::move(on_readable))) {
+  std::erase_if(loop.state_->watches, [](const auto& watch) { return watch.expired(); });
+  loop.state_->watches.push_back(state_);
   state_->wait();
 }
-ReadWatch::~ReadWatch() {
-  state_->closed = true;
-  state_->descriptor.release();  // the fd stays open: its owner closes it
-}
+ReadWatch::~ReadWatch() { state_->close(); }
 
 }  // namespace roulette::runtime

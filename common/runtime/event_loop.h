@@ -42,6 +42,7 @@ class EventLoop {
   [[nodiscard]] boost::asio::io_context& io();
 
  private:
+  friend class ReadWatch;
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -65,7 +66,7 @@ class Timer {
 };
 
 // Calls back each time `fd` is readable (also at EOF). Does not own the fd and never reads it, but
-// makes it non-blocking.
+// makes it non-blocking. May outlive the loop: then it is silent.
 class ReadWatch {
  public:
   ReadWatch(EventLoop& loop, int fd, std::function<void()> on_readable);
@@ -74,6 +75,7 @@ class ReadWatch {
   ReadWatch& operator=(const ReadWatch&) = delete;
 
  private:
+  friend class EventLoop;
   struct State;
   std::shared_ptr<State> state_;
 };

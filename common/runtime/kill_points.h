@@ -43,7 +43,7 @@ class KillPoints {
   KillPoints(const KillPoints&) = delete;
   KillPoints& operator=(const KillPoints&) = delete;
 
-  // Reads commands and notices EOF while the loop runs. The loop must outlive this object.
+  // Reads commands and notices EOF while the loop runs.
   void attach(EventLoop& loop);
 
   // One pass of a point; returns after the release when it was a hit.

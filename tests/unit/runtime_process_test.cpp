@@ -141,6 +141,20 @@ TEST_CASE("a read watch reports bytes and end of file until it is destroyed") {
   ::close(ends[0]);
 }
 
+TEST_CASE("a read watch that outlives its loop is silent") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  auto loop = std::make_unique<EventLoop>();
+  int calls = 0;
+  auto watch = std::make_unique<ReadWatch>(*loop, ends[0], [&] { ++calls; });
+  loop.reset();
+  watch.reset();
+  CHECK(calls == 0);
+  CHECK(::write(ends[1], "x", 1) == 1);  // its owner's fd is still open
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST_CASE("the kill point table names at least forty different points and prints them as JSON") {
   const auto parsed = nlohmann::json::parse(kill_points_json());
   REQUIRE(parsed.is_array());

@@ -596,29 +596,30 @@ TEST_CASE("a send stopped before, during and after has written nothing, a proper
       channel.close_process_end();
       const std::string ready = channel.hear();
       REQUIRE(ready.starts_with("ready "));
-      RawPeer peer(static_cast<std::uint16_t>(std::stoi(ready.substr(6))), &coordinator);
-      REQUIRE(peer.handshake());
+      const auto port = static_cast<std::uint16_t>(std::stoi(ready.substr(6)));
+      auto peer = std::make_unique<RawPeer>(port, &coordinator);
+      REQUIRE(peer->handshake());
       const std::string point = std::string("signer.send.partial_signature.") + stop.when;
       REQUIRE(channel.hear() == "hit s " + point + " 1 1");
       // The whole process stands: what was written is there now, and nothing follows.
       Bytes got;
       while (got.size() < stop.bytes) {
-        const Bytes more = peer.receive();
+        const Bytes more = peer->receive();
         REQUIRE_FALSE(more.empty());
         append(got, more);
       }
       CHECK(got.size() == stop.bytes);
       ::usleep(10000);
-      CHECK(peer.nothing_to_read());
+      CHECK(peer->nothing_to_read());
       if (killed) {
         child.signal(SIGKILL);
-        CHECK(peer.receive().empty());
+        CHECK(peer->receive().empty());
         CHECK(WTERMSIG(child.wait()) == SIGKILL);
         continue;
       }
       channel.tell("release 1");
       while (got.size() < 104) {
-        const Bytes more = peer.receive();
+        const Bytes more = peer->receive();
         REQUIRE_FALSE(more.empty());
         append(got, more);
       }
@@ -626,6 +627,8 @@ TEST_CASE("a send stopped before, during and after has written nothing, a proper
       expected.resize(104, 0x5a);
       CHECK(got == expected);
       CHECK(channel.hear() == "event sent");
+      peer.reset();
+      CHECK(child.wait() == 0);
     }
   }
 }
