@@ -66,9 +66,9 @@ Status LiveSigner::start(SignerConfig config) {
   if (auto opened = open_transport(); !opened) return opened;
   if (auto opened = open_http(); !opened) return opened;
   env_.loop.set_batch_hook([this] { commit(); });
-  signals_ = std::make_unique<runtime::TerminationSignals>(env_.loop, [this] { begin_shutdown(); });
   tick_timer_.arm(env_.loop.now() + kTick);
   env_.loop.post([this] {
+    if (not_ready_ == "draining") return;  // SIGTERM was faster
     step(Started{});
     commit();
     announce_ready();
@@ -136,7 +136,6 @@ Status LiveSigner::open_http() {
 }
 
 void LiveSigner::announce_ready() {
-  if (not_ready_ != "starting") return;  // told to stop meanwhile
   not_ready_.clear();
   env_.log.write("ready", EventFields().add("reason", ""));
   env_.points.ready("{}");

@@ -48,6 +48,8 @@ class LiveSigner {
   [[nodiscard]] Status start(SignerConfig config);
   // Serves until it is told to stop; the process's exit code.
   [[nodiscard]] int run();
+  // SIGTERM: refuse new sessions, finish what is in flight, end run(). Called on the loop.
+  void begin_shutdown();
 
  private:
   struct Peer {
@@ -77,7 +79,6 @@ class LiveSigner {
   // End of a batch of events: one transaction for all their records, then what waited for them.
   void commit();
 
-  void begin_shutdown();
   void finish_when_sent();
   void stop(bool drained);
   void answer_http(const runtime::HttpRequest& request, const runtime::HttpResponder& respond);
@@ -91,7 +92,6 @@ class LiveSigner {
   std::unique_ptr<Signer> machine_;
   std::unique_ptr<runtime::TlsTransport> transport_;
   std::unique_ptr<runtime::HttpServer> http_;
-  std::unique_ptr<runtime::TerminationSignals> signals_;
   runtime::Timer drain_timer_;
   runtime::Timer tick_timer_;
   runtime::Timer flush_timer_;

@@ -85,6 +85,12 @@ int serve(const Arguments& arguments, const Settings& settings, const runtime::H
   if (!points) return startup_failure(points.error());
   if (auto made = runtime::create_folder_durably(settings.folder); !made)
     return startup_failure(made.error());
+  // From here on SIGTERM is an orderly stop, also while the journal is still being read.
+  runtime::EventLoop loop;
+  LiveSigner* serving = nullptr;
+  const runtime::TerminationSignals signals(loop, [&serving] {
+    if (serving != nullptr) serving->begin_shutdown();
+  });
   runtime::KernelEntropy entropy;
   const BootId boot = runtime::draw_boot_id(entropy);
   auto log = runtime::EventLog::open(settings.event_file(), settings.name, boot);
@@ -102,11 +108,11 @@ int serve(const Arguments& arguments, const Settings& settings, const runtime::H
 
   auto config = load_config(settings, arguments.passphrase_fd);
   if (!config) return startup_failure(config.error());
-  runtime::EventLoop loop;
   (*points)->attach(loop);
   LiveSigner signer({loop, **points, **log, entropy, boot, hygiene}, settings);
   if (auto started = signer.start(std::move(config).value()); !started)
     return startup_failure(started.error());
+  serving = &signer;
   return signer.run();
 }
 

@@ -15,7 +15,7 @@
 //
 // Life of a secret nonce:
 //   made and handed out -> taken for one share -> erased     the only way to a share
-//                       -> erased                            connection lost, eviction, drain, death
+//                       -> erased                      lost connection, eviction, drain, death
 //   Forbidden: taken twice; taken before its record was emitted; taken over another connection;
 //   made again from stored data.
 //
