@@ -26,6 +26,8 @@ struct ClientKey {
 };
 struct Answer {
   std::string key;
+  Instant asked;
+  Instant answered;
   bool same_payload = true;  // false: a deliberate conflict under a used key
   int status = 0;
   std::string problem;

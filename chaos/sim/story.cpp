@@ -1,7 +1,7 @@
 // Clients as small event-driven machines, the schedule of faults, and the end of a run.
 //
-// Invariant: a client makes its key before it sends anything and never changes the payload under it,
-// but for deliberate conflicts, which are recorded as such. After the bound nothing is forgiven.
+// Invariant: a client makes its key before it sends anything and never changes the payload under
+// it, but for deliberate conflicts, which are recorded as such. After the bound nothing is forgiven.
 #include "chaos/sim/story.h"
 
 #include "common/bitcoin/script.h"
@@ -19,17 +19,12 @@ constexpr std::uint64_t kMaxEvents = 2'000'000;
 
 class Clients {
  public:
-  Clients(World& world, const StoryOptions& options)
-      : world_(world), options_(options), prng_(options.world.seed ^ 0xc11e) {
+  Clients(World& world, const StoryOptions& options, Instant healed)
+      : world_(world), options_(options), healed_(healed), prng_(options.world.seed ^ 0xc11e) {
     add("pay-alice", "alice", 400'000);
     add("pay-bob", "bob", 500'000);
     add("pay-alice-again", "alice", 600'000);
-    Duration at = milliseconds(100);
-    for (std::size_t i = 0; i < clients_.size(); ++i) {
-      world_.agenda.after(at, [this, i] { create(i); });
-      const Range& think = options_.think;
-      at = at + microseconds(prng_.between(think.low.us, think.high.us));
-    }
+    wait_for_funds();
   }
   Clients(const Clients&) = delete;
   Clients& operator=(const Clients&) = delete;
@@ -60,6 +55,30 @@ class Clients {
     clients_.push_back(std::move(client));
   }
 
+  // Insufficient funds would be final under a key: nobody pays before the deposits are credited.
+  void wait_for_funds() {
+    world_.ask(static_cast<std::uint16_t>(prng_.below(kCoordinators)), co::GetBalances{}, kPatience,
+               [this](const std::optional<co::ReplyBody>& reply) {
+                 const auto* answer = reply ? std::get_if<co::BalancesAnswer>(&*reply) : nullptr;
+                 const bool funded =
+                     answer != nullptr &&
+                     std::any_of(answer->balances.begin(), answer->balances.end(),
+                                 [](const wire::Balance& b) {
+                                   return b.account == "customer:alice" && b.amount_sat > 0;
+                                 });
+                 if (funded) return start();
+                 world_.agenda.after(milliseconds(20), [this] { wait_for_funds(); });
+               });
+  }
+  void start() {
+    Duration at{};
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      world_.agenda.after(at, [this, i] { create(i); });
+      const Range& think = options_.think;
+      at = at + microseconds(prng_.between(think.low.us, think.high.us));
+    }
+  }
+
   [[nodiscard]] co::CreateWithdrawal wanted(const Client& client) const {
     return {client.key.key,
             client.key.account,
@@ -72,10 +91,12 @@ class Clients {
   void create(std::size_t i) {
     Client& client = clients_[i];
     const auto other = static_cast<std::uint16_t>(kCoordinators - 1 - client.at);
-    world_.ask(client.at, wanted(client), kPatience, [this, i](auto reply) { created(i, reply); });
+    const Instant asked = world_.agenda.now();
+    world_.ask(client.at, wanted(client), kPatience,
+               [this, i, asked](auto reply) { created(i, asked, reply); });
     if (prng_.below(1000) < options_.duplicate_per_mille) {
-      world_.ask(other, wanted(client), kPatience, [this, i](auto reply) {
-        if (reply) (void)note(i, true, *reply);
+      world_.ask(other, wanted(client), kPatience, [this, i, asked](auto reply) {
+        if (reply) (void)note(i, true, asked, *reply);
       });
     }
     if (prng_.below(1000) < options_.conflict_per_mille) {
@@ -88,14 +109,14 @@ class Clients {
   void conflict(std::size_t i, std::uint16_t at) {
     co::CreateWithdrawal changed = wanted(clients_[i]);
     changed.amount_sat += 1;
-    world_.ask(at, changed, kPatience, [this, i](auto reply) {
-      if (reply) (void)note(i, false, *reply);
+    world_.ask(at, changed, kPatience, [this, i, asked = world_.agenda.now()](auto reply) {
+      if (reply) (void)note(i, false, asked, *reply);
     });
   }
 
-  void created(std::size_t i, const std::optional<co::ReplyBody>& reply) {
+  void created(std::size_t i, Instant asked, const std::optional<co::ReplyBody>& reply) {
     Client& client = clients_[i];
-    const auto* view = reply ? note(i, true, *reply) : nullptr;
+    const auto* view = reply ? note(i, true, asked, *reply) : nullptr;
     if (view == nullptr) {
       client.at = static_cast<std::uint16_t>(kCoordinators - 1 - client.at);
       world_.agenda.after(kRetry, [this, i] { create(i); });
@@ -112,22 +133,27 @@ class Clients {
   void poll(std::size_t i) {
     Client& client = clients_[i];
     client.at = static_cast<std::uint16_t>(++client.polls % kCoordinators);
+    const Instant asked = world_.agenda.now();
     co::ClientRequestBody body = co::GetWithdrawal{client.id};
     if (client.polls % 3 == 0) body = co::FindByKey{client.key.key};
     if (client.polls % 5 == 0) body = wanted(client);  // an exact retry, long after
-    world_.ask(client.at, std::move(body), kPatience, [this, i](auto reply) {
+    world_.ask(client.at, std::move(body), kPatience, [this, i, asked](auto reply) {
       Client& polled = clients_[i];
-      const auto* view = reply ? note(i, true, *reply) : nullptr;
-      polled.settled = view != nullptr && view->state == wire::WithdrawalState::Settled;
+      const auto* view = reply ? note(i, true, asked, *reply) : nullptr;
+      // Before all faults are over a node kill may take a settled payment back.
+      polled.settled = asked >= healed_ && view != nullptr && view->state == wire::WithdrawalState::Settled;
       if (!polled.settled) world_.agenda.after(kPoll, [this, i] { poll(i); });
     });
   }
 
   // Records the answer; the withdrawal when the answer has one.
-  const wire::WithdrawalView* note(std::size_t i, bool same_payload, const co::ReplyBody& reply) {
+  const wire::WithdrawalView* note(std::size_t i, bool same_payload, Instant asked,
+                                   const co::ReplyBody& reply) {
     Answer answer;
     answer.key = clients_[i].key.key;
     answer.same_payload = same_payload;
+    answer.asked = asked;
+    answer.answered = world_.agenda.now();
     const auto* withdrawal = std::get_if<co::WithdrawalAnswer>(&reply);
     if (withdrawal != nullptr) {
       answer.status = withdrawal->status;
@@ -147,6 +173,7 @@ class Clients {
 
   World& world_;
   const StoryOptions& options_;
+  Instant healed_;
   chaos::Prng prng_;
   std::vector<Client> clients_;
   std::vector<Answer> answers_;
@@ -168,24 +195,24 @@ void schedule(World& world, const TimedFault& fault) {
 Outcome run_story(const StoryOptions& options) {
   World world(options.world, options.plants);
   const Instant start = world.agenda.now();
-  Clients clients(world, options);
-  Duration healed{};
+  Instant healed = start;
   for (const TimedFault& fault : options.faults) {
     schedule(world, fault);
-    healed = std::max(healed, fault.at + fault.down);
+    healed = std::max(healed, start + fault.at + fault.down);
   }
+  Clients clients(world, options, healed);
   const auto in_time = [&] {
     return world.agenda.now() - start < options.bound && world.agenda.done() < kMaxEvents;
   };
-  const auto over = [&] { return clients.settled() && world.agenda.now() - start >= healed; };
-  while (in_time() && !over() && world.agenda.run_one()) {
+  while (in_time() && !(clients.settled() && world.at_rest()) &&
+         world.agenda.run_one()) {
   }
   Outcome outcome;
   outcome.took = world.agenda.now() - start;
   for (const auto& [name, places] : world.places()) outcome.places[name] = places;
   world.stop_mining();
   const Instant end = world.agenda.now() + seconds(5);
-  while (world.agenda.now() < end && !world.quiet() && world.agenda.run_one()) {
+  while (world.agenda.now() < end && !world.at_rest() && world.agenda.run_one()) {
   }
   outcome.records = world.records();
   clients.hand_over(outcome.records);
@@ -216,7 +243,8 @@ StoryOptions draw_story(std::uint64_t seed) {
   story.world.node = range(200, 10'000);
   story.world.block_interval = milliseconds(prng.between(300, 1000));
   story.world.flush_every = 1 + prng.below(5);
-  story.world.unknown_per_mille = prng.below(2) == 0 ? 0 : 1 + static_cast<std::uint32_t>(prng.below(200));
+  story.world.unknown_per_mille =
+      prng.below(2) == 0 ? 0 : 1 + static_cast<std::uint32_t>(prng.below(200));
   story.duplicate_per_mille = 300;
   story.conflict_per_mille = 300;
   story.wait = milliseconds(prng.below(2) == 0 ? 0 : 500);

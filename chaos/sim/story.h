@@ -1,10 +1,10 @@
 // Three clients pay through the simulated cluster, under faults, until all is settled.
 //
 // What it runs: alice, bob and alice again each send one withdrawal under a key of their own; the
-// third needs change of the first two. Without an answer or after a 5xx they repeat the same key at
-// the other coordinator; once acknowledged they ask by id and by key until it is settled. Faults
-// happen before `heal_at` only. When it passes: settled within the bound, and judge() finds nothing.
-// The same options give the same trace hash. Known gaps: world.h.
+// third needs change of the first two. Without an answer or after a 5xx they repeat the same key
+// at the other coordinator; once acknowledged they ask by id and by key until it is settled.
+// When it passes: settled within the bound of virtual time, and judge() finds nothing. The same
+// options give the same trace hash. Known gaps: world.h.
 #pragma once
 
 #include "chaos/sim/world.h"

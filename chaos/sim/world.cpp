@@ -1,7 +1,7 @@
 // Processes, their places, and the connections between them.
 //
-// Invariant: machines are stepped from the agenda only, never from inside another machine's effects;
-// a closure that concerns a process checks that it is still the same life of it. Bytes that were
+// Invariant: machines are stepped from the agenda only, never from inside another machine's
+// effects; a closure that concerns a process checks that it is still the same life of it. Bytes that were
 // sent before a kill arrive, and the end of the connection is seen after them.
 #include "chaos/sim/world.h"
 
@@ -44,7 +44,8 @@ signer::SignerConfig signer_config(std::uint16_t id) {
           signer::Policy{wallet().script, 20'000, 100, 10'000'000}, true};
 }
 
-signer::Event connected(const signer::Signer&, ConnectionId id, const ProcessName& peer, BootId boot) {
+signer::Event connected(const signer::Signer&, ConnectionId id, const ProcessName& peer,
+                        BootId boot) {
   return signer::PeerConnected{id, CoordinatorId(peer.index), boot};
 }
 coordinator::Event connected(const coordinator::Coordinator&, ConnectionId id,
@@ -267,7 +268,7 @@ bool World::at_place(Seat& seat, const char* effect, const char* subject,
 bool World::within_budget(Role role) const {
   const auto down = [](const auto& seats) {
     return static_cast<std::size_t>(
-        std::count_if(seats.begin(), seats.end(), [](const auto& s) { return !s.up; }));
+        std::count_if(seats.begin(), seats.end(), [](const auto& s) { return !s.up && s.life > 0; }));
   };
   switch (role) {
     case Role::Signer: return down(signers_) < kSigners - kThreshold;

@@ -2,10 +2,11 @@
 // a network and a toy node, in one thread under virtual time.
 //
 // What it runs: the real cores with real FROST shares; nothing in them knows that it is simulated.
-// Effects are executed one by one in their order; each is a numbered *place* of its process, and a
-// process can be killed right before or right after any of them, also around the group commit of a
-// signer's journal. A restart has a new boot id, what the disk had taken, and nothing else.
-// When it passes: story.h drives clients until all is settled, judge.h looks at the records.
+// Effects are executed in their order; each is a numbered *place* of its process, and a process
+// can be killed right before or right after any of them, also around the group commit of a signer's
+// journal. A restart has a new boot id, what the disk had taken, and nothing else. When it passes:
+// story.h drives clients until all is settled, judge.h looks at the records.
+//
 // Known gaps: no pauses and no orderly stops (the cores' own tests have them), no torn or reordered
 // disk writes, no partitions of more than one link, no trimmed or duplicated log, two coordinators
 // and three replicas only. Kills stop at effect boundaries, as everywhere in this project.
@@ -100,7 +101,8 @@ class World {
   // ---- what happened ----
   Agenda agenda;
   Trace trace;
-  [[nodiscard]] bool quiet() const;                       // all up, current, ready, at one tip
+  // All are up, current and ready at the node's tip, and every withdrawal is settled or rejected.
+  [[nodiscard]] bool at_rest() const;
   [[nodiscard]] Records records() const;                  // all but the clients' part
   [[nodiscard]] const std::map<ProcessName, std::vector<Place>>& places() const { return places_; }
   struct Counts {

@@ -367,7 +367,7 @@ bool World::lose_log(std::uint16_t replica, Duration down) {
 
 // ---- the end ----
 
-bool World::quiet() const {
+bool World::at_rest() const {
   const auto up = [](const Seat& seat) { return seat.up; };
   if (!node_up_ || !std::all_of(signers_.begin(), signers_.end(), up) ||
       !std::all_of(coordinators_.begin(), coordinators_.end(), up)) {
@@ -375,7 +375,8 @@ bool World::quiet() const {
   }
   return std::all_of(ledgers_.begin(), ledgers_.end(), [this](const LedgerSeat& seat) {
     return seat.up && seat.ready && seat.delivered == log_.size() &&
-           seat.machine->state().tip().hash == chain_->tip().hash;
+           seat.machine->state().tip().hash == chain_->tip().hash &&
+           seat.machine->state().unfinished().empty();
   });
 }
 

@@ -1,0 +1,47 @@
+// Random faults from a seed, then quiet: everything settles, and the seed is all one needs to see
+// it again.
+#include <cstdlib>
+#include <iostream>
+
+#include "tests/sim/sim_check.h"
+
+namespace roulette::sim {
+
+TEST_CASE("two hundred seeds of random faults all settle") {
+  World::Counts sum;
+  std::size_t stories = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    const Outcome outcome = require_green(draw_story(seed));
+    ++stories;
+    sum.kills += outcome.counts.kills;
+    sum.node_kills += outcome.counts.node_kills;
+    sum.unmined_payments += outcome.counts.unmined_payments;
+    sum.cut_links += outcome.counts.cut_links;
+    sum.unknown_proposals += outcome.counts.unknown_proposals;
+  }
+  std::cout << stories << " stories: " << sum.kills << " kills, " << sum.node_kills
+            << " node kills, " << sum.unmined_payments << " payments un-mined, " << sum.cut_links
+            << " links cut, " << sum.unknown_proposals << " unknown proposals\n";
+  // The faults were really there.
+  CHECK(sum.kills > 300);
+  CHECK(sum.node_kills > 100);
+  CHECK(sum.unmined_payments > 20);
+  CHECK(sum.cut_links > 50);
+  CHECK(sum.unknown_proposals > 100);
+}
+
+// Not part of the suite: many more seeds, from ROULETTE_SIM_FROM, ROULETTE_SIM_COUNT of them.
+TEST_CASE("hunt", "[.]") {
+  const char* from = std::getenv("ROULETTE_SIM_FROM");
+  const char* count = std::getenv("ROULETTE_SIM_COUNT");
+  const std::uint64_t first = from == nullptr ? 1'000 : std::strtoull(from, nullptr, 10);
+  const std::uint64_t seeds = count == nullptr ? 1'000 : std::strtoull(count, nullptr, 10);
+  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+    const StoryOptions options = draw_story(seed);
+    const Outcome outcome = run_story(options);
+    if (!outcome.violations.empty()) std::cout << report(options, outcome) << "\n";
+    CHECK(outcome.violations.empty());
+  }
+}
+
+}  // namespace roulette::sim
