@@ -319,17 +319,24 @@ TEST_CASE("pipelined requests are answered in order") {
   CHECK(got.find("</2>") != std::string::npos);
 }
 
-TEST_CASE("connections over the bound are closed and idle ones are given up") {
-  Pair pair({.connections = 2, .idle_timeout = milliseconds(200)});
+TEST_CASE("connections over the bound are closed while the earlier ones stay") {
+  Pair pair({.connections = 2});
   pair.answer_at_once();
   const int first = dial(pair.port);
   const int second = dial(pair.port);
   REQUIRE(pair.loop.run_until([&] { return pair.open_connections() == 2; }, kPatience));
   CHECK(pair.raw("GET / HTTP/1.1\r\n\r\n").empty());
-  REQUIRE(pair.loop.run_until([&] { return pair.open_connections() == 0; }, kPatience));
-  CHECK(pair.ask({}).ok());
+  CHECK(pair.open_connections() == 2);
   ::close(first);
   ::close(second);
+  REQUIRE(pair.loop.run_until([&] { return pair.open_connections() == 0; }, kPatience));
+  CHECK(pair.ask({}).ok());
+}
+
+TEST_CASE("an idle connection is given up") {
+  Pair pair({.idle_timeout = milliseconds(30)});
+  CHECK(pair.raw("").empty());
+  CHECK(pair.open_connections() == 0);
 }
 
 TEST_CASE("a request that never ends is given up") {
@@ -392,9 +399,9 @@ TEST_CASE("the pool is bounded, the rest waits in a bounded queue") {
 TEST_CASE("a deadline ends a queued call as not sent and a sent one as unknown") {
   Pair pair({}, {.connections = 1});
   HttpCall slow;
-  slow.deadline = milliseconds(40);
+  slow.deadline = milliseconds(400);
   pair.call(slow);
-  slow.deadline = milliseconds(20);
+  slow.deadline = milliseconds(100);
   pair.call(slow);
   REQUIRE(pair.loop.run_until([&] { return pair.answers.size() == 2; }, kPatience));
   CHECK(HttpClient::not_sent(pair.answers[0].error()));
@@ -407,10 +414,14 @@ TEST_CASE("a deadline ends a queued call as not sent and a sent one as unknown")
 }
 
 TEST_CASE("a connection that the server closed while idle is not reused") {
+  int closed[2];
+  REQUIRE(::pipe2(closed, O_CLOEXEC) == 0);
   RawServer server(
-      [](int fd) {
+      [&](int fd) {
         (void)receive_until(fd, "\r\n\r\n");
         send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        ::shutdown(fd, SHUT_RDWR);
+        (void)!::write(closed[1], "x", 1);
       },
       3);
   EventLoop loop;
@@ -421,8 +432,11 @@ TEST_CASE("a connection that the server closed while idle is not reused") {
     REQUIRE(loop.run_until([&] { return answer.has_value(); }, kPatience));
     INFO((answer->ok() ? "" : answer->error().message));
     REQUIRE(answer->ok());
-    ::usleep(20000);  // until the close has arrived
+    char c;
+    REQUIRE(::read(closed[0], &c, 1) == 1);
   }
+  ::close(closed[0]);
+  ::close(closed[1]);
 }
 
 TEST_CASE("answers that are cut short, too big or no HTTP are errors with unknown outcome") {
