@@ -45,6 +45,7 @@ struct Verdict {
   std::map<std::string, Quantiles> recovery_ms;   // by role
   double availability = 0;                  // answered by 2xx within 1 s / all intended new requests
   std::map<std::string, double> memory_mb;  // by role, the highest seen
+  std::map<std::string, double> steady_state;   // metric of the file's hypothesis -> what was measured
 };
 
 // What the tool knows and no record says.

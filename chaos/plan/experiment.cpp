@@ -176,6 +176,15 @@ void read_extension(const json& object, Experiment& out) {
   out.expect = expect == "refusal" ? Expectation::Refusal : Expectation::Progress;
 }
 
+void read_steady_state(const json& document, Experiment& out) {
+  const auto found = document.find("steady-state-hypothesis");
+  if (found == document.end()) return;
+  for (const json& probe : found->at("probes")) {
+    out.steady_state.push_back({probe.at("name").get<std::string>(), probe.at("provider").at("metric").get<std::string>(),
+                                probe.at("tolerance").at(0).get<double>(), probe.at("tolerance").at(1).get<double>()});
+  }
+}
+
 // How many processes the rule can hit at once.
 std::uint32_t victims_at_most(const Target& target, std::uint32_t count) {
   if (!target.index.empty()) return static_cast<std::uint32_t>(target.index.size());
@@ -305,6 +314,7 @@ Result<Experiment> parse_experiment(const std::string& text, const std::string& 
   out.title = document.at("title").get<std::string>();
   out.description = document.at("description").get<std::string>();
   read(document, "tags", out.tags);
+  read_steady_state(document, out);
   read_extension(document.at(json::json_pointer(kExtension)), out);
   for (std::size_t i = 0; i < out.faults.size(); ++i) {
     out.faults[i].line = source.line(std::string(kExtension) + "/faults/" + std::to_string(i));

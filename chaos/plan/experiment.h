@@ -72,6 +72,8 @@ struct FaultRule {
 };
 
 struct StopRule { std::string metric; double above = 0; std::uint32_t for_ms = 0; };
+// One tolerance of the steady-state hypothesis.
+struct SteadyProbe { std::string name, metric; double least = 0, most = 0; };
 struct Floor { std::uint32_t settled = 1; std::uint32_t kills = 0; std::uint32_t points = 0; };
 enum class Expectation : std::uint8_t { Progress, Refusal };
 
@@ -84,6 +86,7 @@ struct Experiment {
   WorkloadPlan workload;
   std::map<Role, std::uint32_t> blast_radius;
   std::vector<FaultRule> faults;
+  std::vector<SteadyProbe> steady_state;
   std::vector<StopRule> stop;
   Floor floor;
   std::vector<std::string> require;         // invariant ids; every one of DESIGN 9 when the file has none

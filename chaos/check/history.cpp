@@ -1,0 +1,90 @@
+// A run's records together, and the few facts that several checkers need: see history.h.
+#include "chaos/check/history.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/bitcoin/script.h"
+#include "common/crypto/taproot.h"
+
+namespace roulette::check {
+namespace {
+
+constexpr std::uint32_t kDefaultSettleDepth = 3;   // DESIGN 7
+
+}  // namespace
+
+const ChainTx* Chain::find(const std::string& txid) const {
+  const auto found = by_txid.find(txid);
+  return found == by_txid.end() ? nullptr : &txs[found->second];
+}
+
+std::string History::where(const At& at) const {
+  return sources.at(at.file).file + ":" + std::to_string(at.line);
+}
+
+std::set<std::string> History::lost() const {
+  std::set<std::string> out;
+  for (const FaultRecord& fault : faults) {
+    if (fault.fired && fault.recover == "none") out.insert(fault.victim);
+  }
+  return out;
+}
+
+bool History::lasting_quorum_loss() const {
+  std::size_t declared = 0;
+  for (const std::string& name : lost()) declared += name.starts_with("signer-") ? 1 : 0;
+  return declared + experiment.cluster.threshold > experiment.cluster.signers;
+}
+
+const Replica* History::reference() const {
+  for (const Replica& replica : replicas) {
+    if (source(replica.source).whole() && replica.closed()) return &replica;
+  }
+  return nullptr;
+}
+
+std::uint32_t History::settle_depth() const {
+  for (const Replica& replica : replicas) {
+    for (const LedgerEntry& entry : replica.entries) {
+      for (const LedgerCommand& command : entry.commands) {
+        if (command.command == "genesis" && command.settle_depth) return std::max(*command.settle_depth, 1u);
+      }
+      break;  // Genesis is the first entry of every log
+    }
+  }
+  return kDefaultSettleDepth;
+}
+
+std::optional<Bytes> History::wallet_script() const {
+  std::string key;
+  for (const Journal& journal : journals) {
+    if (journal.threshold_key.empty()) continue;
+    if (!key.empty() && key != journal.threshold_key) return std::nullopt;
+    key = journal.threshold_key;
+  }
+  const auto parsed = array_from_hex<33>(key);
+  if (!parsed) return std::nullopt;
+  const Result<crypto::TaprootOutput> output = crypto::output_key(crypto::xonly(*parsed));
+  if (!output) return std::nullopt;
+  return bitcoin::p2tr_script(output->key);
+}
+
+Result<History> load_history(const std::string& run_dir, const chaos::Experiment& experiment) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(run_dir, error)) {
+    return Error{ErrorKind::Io, run_dir + ": not a folder that can be read"};
+  }
+  History history;
+  history.experiment = experiment;
+  load::client(run_dir, history);
+  load::faults(run_dir, history);
+  load::events(run_dir, history);
+  load::chain(run_dir, history);
+  load::transactions(run_dir, history);
+  for (std::uint16_t i = 0; i < experiment.cluster.signers; ++i) load::journal(run_dir, i, history);
+  for (std::uint16_t i = 0; i < experiment.cluster.ledgers; ++i) load::replica(run_dir, i, history);
+  return history;
+}
+
+}  // namespace roulette::check

@@ -1,0 +1,137 @@
+// What the tool wrote: the client's own record and the faults. See history.h.
+#include <map>
+
+#include "chaos/check/record_reader.h"
+#include "common/bitcoin/address.h"
+
+namespace roulette::check::load {
+namespace {
+
+class ClientReader {
+ public:
+  explicit ClientReader(History& history) : history_(history) {}
+
+  void take(Fields& fields) {
+    const std::string type = fields.text("type");
+    if (type == "key") return take_key(fields);
+    if (type == "invoke") return take_invoke(fields);
+    if (type == "answer" || type == "no_answer") return take_answer(fields, type == "answer");
+    if (fields.good()) fields.fail("unknown type '" + type + "'");
+  }
+
+ private:
+  void take_key(Fields& fields) {
+    ClientKey key;
+    key.at = fields.at();
+    key.t_us = fields.integer("t_us");
+    key.key = fields.text("key");
+    key.account = fields.text("account");
+    key.address = fields.text("address");
+    key.amount_sat = fields.integer("amount_sat");
+    if (!fields.good()) return;
+    const Result<Bytes> script = bitcoin::script_from_address(key.address);
+    if (!script) return fields.fail("address '" + key.address + "': " + script.error().message);
+    key.script = *script;
+    // The chain is the judge only while one address belongs to one withdrawal.
+    if (!keys_.emplace(key.key, true).second) return fields.fail("key " + key.key + " was made before");
+    if (!addresses_.emplace(key.address, true).second) return fields.fail("address " + key.address + " was used before");
+    history_.keys.push_back(std::move(key));
+  }
+
+  void take_invoke(Fields& fields) {
+    Operation op;
+    op.at = fields.at();
+    op.op = fields.count("op");
+    op.invoked_us = fields.integer("t_us");
+    op.intended_us = fields.integer("intended_us");
+    op.key = fields.text("key");
+    op.coordinator = fields.text("coordinator");
+    op.intent = fields.text("intent");
+    op.amount_sat = fields.maybe_integer("amount_sat");
+    op.address = fields.text_or_empty("address");
+    if (!fields.good()) return;
+    if (!keys_.contains(op.key)) return fields.fail("key " + op.key + " was sent before it was stored");
+    if (!op.get() && (!op.amount_sat || op.address.empty())) return fields.fail("an invoke without its payload");
+    if (!operations_.emplace(op.op, history_.operations.size()).second) {
+      return fields.fail("op " + std::to_string(op.op) + " was invoked before");
+    }
+    history_.operations.push_back(std::move(op));
+  }
+
+  void take_answer(Fields& fields, bool answered) {
+    const std::uint64_t number = fields.count("op");
+    const std::int64_t t_us = fields.integer("t_us");
+    const auto found = operations_.find(number);
+    if (!fields.good()) return;
+    if (found == operations_.end()) return fields.fail("op " + std::to_string(number) + " was never invoked");
+    Operation& op = history_.operations[found->second];
+    if (op.answered || op.unanswered) return fields.fail("op " + std::to_string(number) + " was answered before");
+    if (!answered) {
+      op.unanswered = true;
+    } else {
+      const std::int64_t status = fields.integer("status");
+      op.id = fields.text_or_empty("id");
+      op.state = fields.text_or_empty("state");
+      op.txid = fields.text_or_empty("txid");
+      op.problem = fields.text_or_empty("problem");
+      if (!fields.good()) return;
+      if (status < 100 || status > 599) return fields.fail("status " + std::to_string(status) + " is no HTTP status");
+      op.status = static_cast<int>(status);
+      op.answered = true;
+    }
+    op.answer_at = fields.at();
+    op.answered_us = t_us;
+  }
+
+  History& history_;
+  std::map<std::string, bool> keys_, addresses_;
+  std::map<std::uint64_t, std::size_t> operations_;
+};
+
+void take_proof(Fields& fields, FaultRecord& fault) {
+  auto proof = fields.object("proof");
+  if (!proof) return;
+  fault.has_proof = true;
+  fault.send_result = proof->integer("send_result");
+  fault.sent_us = proof->integer("sent_us");
+  fault.wtermsig = proof->maybe_integer("wtermsig");
+  fault.exit_code = proof->maybe_integer("exit_code");
+  fault.stopped = proof->boolean_or_false("stopped");
+  fault.continued = proof->boolean_or_false("continued");
+  fault.shutdown_started = proof->boolean_or_false("shutdown_started");
+  fault.escalated = proof->boolean_or_false("escalated");
+  fault.reaped_us = proof->maybe_integer("reaped_us");
+}
+
+}  // namespace
+
+void client(const std::string& run_dir, History& history) {
+  ClientReader reader(history);
+  history.client = read_records(run_dir, "history.ndjson", "roulette-history", history,
+                                [&](Fields& fields) { reader.take(fields); });
+}
+
+void faults(const std::string& run_dir, History& history) {
+  history.faults_file = read_records(run_dir, "faults.ndjson", "roulette-faults", history, [&](Fields& fields) {
+    FaultRecord fault;
+    fault.at = fields.at();
+    fault.fault_id = fields.count("fault_id");
+    fault.rule = fields.count("rule");
+    fault.role = fields.text("role");
+    fault.point = fields.text("point");
+    fault.victim = fields.text("victim");
+    fault.signal = fields.text("signal");
+    fault.recover = fields.text("recover");
+    fault.why_not = fields.text_or_empty("why_not");
+    fault.fired = fields.boolean("fired");
+    fault.proven = fields.boolean("proven");
+    fault.over_budget = fields.boolean_or_false("over_budget");
+    fault.has_hit = fields.has("hit");
+    fault.restarted_us = fields.maybe_integer("restarted_us");
+    fault.ready_us = fields.maybe_integer("ready_us");
+    take_proof(fields, fault);
+    if (fields.good()) history.faults.push_back(std::move(fault));
+  });
+}
+
+}  // namespace roulette::check::load

@@ -1,0 +1,243 @@
+// What was exported after the run: chain, transactions, signers' journals, replicas. See history.h.
+//
+// Invariant: a block counts only when its bytes hash to the recorded hash and continue the block before it, from genesis;
+// sequences and indices without a gap; txids are computed from bytes, never believed.
+#include <algorithm>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "chaos/check/record_reader.h"
+#include "common/bitcoin/chain_facts.h"
+
+namespace roulette::check::load {
+namespace {
+
+constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kNonce = 66, kSignature = 64, kKey = 33;
+
+void keep_block(Fields& fields, History& history, const bitcoin::Block& block, std::uint32_t height) {
+  Chain& chain = history.chain;
+  chain.hashes.push_back(bitcoin::txid_to_hex(block.hash));
+  for (std::size_t i = 0; i < block.transactions.size(); ++i) {
+    ChainTx tx{bitcoin::txid_to_hex(block.txids[i]), height, i == 0, block.transactions[i], fields.at()};
+    chain.by_txid.emplace(tx.txid, chain.txs.size());
+    chain.txs.push_back(std::move(tx));
+  }
+}
+
+void take_block(Fields& fields, History& history) {
+  const std::uint64_t height = fields.count("height");
+  const std::string hash = fields.hex("hash", kTxid);
+  const std::string hex = fields.any_hex("hex");
+  if (!fields.good()) return;
+  const Result<bitcoin::Block> block = bitcoin::parse_block_hex(hex);
+  if (!block) return fields.fail("block " + hash + ": " + block.error().message);
+  if (bitcoin::txid_to_hex(block->hash) != hash) return fields.fail("the bytes of this block do not hash to " + hash);
+  Chain& chain = history.chain;
+  if (height != chain.hashes.size()) {
+    return fields.fail("height " + std::to_string(height) + " where " + std::to_string(chain.hashes.size()) + " was next");
+  }
+  if (height > 0 && bitcoin::txid_to_hex(block->prev) != chain.hashes.back()) {
+    return fields.fail("block " + hash + " does not continue the block before it");
+  }
+  keep_block(fields, history, *block, static_cast<std::uint32_t>(height));
+}
+
+void take_command(Fields& f, LedgerCommand& c) {
+  c.command = f.text("command");
+  c.outcome = f.text("outcome");
+  c.detail = f.text_or_empty("detail");
+  c.withdrawal_id = f.hex_or_empty("withdrawal_id", kId);
+  if (c.command == "withdraw") {
+    c.key = f.text("key");
+    c.account = f.text("account");
+    c.script = f.any_hex("script");
+    c.amount_sat = f.integer("amount_sat");
+    c.payload_digest = f.hex("payload_digest", kDigest);
+    c.requested_at_us = f.maybe_integer("requested_at_us").value_or(0);
+  } else if (c.command == "signed" || c.command == "broadcast") {
+    c.txid = f.hex("txid", kTxid);
+    if (c.command == "signed") c.signatures = f.hex_list("signatures", kSignature);
+  } else if (c.command == "block_connected") {
+    c.hash = f.hex("hash", kTxid);
+    c.prev = f.hex("prev", kTxid);
+    c.height = static_cast<std::uint32_t>(f.count("height"));
+    c.txids = f.hex_list("txids", kTxid);
+    f.each("wallet_outputs", [&](Fields& o) {
+      c.wallet_outputs.push_back({o.outpoint("outpoint"), o.integer("amount_sat"), o.boolean_or_false("coinbase")});
+    });
+  } else if (c.command == "block_disconnected") {
+    c.hash = f.hex("hash", kTxid);
+  } else if (c.command == "checkpoint") {
+    c.replica = f.raw().contains("replica") ? f.raw().at("replica").dump() : "";
+    c.index = f.count("index");
+    c.digest = f.hex("digest", kDigest);
+  } else if (c.command == "genesis") {
+    if (const auto depth = f.maybe_integer("settle_depth")) c.settle_depth = static_cast<std::uint32_t>(*depth);
+    c.withdrawal_fee_sat = f.maybe_integer("withdrawal_fee_sat");
+    c.min_amount_sat = f.maybe_integer("min_amount_sat");
+    c.max_amount_sat = f.maybe_integer("max_amount_sat");
+  } else if (c.command != "end_of_run" && f.good()) {
+    f.fail("unknown command '" + c.command + "'");
+  }
+}
+
+class ReplicaReader {
+ public:
+  explicit ReplicaReader(Replica& replica) : out_(replica) {}
+
+  void take(Fields& f) {
+    const std::string type = f.text("type");
+    if (!f.good()) return;
+    if (type == "entry") return take_entry(f);
+    if (type == "withdrawal") return take_withdrawal(f);
+    if (type == "reservation") {
+      return keep(f, out_.reservations, ReservationRow{f.at(), f.outpoint("outpoint"), f.hex("withdrawal_id", kId)});
+    }
+    if (type == "posting") {
+      return keep(f, out_.postings, PostingRow{f.at(), f.count("index"), f.text("debit"), f.text("credit"), f.text("reason"),
+                                               f.text("reference"), f.integer("amount_sat")});
+    }
+    if (type == "balance") return keep(f, out_.balances, BalanceRow{f.at(), f.text("account"), f.integer("amount_sat")});
+    if (type == "tables") return keep(f, out_.tables, TablesDigest{f.at(), f.count("index"), f.hex("digest", kDigest)});
+    if (type == "state") return take_state(f);
+    f.fail("unknown type '" + type + "'");
+  }
+
+ private:
+  template <class Row>
+  static void keep(Fields& f, std::vector<Row>& rows, Row row) {
+    if (f.good()) rows.push_back(std::move(row));
+  }
+
+  void take_entry(Fields& f) {
+    LedgerEntry entry;
+    entry.at = f.at();
+    entry.index = f.count("index");
+    f.each("commands", [&](Fields& c) {
+      LedgerCommand command;
+      take_command(c, command);
+      entry.commands.push_back(std::move(command));
+    });
+    if (!f.good()) return;
+    entry.canonical = f.raw().at("commands").dump();
+    const std::uint64_t next = out_.entries.empty() ? 1 : out_.entries.back().index + 1;
+    if (entry.index != next) {
+      return f.fail("index " + std::to_string(entry.index) + " where " + std::to_string(next) + " was next");
+    }
+    out_.entries.push_back(std::move(entry));
+  }
+
+  void take_withdrawal(Fields& f) {
+    WithdrawalRow row;
+    row.at = f.at();
+    row.withdrawal_id = f.hex("withdrawal_id", kId);
+    row.key = f.text("key");
+    row.account = f.text("account");
+    row.script = f.any_hex("script");
+    row.amount_sat = f.integer("amount_sat");
+    row.payload_digest = f.hex("payload_digest", kDigest);
+    row.state = f.text("state");
+    row.txid = f.hex_or_empty("txid", kTxid);
+    row.unsigned_tx = f.any_hex_or_empty("unsigned_tx");
+    row.signed_tx = f.any_hex_or_empty("signed_tx");
+    row.fee_sat = f.maybe_integer("fee_sat").value_or(0);
+    row.height = static_cast<std::uint32_t>(std::max<std::int64_t>(0, f.maybe_integer("height").value_or(0)));
+    keep(f, out_.withdrawals, std::move(row));
+  }
+
+  void take_state(Fields& f) {
+    LedgerState state;
+    state.at = f.at();
+    state.index = f.count("index");
+    state.digest = f.hex("digest", kDigest);
+    state.closed = f.boolean("closed");
+    state.tip = f.hex("tip", kTxid);
+    state.height = static_cast<std::uint32_t>(f.count("height"));
+    if (!f.good()) return;
+    if (out_.state) return f.fail("a second `state`");
+    out_.state = std::move(state);
+  }
+
+  Replica& out_;
+};
+
+void take_journal_line(Fields& f, Journal& journal) {
+  const std::uint64_t sequence = f.count("sequence");
+  const std::string kind = f.text("kind");
+  if (!f.good()) return;
+  if (sequence != journal.length + 1) {
+    return f.fail("sequence " + std::to_string(sequence) + " where " + std::to_string(journal.length + 1) + " was next");
+  }
+  journal.length = sequence;
+  if (kind == "provisioned") {
+    journal.threshold_key = f.hex("threshold_key", kKey);
+    const std::string signer = f.text("signer");
+    if (f.good() && signer != journal.signer) f.fail("this is the journal of " + signer);
+    return;
+  }
+  if (kind != "signing_record") return f.fail("unknown kind '" + kind + "'");
+  SigningRecord record;
+  record.at = f.at();
+  record.sequence = sequence;
+  record.session_digest = f.hex("session_digest", kDigest);
+  record.nonces = f.hex_list("nonces", kNonce);
+  record.withdrawal_id = f.hex("withdrawal_id", kId);
+  record.payload_digest = f.hex("payload_digest", kDigest);
+  record.txid = f.hex("txid", kTxid);
+  f.each("inputs", [&](Fields& input) {
+    record.inputs.push_back({input.outpoint("outpoint"), input.integer("amount_sat"), input.any_hex("script")});
+  });
+  if (f.good()) journal.records.push_back(std::move(record));
+}
+
+}  // namespace
+
+void chain(const std::string& run_dir, History& history) {
+  history.chain_file = read_records(run_dir, "state/chain.ndjson", "roulette-chain", history,
+                                    [&](Fields& fields) { take_block(fields, history); });
+  Source& source = history.sources[history.chain_file];
+  if (source.present && history.chain.hashes.empty()) note_defect(source, 0, "it holds no block");
+}
+
+void transactions(const std::string& run_dir, History& history) {
+  history.transactions_file =
+      read_records(run_dir, "state/transactions.ndjson", "roulette-transactions", history, [&](Fields& f) {
+        TransactionRecord record;
+        record.at = f.at();
+        record.withdrawal_id = f.hex("withdrawal_id", kId);
+        record.key = f.text("idempotency_key");
+        record.address = f.text("address");
+        record.amount_sat = f.integer("amount_sat");
+        record.txid = f.hex("txid", kTxid);
+        record.hex = f.any_hex("hex");
+        f.each("prevouts", [&](Fields& p) {
+          record.prevouts.push_back({p.hex("txid", kTxid), static_cast<std::uint32_t>(p.count("vout")),
+                                     p.integer("amount_sat"), p.any_hex("script")});
+        });
+        if (f.good()) history.transactions.push_back(std::move(record));
+      });
+}
+
+void journal(const std::string& run_dir, std::uint16_t signer, History& history) {
+  Journal journal;
+  journal.signer = ProcessName{Role::Signer, signer}.text();
+  journal.source = read_records(run_dir, "state/" + journal.signer + ".ndjson", "roulette-signer-journal", history,
+                                [&](Fields& fields) { take_journal_line(fields, journal); });
+  Source& source = history.sources[journal.source];
+  if (source.present && journal.threshold_key.empty()) note_defect(source, 0, "it has no `provisioned` record");
+  history.journals.push_back(std::move(journal));
+}
+
+void replica(const std::string& run_dir, std::uint16_t ledger, History& history) {
+  Replica replica;
+  replica.name = ProcessName{Role::Ledger, ledger}.text();
+  ReplicaReader reader(replica);
+  replica.source = read_records(run_dir, "state/" + replica.name + ".ndjson", "roulette-ledger", history,
+                                [&](Fields& fields) { reader.take(fields); });
+  Source& source = history.sources[replica.source];
+  if (source.present && !replica.state) note_defect(source, 0, "it has no `state` line");
+  history.replicas.push_back(std::move(replica));
+}
+
+}  // namespace roulette::check::load

@@ -1,0 +1,190 @@
+// Timelines of processes from the tool's events: see timelines.h.
+#include "chaos/check/timelines.h"
+
+#include <algorithm>
+
+#include "chaos/check/checkers.h"
+
+namespace roulette::check {
+namespace {
+
+// SIGCONT takes effect before the tool has seen it do so (it polls, on a busy machine).
+constexpr std::int64_t kContinueSlackUs = 250'000;
+
+// One change of one process, in the order the tool wrote them.
+struct Turn { std::int64_t t_us = 0; std::uint32_t line = 0; std::string name; bool up = false; std::int64_t slack_us = 0; };
+
+void in_order(std::vector<Turn>& turns) {
+  std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
+    return a.t_us != b.t_us ? a.t_us < b.t_us : a.line < b.line;
+  });
+}
+
+bool ends_life(const std::string& why) { return why.starts_with("SIG") || why == "exited" || why.starts_with("stands still"); }
+
+// Turns into intervals of `up`; what is open at the end stays open.
+std::map<std::string, std::vector<Interval>> intervals(const std::vector<Turn>& turns) {
+  std::map<std::string, std::vector<Interval>> out;
+  std::map<std::string, std::int64_t> since;
+  for (const Turn& turn : turns) {
+    const auto open = since.find(turn.name);
+    if (turn.up && open == since.end()) since.emplace(turn.name, turn.t_us);
+    if (turn.up || open == since.end()) continue;
+    const std::int64_t end = std::max(open->second, turn.t_us - turn.slack_us);
+    if (end > open->second) out[turn.name].push_back({open->second, end});
+    since.erase(open);
+  }
+  for (const auto& [name, from] : since) out[name].push_back({from, kForever});
+  return out;
+}
+
+std::string role_of(const std::string& name) { return name.substr(0, name.find('-')); }
+
+// Maximal intervals in which `holds(counts)` is true, counts being processes per role that are inside an interval.
+template <class Holds>
+std::vector<Interval> sweep(const std::map<std::string, std::vector<Interval>>& lines, Interval within, const Holds& holds) {
+  struct Edge { std::int64_t t_us; int delta; std::string role; };
+  std::vector<Edge> edges;
+  for (const auto& [name, list] : lines) {
+    for (const Interval& i : list) {
+      edges.push_back({i.from, 1, role_of(name)});
+      if (i.to != kForever) edges.push_back({i.to, -1, role_of(name)});
+    }
+  }
+  std::stable_sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.t_us < b.t_us; });
+  std::vector<Interval> out;
+  std::map<std::string, int> counts;
+  std::optional<std::int64_t> since;
+  const auto close = [&](std::int64_t at) {
+    const Interval clipped{std::max(*since, within.from), std::min(at, within.to)};
+    if (clipped.from < clipped.to) out.push_back(clipped);
+    since.reset();
+  };
+  for (std::size_t i = 0; i < edges.size();) {
+    const std::int64_t at = edges[i].t_us;
+    for (; i < edges.size() && edges[i].t_us == at; ++i) counts[edges[i].role] += edges[i].delta;
+    const bool now = holds(counts);
+    if (now && !since) since = at;
+    if (!now && since) close(at);
+  }
+  if (since) close(kForever);
+  return out;
+}
+
+}  // namespace
+
+Timelines::Timelines(const History& history) {
+  build_up(history.events);
+  build_gone(history.events);
+  for (const auto& [name, list] : up_) {
+    if (!name.starts_with("etcd-")) continue;
+    for (const Interval& i : list) {
+      if (i.to != kForever) etcd_losses_.push_back(i.to);
+    }
+  }
+  std::sort(etcd_losses_.begin(), etcd_losses_.end());
+}
+
+void Timelines::build_up(const Events& events) {
+  std::vector<Turn> turns;
+  for (const UpDown& e : events.up_down) {
+    if (e.up || ends_life(e.why)) turns.push_back({e.t_us, e.at.line, e.name, e.up, 0});
+  }
+  for (const Exited& e : events.exited) turns.push_back({e.t_us, e.at.line, e.name, false, 0});
+  for (const FaultMoment& e : events.moments) {
+    if (e.moment == "hit" || e.moment == "sent") turns.push_back({e.t_us, e.at.line, e.name, false, 0});
+  }
+  in_order(turns);
+  up_ = intervals(turns);
+}
+
+void Timelines::build_gone(const Events& events) {
+  std::vector<Turn> turns;                  // here `up` means: begins to be gone
+  const auto signer = [](const std::string& name) { return name.starts_with("signer-"); };
+  for (const Exited& e : events.exited) {
+    if (signer(e.name)) turns.push_back({e.t_us, e.at.line, e.name, true, 0});
+  }
+  for (const FaultMoment& e : events.moments) {
+    if (signer(e.name) && e.moment == "stopped") turns.push_back({e.t_us, e.at.line, e.name, true, 0});
+    if (signer(e.name) && e.moment == "continued") turns.push_back({e.t_us, e.at.line, e.name, false, kContinueSlackUs});
+  }
+  for (const UpDown& e : events.up_down) {
+    if (signer(e.name) && e.up) turns.push_back({e.t_us, e.at.line, e.name, false, kContinueSlackUs});
+  }
+  for (const Spawned& e : events.spawned) {
+    if (signer(e.name)) turns.push_back({e.t_us, e.at.line, e.name, false, 0});
+  }
+  in_order(turns);
+  gone_ = intervals(turns);
+}
+
+bool Timelines::up_throughout(const std::string& name, std::int64_t from, std::int64_t to) const {
+  const auto found = up_.find(name);
+  if (found == up_.end()) return false;
+  return std::any_of(found->second.begin(), found->second.end(), [&](const Interval& i) { return i.contains(from, to); });
+}
+
+std::size_t Timelines::steady(const std::string& role, std::int64_t from, std::int64_t to) const {
+  std::size_t count = 0;
+  for (const auto& [name, list] : up_) count += role_of(name) == role && up_throughout(name, from, to) ? 1 : 0;
+  return count;
+}
+
+std::vector<Interval> Timelines::quorate(const chaos::ClusterPlan& plan, Interval within) const {
+  return sweep(up_, within, [&](std::map<std::string, int>& up) {
+    const bool log = plan.log != "etcd" || up["etcd"] >= plan.etcd / 2 + 1;
+    return up["signer"] >= plan.threshold && up["coordinator"] >= 1 && up["ledger"] >= 1 && log;
+  });
+}
+
+std::vector<Interval> Timelines::quorum_lost(const chaos::ClusterPlan& plan, Interval within) const {
+  return sweep(gone_, within, [&](std::map<std::string, int>& gone) { return gone["signer"] > plan.signers - plan.threshold; });
+}
+
+std::optional<Interval> Phases::load_and_drain() const {
+  if (!undisturbed) return std::nullopt;
+  return Interval{*undisturbed, settle.value_or(kForever)};
+}
+
+Phases phases_of(const Events& events) {
+  Phases out;
+  for (const Phase& phase : events.phases) {
+    if (phase.name == "undisturbed" && !out.undisturbed) out.undisturbed = phase.t_us;
+    if (phase.name == "disturbed" && !out.disturbed) out.disturbed = phase.t_us;
+    if (phase.name == "drain" && !out.drain) out.drain = phase.t_us;
+    if (phase.name == "settle" && !out.settle) out.settle = phase.t_us;
+  }
+  return out;
+}
+
+std::map<std::string, std::int64_t> first_signed(const History& history) {
+  std::map<std::string, std::int64_t> out;
+  const auto note = [&](const std::string& id, std::int64_t t_us) {
+    const auto [found, first] = out.emplace(id, t_us);
+    if (!first) found->second = std::min(found->second, t_us);
+  };
+  const std::int64_t enough = state_rank("signed");
+  for (const SignedApplied& e : history.events.signed_applied) note(e.withdrawal_id, e.t_us);
+  for (const BroadcastEvent& e : history.events.broadcasts) note(e.withdrawal_id, e.t_us);
+  for (const BroadcastResult& e : history.events.broadcast_results) note(e.withdrawal_id, e.t_us);
+  for (const Answered& e : history.events.answers) {
+    if (!e.id.empty() && state_rank(e.state) >= enough) note(e.id, e.t_us);
+  }
+  for (const Operation& op : history.operations) {
+    if (op.ok() && !op.id.empty() && state_rank(op.state) >= enough) note(op.id, op.answered_us);
+  }
+  return out;
+}
+
+std::map<std::string, std::string> ids_by_key(const History& history) {
+  std::map<std::string, std::string> out;
+  for (const Replica& replica : history.replicas) {
+    for (const WithdrawalRow& row : replica.withdrawals) out.emplace(row.key, row.withdrawal_id);
+  }
+  for (const Operation& op : history.operations) {
+    if (op.ok() && !op.id.empty() && !op.conflict()) out.emplace(op.key, op.id);
+  }
+  return out;
+}
+
+}  // namespace roulette::check
