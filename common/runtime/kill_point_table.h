@@ -71,6 +71,8 @@ inline constexpr auto kKillPointRows = std::to_array<KillPointRow>({
     {Role::Ledger, PointEffect::Send, "applied"},
     {Role::Ledger, PointEffect::Send, "query_result"},
     {Role::Ledger, PointEffect::Send, "feed"},
+    {Role::Ledger, PointEffect::Send, "ledger_status"},
+    {Role::Ledger, PointEffect::Send, "forward"},
     {Role::Ledger, PointEffect::Restore, "log_opened"},
     {Role::Ledger, PointEffect::Restore, "log_replayed"},
     {Role::Ledger, PointEffect::Restore, "first_announcement"},

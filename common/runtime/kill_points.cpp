@@ -68,6 +68,9 @@ struct KillPoints::State {
   std::uint64_t sequence = 0;
   std::uint64_t standing = 0;  // sequence of the hit we stand at, 0 = none
   std::unique_ptr<ReadWatch> watch;
+  EventLoop* loop = nullptr;  // set by attach()
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  std::function<bool(std::string_view)> on_command;
 
   ~State() {
     watch.reset();
@@ -147,8 +150,19 @@ struct KillPoints::State {
       const auto released = to_number(id);
       understood = released && rest.empty() && standing != 0 && *released == standing;
       if (understood) standing = 0;
+    } else if (verb == "command") {
+      understood = !id.empty() && rest.empty() && loop != nullptr;
+      if (understood) dispatch_later(std::string(id));
     }
     if (!understood) write_line("error " + std::string(line));
+  }
+
+  // In a later turn: a command may arrive while the process stands still, and then nothing may run.
+  void dispatch_later(std::string word) {
+    loop->post([this, word = std::move(word), weak = std::weak_ptr(alive)] {
+      if (weak.expired()) return;
+      if (!on_command || !on_command(word)) write_line("error command " + word);
+    });
   }
 
   void disarm(std::string_view id) {
@@ -219,6 +233,7 @@ Result<std::unique_ptr<KillPoints>> KillPoints::open(Role role, std::optional<in
 
 void KillPoints::attach(EventLoop& loop) {
   if (state_->fd < 0) return;
+  state_->loop = &loop;
   state_->watch = std::make_unique<ReadWatch>(loop, state_->fd, [state = state_.get()] {
     while (state->read_commands()) continue;
   });
@@ -240,6 +255,14 @@ bool KillPoints::is_armed(PointEffect effect, std::string_view subject, PointWhe
   const Point* const point = state_->find(effect, subject, when);
   ROULETTE_ASSERT(point != nullptr);
   return point->arms != 0;
+}
+
+void KillPoints::on_command(std::function<bool(std::string_view)> handler) {
+  state_->on_command = std::move(handler);
+}
+
+void KillPoints::not_ready(std::string_view reason) {
+  if (connected()) state_->write_line("not_ready " + std::string(reason));
 }
 
 void KillPoints::ready(std::string_view json) {

@@ -5,7 +5,7 @@
 // on_connected and on_lost of the same ConnectionId. Malformed, oversized or truncated input
 // closes that connection with a reason and is counted. It does not know Envelope, Hello or
 // protocol versions: the apps do.
-//
+
 // Sends: when the queue is empty the bytes go to the kernel inside send(). With a subject, the
 // points `<role>.send.<subject>.before|during|after` are passed (DESIGN 5); `during` splits the
 // frame only when it is armed, and then the first half is in the kernel before the point is

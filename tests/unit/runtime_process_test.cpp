@@ -269,6 +269,38 @@ TEST_CASE("the loop takes arms while it runs") {
   CHECK(loop.run_until([&] { return !armed(); }, seconds(20)));
 }
 
+TEST_CASE("a command that arrives while the process stands still is obeyed after the release") {
+  ControlChannel channel;
+  channel.tell(std::string("arm a1 ") + kRecordBefore + " 1");
+  Child child([&] {
+    channel.close_tool_end();
+    const auto points = open_signer_points(channel);
+    EventLoop loop;
+    points->attach(loop);
+    points->on_command([&](std::string_view word) {
+      if (word != "finish") return false;
+      points->event("finished");
+      loop.stop();
+      return true;
+    });
+    pass_record_before(*points);
+    points->event("passed");
+    loop.run();
+    return 0;
+  });
+  channel.close_process_end();
+  CHECK(channel.hear().starts_with("hit a1"));
+  channel.tell("command dance");
+  channel.tell("command finish");
+  ::usleep(20000);
+  CHECK(channel.silent());
+  channel.tell("release 1");
+  CHECK(channel.hear() == "event passed");
+  CHECK(channel.hear() == "error command dance");
+  CHECK(channel.hear() == "event finished");
+  CHECK(child.wait() == 0);
+}
+
 TEST_CASE("control lines that are not understood arm nothing and are answered") {
   ControlChannel channel;
   const std::vector<std::string> bad = {

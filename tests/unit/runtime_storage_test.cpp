@@ -57,7 +57,7 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
 
 void limit_file_size(rlim_t bytes) {
   ::signal(SIGXFSZ, SIG_IGN);
-  const rlimit limit{bytes, bytes};
+  const rlimit limit{bytes, RLIM_INFINITY};
   ::setrlimit(RLIMIT_FSIZE, &limit);
 }
 
@@ -185,6 +185,11 @@ TEST_CASE("a damaged journal is refused at start") {
     }
     write_text(path, text);
   }
+  SECTION("one page whose header still looks right") {
+    std::string text = read_text(path);
+    text.replace(5 * 4096 + 8, 40, 40, '\x5a');  // cell pointers of a leaf
+    write_text(path, text);
+  }
   SECTION("not a database at all") { write_text(path, std::string(9000, 'x')); }
   const auto journal = Journal::open({.path = path, .format = kFormat});
   REQUIRE_FALSE(journal.ok());
@@ -202,7 +207,8 @@ TEST_CASE("a full disk fails the append, and what was acknowledged stays") {
     int written = 0;
     while (written < 100000 && journal->append(std::vector{record(1)}).ok()) ++written;
     write_text(acknowledged, std::to_string(written));
-    // After a failure the journal answers nothing but errors.
+    // After a failure the journal answers nothing but errors, even when there is room again.
+    limit_file_size(RLIM_INFINITY);
     return !journal->append(std::vector{record(2)}).ok() && written < 100000 ? 0 : 1;
   });
   CHECK(child.wait() == 0);
