@@ -183,9 +183,8 @@ class Run {
 
   void finish() {
     s_->phase("settle");
-    load_finished_ = false;
     const Status status = s_->cluster->finish(
-        faults_->lost(), [this] { return resolve(); }, [this](const std::string& line) { progress_->line(line); });
+        [this] { return resolve(); }, [this](const std::string& line) { progress_->line(line); });
     if (!status) problems_.push_back("end of run: " + status.error().message);
     load_->close();
     write_faults();
@@ -245,7 +244,6 @@ class Run {
   Instant began_{};
   bool disturbed_ = false;
   bool stopped_ = false;
-  bool load_finished_ = false;
 };
 
 Result<std::vector<std::string>> experiment_files(const std::vector<std::string>& paths) {

@@ -40,7 +40,6 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir, co
   Supervisor::Hooks hooks;
   Session* s = session.get();
   hooks.on_exit = [s](ProcessName name, const ExitFacts& facts) {
-    if (s->cluster) s->cluster->on_exit(name);
     if (s->faults != nullptr) s->faults->on_exit(name, facts);
     if (s->on_exit) s->on_exit(name, facts);
   };

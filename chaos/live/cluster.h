@@ -44,7 +44,6 @@ class Cluster {
   // Spawns a process again with its points armed; etcd members and the node are probed until they serve.
   [[nodiscard]] Status restart(ProcessName name, const std::vector<std::string>& control_lines);
   // Fed by the supervisor's hooks.
-  void on_exit(ProcessName name);
   void on_event(ProcessName name, const std::string& event, const std::string& args);
 
   // Steady mining: one block every interval to the launcher's own key. Pauses by itself while the node is down.
@@ -66,7 +65,7 @@ class Cluster {
   // The end-of-run order of DESIGN 9 from `EndOfRun` on: EndOfRun applied by every live replica, coordinators SIGTERMed,
   // blocks mined to settle depth, flush, export of state/, the rest stopped. Every step that cannot be done is in the error.
   // `after_end_of_run` runs while coordinators still answer (the clients resolve what they do not know).
-  [[nodiscard]] Status finish(const std::vector<ProcessName>& lost, const std::function<Status()>& after_end_of_run,
+  [[nodiscard]] Status finish(const std::function<Status()>& after_end_of_run,
                               const std::function<void(const std::string&)>& on_progress);
   // Orderly stop of everything without a record (`up`): SIGTERM in order, SIGKILL for what stays.
   void stop_all();

@@ -1,0 +1,295 @@
+// Writing a cluster's files: see cluster_files.h.
+#include "chaos/live/cluster_files.h"
+
+#include <nlohmann/json.hpp>
+
+#include "chaos/live/ports.h"
+#include "common/bitcoin/transaction.h"
+#include "common/crypto/dealer.h"
+#include "common/crypto/sealed_share.h"
+#include "common/runtime/certificates.h"
+#include "common/runtime/durable_file.h"
+#include "common/runtime/group_file.h"
+
+namespace roulette::chaos {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::uint32_t kShareEpoch = 1;
+constexpr std::int64_t kFeeRateSatPerVb = 10;
+constexpr std::int64_t kWithdrawalFeeSat = 10'000;
+constexpr std::int64_t kMinAmountSat = 1'000;
+constexpr std::int64_t kMaxAmountSat = 100'000'000;
+constexpr std::uint32_t kSettleDepth = 3;
+// bitcoind's -regtest genesis block (chainparams: the same for everybody).
+constexpr char kRegtestGenesis[] = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206";
+
+std::string text(const Endpoint& e) { return e.host + ":" + std::to_string(e.port); }
+std::string url(const Endpoint& e) { return "http://" + text(e); }
+
+// Ports of every listener, by what listens.
+struct Listeners {
+  std::vector<Endpoint> signer_tls, signer_http, ledger_tls, ledger_http, coordinator_tls, coordinator_http, etcd_client, etcd_peer;
+  Endpoint node_rpc;
+};
+
+class Maker {
+ public:
+  Maker(const ClusterPlan& plan, const std::string& run_dir, const Binaries& binaries, EntropySource& entropy)
+      : plan_(plan), binaries_(binaries), entropy_(entropy) {
+    out_.run_dir = run_dir;
+    out_.work = fs::path(run_dir) / "work";
+    out_.secrets = fs::path(run_dir) / "secrets";
+    out_.state = fs::path(run_dir) / "state";
+    out_.accounts = {"alpha", "bravo", "charlie", "delta"};
+  }
+
+  Result<ClusterFiles> make() {
+    for (const auto step : {&Maker::make_folders, &Maker::choose_ports, &Maker::make_certificates, &Maker::deal_shares,
+                            &Maker::make_token, &Maker::make_signers, &Maker::make_ledgers, &Maker::make_coordinators,
+                            &Maker::make_etcd, &Maker::make_node}) {
+      if (const Status status = (this->*step)(); !status) return status.error();
+    }
+    return std::move(out_);
+  }
+
+ private:
+  Status make_folders() {
+    for (const fs::path& folder : {out_.work, out_.secrets, out_.state}) {
+      if (const Status status = runtime::create_folder_durably(folder); !status) return preflight(status);
+    }
+    for (const auto& [role, count] : counts()) {
+      for (std::uint16_t i = 0; i < count; ++i) {
+        const Status status = runtime::create_folder_durably(out_.work / ProcessName{role, i}.text() / "data");
+        if (!status) return preflight(status);
+      }
+    }
+    return {};
+  }
+
+  static Status preflight(const Status& status) { return Error{ErrorKind::Preflight, status.error().message}; }
+
+  std::vector<std::pair<Role, std::uint16_t>> counts() const {
+    return {{Role::Signer, plan_.signers}, {Role::Coordinator, plan_.coordinators}, {Role::Ledger, plan_.ledgers},
+            {Role::Etcd, plan_.etcd}, {Role::Bitcoind, 1}};
+  }
+
+  Status choose_ports() {
+    const std::size_t total = 2u * (plan_.signers + plan_.ledgers + plan_.coordinators + plan_.etcd) + 1u;
+    Result<std::vector<std::uint16_t>> ports = free_ports(total);
+    if (!ports) return ports.error();
+    std::size_t next = 0;
+    const auto take = [&](std::vector<Endpoint>& list, std::uint16_t count) {
+      for (std::uint16_t i = 0; i < count; ++i) list.push_back({"127.0.0.1", (*ports)[next++]});
+    };
+    take(at_.signer_tls, plan_.signers);
+    take(at_.signer_http, plan_.signers);
+    take(at_.ledger_tls, plan_.ledgers);
+    take(at_.ledger_http, plan_.ledgers);
+    take(at_.coordinator_tls, plan_.coordinators);
+    take(at_.coordinator_http, plan_.coordinators);
+    take(at_.etcd_client, plan_.etcd);
+    take(at_.etcd_peer, plan_.etcd);
+    at_.node_rpc = {"127.0.0.1", (*ports)[next]};
+    out_.coordinator_http = at_.coordinator_http;
+    out_.etcd_client = at_.etcd_client;
+    out_.node_rpc = at_.node_rpc;
+    out_.node_cookie = out_.work / "bitcoind-0" / "data" / "regtest" / ".cookie";
+    return {};
+  }
+
+  Status make_certificates() {
+    ByteArray<4> tag{};
+    entropy_.fill(tag);
+    cluster_id_ = "run-" + to_hex(tag);
+    const auto authority = runtime::ClusterAuthority::create(cluster_id_);
+    if (!authority) return authority.error();
+    if (const Status status = authority->write_certificate(out_.secrets); !status) return status;
+    for (const auto& [role, count] : counts()) {
+      if (role == Role::Etcd || role == Role::Bitcoind) continue;
+      for (std::uint16_t i = 0; i < count; ++i) {
+        if (const Status status = authority->issue_into(out_.secrets, {role, i}); !status) return status;
+      }
+    }
+    return {};
+  }
+
+  Status deal_shares() {
+    auto dealt = crypto::deal(plan_.signers, plan_.threshold, entropy_);
+    if (!dealt) return dealt.error();
+    const auto wallet = runtime::wallet_key_of(dealt->group);
+    if (!wallet) return wallet.error();
+    out_.wallet_script = wallet->script;
+    output_key_ = wallet->output_key;
+    if (const Status status = runtime::write_group_file(group_file(), dealt->group); !status) return status;
+    for (const crypto::frost::SecretShare& share : dealt->shares) {
+      if (const Status status = seal(share, dealt->group.id()); !status) return status;
+    }
+    return {};
+  }
+
+  Status seal(const crypto::frost::SecretShare& share, const Hash32& group) {
+    Secret<32> key;
+    entropy_.fill({key.data(), key.size()});
+    const ProcessName name{Role::Signer, share.id().value()};
+    const auto sealed = crypto::seal_with_key_file(share, {share.id(), group, kShareEpoch}, key, entropy_);
+    if (!sealed) return sealed.error();
+    if (const Status status = runtime::write_file_durably(share_key_file(name), key.span()); !status) return status;
+    return runtime::write_file_durably(out_.work / name.text() / "share.sealed", *sealed);
+  }
+
+  Status make_token() {
+    ByteArray<32> token{};
+    entropy_.fill(token);
+    out_.token = to_hex(token);
+    out_.token_file = out_.secrets / "token";
+    return runtime::write_file_durably(out_.token_file, as_bytes(out_.token + "\n"));
+  }
+
+  fs::path group_file() const { return out_.work / "group.json"; }
+  fs::path share_key_file(const ProcessName& name) const { return out_.secrets / (name.text() + ".share-key"); }
+
+  // What every daemon's configuration has.
+  json common(const ProcessName& name, const Endpoint& listen, const Endpoint& http) const {
+    return {{"cluster_id", cluster_id_},
+            {"name", name.text()},
+            {"listen", text(listen)},
+            {"http", text(http)},
+            {"folder", (out_.work / name.text()).string()},
+            {"ca", (out_.secrets / "ca.pem").string()},
+            {"cert", (out_.secrets / (name.text() + ".pem")).string()},
+            {"key", (out_.secrets / (name.text() + ".key")).string()}};
+  }
+
+  Status add_daemon(const ProcessName& name, const std::string& program, const json& config) {
+    const fs::path file = out_.work / name.text() / "config.json";
+    const std::string body = config.dump(2) + "\n";
+    if (const Status status = runtime::write_file_durably(file, as_bytes(body)); !status) return status;
+    ProcessSpec spec = base_spec(name, {program, "--config", file.string()});
+    spec.control = true;
+    out_.specs.push_back(spec);
+    if (name.role != Role::Coordinator) out_.exports.push_back({name, {program, "export", "--config", file.string()}});
+    return {};
+  }
+
+  ProcessSpec base_spec(const ProcessName& name, std::vector<std::string> argv) const {
+    ProcessSpec spec;
+    spec.name = name;
+    spec.argv = std::move(argv);
+    spec.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + (out_.work / name.text()).string()};
+    spec.work_dir = (out_.work / name.text()).string();
+    spec.stderr_path = (out_.work / name.text() / "stderr.log").string();
+    return spec;
+  }
+
+  Status make_signers() {
+    for (std::uint16_t i = 0; i < plan_.signers; ++i) {
+      const ProcessName name{Role::Signer, i};
+      json config = common(name, at_.signer_tls[i], at_.signer_http[i]);
+      config["group"] = group_file().string();
+      config["share"] = (out_.work / name.text() / "share.sealed").string();
+      config["share_key"] = share_key_file(name).string();
+      config["share_epoch"] = kShareEpoch;
+      config["policy"] = {{"max_fee_sat", kWithdrawalFeeSat}, {"max_fee_rate_sat_per_vb", 2 * kFeeRateSatPerVb},
+                          {"max_amount_sat", kMaxAmountSat}};
+      if (const Status status = add_daemon(name, binaries_.signer, config); !status) return status;
+    }
+    return {};
+  }
+
+  static json peers(Role role, const std::vector<Endpoint>& endpoints, std::optional<std::uint16_t> but = std::nullopt) {
+    json out = json::array();
+    for (std::uint16_t i = 0; i < endpoints.size(); ++i) {
+      if (i != but) out.push_back({{"name", ProcessName{role, i}.text()}, {"address", text(endpoints[i])}});
+    }
+    return out;
+  }
+
+  Status make_ledgers() {
+    json etcd = json::array();
+    for (const Endpoint& e : at_.etcd_client) etcd.push_back(text(e));
+    for (std::uint16_t i = 0; i < plan_.ledgers; ++i) {
+      const ProcessName name{Role::Ledger, i};
+      json config = common(name, at_.ledger_tls[i], at_.ledger_http[i]);
+      config["replicas"] = plan_.ledgers;
+      config["peers"] = peers(Role::Ledger, at_.ledger_tls, i);
+      config["etcd"] = etcd;
+      config["genesis"] = {{"wallet_output_key", to_hex(output_key_)}, {"accounts", out_.accounts},
+                           {"fee_rate_sat_per_vb", kFeeRateSatPerVb}, {"withdrawal_fee_sat", kWithdrawalFeeSat},
+                           {"min_amount_sat", kMinAmountSat}, {"max_amount_sat", kMaxAmountSat},
+                           {"settle_depth", kSettleDepth}, {"anchor_block", kRegtestGenesis}};
+      if (const Status status = add_daemon(name, binaries_.ledger, config); !status) return status;
+    }
+    return {};
+  }
+
+  Status make_coordinators() {
+    for (std::uint16_t i = 0; i < plan_.coordinators; ++i) {
+      const ProcessName name{Role::Coordinator, i};
+      json config = common(name, at_.coordinator_tls[i], at_.coordinator_http[i]);
+      config["group"] = group_file().string();
+      config["token"] = out_.token_file.string();
+      config["signers"] = peers(Role::Signer, at_.signer_tls);
+      config["ledgers"] = peers(Role::Ledger, at_.ledger_tls);
+      config["coordinators"] = peers(Role::Coordinator, at_.coordinator_tls, i);
+      config["node"] = {{"rpc", text(at_.node_rpc)}, {"cookie", out_.node_cookie.string()}};
+      if (const Status status = add_daemon(name, binaries_.coordinator, config); !status) return status;
+    }
+    return {};
+  }
+
+  Status make_etcd() {
+    std::string initial;
+    for (std::uint16_t i = 0; i < plan_.etcd; ++i) {
+      initial += (i == 0 ? "" : ",") + ProcessName{Role::Etcd, i}.text() + "=" + url(at_.etcd_peer[i]);
+    }
+    for (std::uint16_t i = 0; i < plan_.etcd; ++i) {
+      const ProcessName name{Role::Etcd, i};
+      const std::string client = url(at_.etcd_client[i]);
+      const std::string peer = url(at_.etcd_peer[i]);
+      out_.specs.push_back(base_spec(
+          name, {binaries_.etcd, "--name", name.text(), "--data-dir", (out_.work / name.text() / "data").string(),
+                 "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+                 "--initial-advertise-peer-urls", peer, "--initial-cluster", initial, "--initial-cluster-state", "new",
+                 "--initial-cluster-token", cluster_id_, "--heartbeat-interval", "30", "--election-timeout", "300",
+                 "--log-level", "error"}));
+    }
+    return {};
+  }
+
+  // PROTOCOL 5: loopback only, no peers, no wallet.
+  Status make_node() {
+    if (plan_.chain != "bitcoind") return {};
+    const ProcessName name{Role::Bitcoind, 0};
+    std::vector<std::string> argv = binaries_.bitcoind;
+    for (const std::string& flag : {std::string("-regtest"), "-datadir=" + (out_.work / name.text() / "data").string(),
+                                    std::string("-server=1"), std::string("-listen=0"), std::string("-dnsseed=0"),
+                                    std::string("-fixedseeds=0"), std::string("-rpcbind=127.0.0.1"),
+                                    std::string("-rpcallowip=127.0.0.1/32"), "-rpcport=" + std::to_string(at_.node_rpc.port),
+                                    std::string("-txindex=1"), std::string("-disablewallet=1"), std::string("-printtoconsole=0"),
+                                    std::string("-rpcthreads=4"), std::string("-par=1")}) {
+      argv.push_back(flag);
+    }
+    out_.specs.push_back(base_spec(name, std::move(argv)));
+    return {};
+  }
+
+  const ClusterPlan& plan_;
+  const Binaries& binaries_;
+  EntropySource& entropy_;
+  ClusterFiles out_;
+  Listeners at_;
+  std::string cluster_id_;
+  ByteArray<32> output_key_{};
+};
+
+}  // namespace
+
+Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan, const std::string& run_dir, const Binaries& binaries,
+                                        EntropySource& entropy) {
+  return Maker(plan, run_dir, binaries, entropy).make();
+}
+
+}  // namespace roulette::chaos

@@ -1,0 +1,34 @@
+// Everything of a cluster that is a file: folders, keys, certificates, shares, configurations, command lines.
+//
+// Invariant: secrets stand in secrets/ (0700) with mode 0600 and nowhere else; every address is loopback. It starts
+// nothing; the daemons' own pages (docs/CONFIG.md) say what each key means.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "chaos/live/cluster.h"
+#include "common/base/bytes.h"
+#include "common/base/entropy.h"
+
+namespace roulette::chaos {
+
+struct ClusterFiles {
+  std::string run_dir;
+  std::filesystem::path work, secrets, state;
+  std::string token;
+  std::filesystem::path token_file, node_cookie;
+  Bytes wallet_script;
+  std::vector<std::string> accounts;
+  Endpoint node_rpc;
+  std::vector<Endpoint> coordinator_http, etcd_client;
+  std::vector<ProcessSpec> specs;
+  // Command lines that print a stopped daemon's records as NDJSON.
+  std::vector<std::pair<ProcessName, std::vector<std::string>>> exports;
+};
+
+[[nodiscard]] Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan, const std::string& run_dir,
+                                                      const Binaries& binaries, EntropySource& entropy);
+
+}  // namespace roulette::chaos
