@@ -506,7 +506,7 @@ bool carries_one_message(ByteSpan bytes) {
   int messages = 0;
   for (std::uint32_t tag = in.ReadTag(); tag != 0; tag = in.ReadTag()) {
     const int field = WireFormatLite::GetTagFieldNumber(tag);
-    if (field <= kLastMessageField && ++messages > 1) return false;
+    if (field <= kLastMessageField) ++messages;
     if (!WireFormatLite::SkipField(&in, tag)) return false;
   }
   return messages == 1;
