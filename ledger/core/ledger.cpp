@@ -90,7 +90,9 @@ void Machine::handle(const EntryDelivered& event) {
   if (state.genesis() && *state.genesis() != config.genesis) {
     return stop("the log's genesis is not the configured one");
   }
-  const bool moved = state.tip() != tip_before || state.closed() != closed_before;
+  entry.tip = state.tip();
+  entry.closed = state.closed();
+  const bool moved = entry.tip != tip_before || entry.closed != closed_before;
   const std::vector<wire::WithdrawalView> changed = entry.changed;
   out->push_back(std::move(entry));
   withdraw_genesis();

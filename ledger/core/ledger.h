@@ -74,6 +74,8 @@ struct WriteTables {
   std::vector<Posting> postings;        // made by this entry, in order
   // Of the state after this entry; all zero but at checkpoint indices and where EndOfRun is applied (see State::digest).
   Hash32 digest{};
+  wire::ChainTip tip;                   // after this entry
+  bool closed = false;
 };
 struct ReadinessChanged { bool ready = false; std::string reason; };
 struct Stop { std::string reason; };    // diverged: the host logs, exits with 70 and never serves again by itself

@@ -45,6 +45,7 @@ struct Applied {
 struct Reservation {
   bitcoin::OutPoint outpoint;
   WithdrawalId withdrawal;
+  friend bool operator==(const Reservation&, const Reservation&) = default;
 };
 struct CoinView {
   bitcoin::OutPoint outpoint;

@@ -1,0 +1,389 @@
+// The live host's wiring: see live_ledger.h. Order of a batch:
+//   frames, log entries and outcomes are stepped -> sends, proposals and barriers leave ->
+//   the entries applied in this batch go into the tables in one transaction -> the timer is set.
+// Answers do not wait for the tables: what they say is durable in the log.
+#include "ledger/app/live_ledger.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "common/wire/codec.h"
+
+namespace roulette::ledger {
+namespace {
+
+using runtime::EventFields;
+using runtime::PointEffect;
+using runtime::PointWhen;
+
+constexpr Duration kTick = seconds(1);              // `limits` events (docs/RECORDS.md)
+constexpr Duration kFlushPoll = microseconds(500);  // while draining: has the kernel taken it all?
+constexpr int kFailedExitCode = 70;                 // disk or divergence
+constexpr std::string_view kBatch = "command_batch";
+
+runtime::HttpResponse json_response(int status, std::string body) {
+  return {.status = status, .content_type = "application/json", .body = std::move(body)};
+}
+
+// The kill points' subject of a message; none for what is sent all the time without a consequence.
+std::string_view subject_of(const wire::Message& message) {
+  if (std::holds_alternative<wire::LedgerHeartbeat>(message)) return {};
+  return wire::message_name(message);
+}
+
+}  // namespace
+
+LiveLedger::LiveLedger(Environment environment, Settings settings)
+    : env_(environment),
+      settings_(std::move(settings)),
+      deadline_timer_(env_.loop, [this] { step(DeadlineReached{}); }),
+      drain_timer_(env_.loop, [this] { stop(0, false); }),
+      tick_timer_(env_.loop, [this] { tick(); }),
+      flush_timer_(env_.loop, [this] { finish_when_sent(); }) {}
+
+LiveLedger::~LiveLedger() { env_.loop.set_batch_hook({}); }
+
+// ---- start ----
+
+Status LiveLedger::start() {
+  env_.points.announce(PointEffect::Restore, "log_opened", PointWhen::Before);
+  if (auto opened = open_tables(); !opened) return opened;
+  if (auto opened = open_transport(); !opened) return opened;
+  if (auto opened = open_http(); !opened) return opened;
+  env_.loop.set_batch_hook([this] { end_of_batch(); });
+  env_.points.on_command([this](std::string_view word) {
+    if (word != "end_of_run") return false;
+    env_.loop.post([this] { step(EndOfRunRequested{}); });
+    return true;
+  });
+  tick_timer_.arm(env_.loop.now() + kTick);
+  open_log();
+  return {};
+}
+
+Status LiveLedger::open_tables() {
+  auto opened = Tables::open(settings_.tables_file(), settings_.cluster_id);
+  if (!opened) return opened.error();
+  tables_ = std::make_unique<Tables>(std::move(opened).value());
+  const auto digest = tables_->last_digest();
+  if (!digest) return digest.error();
+  LedgerConfig config;
+  config.id = LedgerId(settings_.name.index);
+  config.replicas = settings_.replicas;
+  config.boot = env_.boot;
+  config.genesis = settings_.genesis;
+  config.checkpoint_interval = limits::kCheckpointInterval;
+  machine_ = std::make_unique<Ledger>(std::move(config));
+  Started started;
+  if (digest.value()) started.tables = LoadedTables{digest.value()->index, digest.value()->digest};
+  env_.loop.post([this, started] { step(started); });
+  return {};
+}
+
+Status LiveLedger::open_transport() {
+  runtime::TlsTransport::Options options;
+  options.identity = {settings_.cluster_id, settings_.name, settings_.ca, settings_.certificate,
+                      settings_.key};
+  options.accepts = [this](ProcessName peer) {
+    return peer.role == Role::Coordinator ||
+           (peer.role == Role::Ledger && peer.index != settings_.name.index);
+  };
+  options.callbacks.on_connected = [this](ConnectionId id, ProcessName name) {
+    on_connected(id, name);
+  };
+  options.callbacks.on_frame = [this](ConnectionId id, ByteSpan payload) { on_frame(id, payload); };
+  options.callbacks.on_lost = [this](ConnectionId id, ProcessName, const std::string&) {
+    on_lost(id);
+  };
+  options.points = &env_.points;
+  options.metrics = &metrics_.registry();
+  auto transport = runtime::TlsTransport::create(env_.loop, std::move(options));
+  if (!transport) return transport.error();
+  transport_ = std::move(transport).value();
+  const auto port = transport_->listen(settings_.listen.host, settings_.listen.port);
+  if (!port) return port.error();
+  env_.points.event("listening", "tls " + std::to_string(*port));
+  for (const auto& [name, address] : settings_.peers) {
+    // One connection a pair: the higher number calls.
+    if (name.index < settings_.name.index) transport_->connect(name, address.host, address.port);
+  }
+  return {};
+}
+
+Status LiveLedger::open_http() {
+  http_ = std::make_unique<runtime::HttpServer>(
+      env_.loop,
+      runtime::HttpServer::Options{
+          .handler = [this](runtime::HttpRequest request,
+                            runtime::HttpResponder respond) { answer_http(request, respond); },
+          .metrics = &metrics_.registry()});
+  const auto port = http_->listen(settings_.http.host, settings_.http.port);
+  if (!port) return port.error();
+  env_.points.event("listening", "http " + std::to_string(*port));
+  return {};
+}
+
+void LiveLedger::open_log() {
+  EtcdLog::Options options;
+  options.cluster = settings_.cluster_id;
+  const std::size_t members = settings_.etcd.size();
+  for (std::size_t i = 0; i < members; ++i) {
+    // Each replica begins with another member, so that one dead member does not stop all at once.
+    const Address& address = settings_.etcd[(settings_.name.index + i) % members];
+    options.members.push_back({address.host, address.port});
+  }
+  log_ = std::make_unique<EtcdLog>(env_.loop, std::move(options));
+  env_.points.announce(PointEffect::Restore, "log_opened", PointWhen::After);
+  env_.points.announce(PointEffect::Restore, "log_replayed", PointWhen::Before);
+  ReplicatedLog::Callbacks callbacks;
+  callbacks.on_entry = [this](std::uint64_t index, std::vector<wire::Command> commands) {
+    on_entry(index, std::move(commands));
+  };
+  callbacks.on_lost = [this](const std::string& reason) { step(LogLost{reason}); };
+  callbacks.on_restored = [this] { step(LogRestored{}); };
+  log_->subscribe(std::move(callbacks));
+}
+
+// ---- peers ----
+
+void LiveLedger::on_connected(ConnectionId id, ProcessName name) {
+  peers_.emplace(id, Peer{name, false});
+  transport_->send(id, wire::encode_message(wire::Hello{wire::kProtocolMajor, wire::kProtocolMinor,
+                                                        settings_.name, env_.boot}));
+}
+
+void LiveLedger::on_frame(ConnectionId id, ByteSpan payload) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  auto message = wire::decode_message(payload);
+  if (!message) {
+    metrics_.dropped("malformed");
+    return drop(id, "malformed message: " + message.error().message);
+  }
+  if (const auto* hello = std::get_if<wire::Hello>(&*message)) return on_greeting(id, peer, *hello);
+  if (!peer.greeted) {
+    metrics_.dropped("before_greeting");
+    return drop(id, "a message before the greeting");
+  }
+  metrics_.message(wire::message_name(*message));
+  step(MessageReceived{id, std::move(message).value()});
+}
+
+void LiveLedger::on_greeting(ConnectionId id, Peer& peer, const wire::Hello& hello) {
+  std::string wrong;
+  if (peer.greeted) wrong = "second greeting";
+  if (hello.name != peer.name) wrong = "the greeting's name is not the certificate's";
+  if (hello.major != wire::kProtocolMajor) {
+    wrong = "protocol version " + std::to_string(hello.major) + ", this ledger speaks " +
+            std::to_string(wire::kProtocolMajor);
+  }
+  if (!wrong.empty()) {
+    metrics_.dropped("greeting");
+    return drop(id, wrong);
+  }
+  peer.greeted = true;
+  step(PeerConnected{id, peer.name, hello.boot});
+}
+
+void LiveLedger::on_lost(ConnectionId id) {
+  const auto peer = peers_.find(id);
+  if (peer == peers_.end()) return;
+  const bool known = peer->second.greeted;
+  peers_.erase(peer);
+  if (known) step(PeerLost{id});
+}
+
+void LiveLedger::drop(ConnectionId id, const std::string& reason) {
+  std::fprintf(stderr, "%s: closing %s: %s\n", settings_.name.text().c_str(),
+               peers_.at(id).name.text().c_str(), reason.c_str());
+  transport_->close(id, reason);
+}
+
+// ---- the machine ----
+
+void LiveLedger::on_entry(std::uint64_t index, std::vector<wire::Command> commands) {
+  env_.points.announce(PointEffect::Apply, kBatch, PointWhen::Before);
+  std::vector<Effect> effects;
+  machine_->step(env_.loop.now(), EntryDelivered{index, std::move(commands)}, env_.entropy, effects);
+  env_.points.announce(PointEffect::Apply, kBatch, PointWhen::After);
+  execute(effects);
+}
+
+void LiveLedger::step(const Event& event) {
+  std::vector<Effect> effects;
+  machine_->step(env_.loop.now(), event, env_.entropy, effects);
+  execute(effects);
+}
+
+void LiveLedger::execute(std::vector<Effect>& effects) {
+  for (Effect& effect : effects) std::visit([this](auto& order) { perform(order); }, effect);
+  if (!announcing_) return;
+  announcing_ = false;
+  env_.points.announce(PointEffect::Restore, "first_announcement", PointWhen::After);
+}
+
+void LiveLedger::perform(const Propose& effect) {
+  env_.points.announce(PointEffect::Append, kBatch, PointWhen::Before);
+  const Instant begun = env_.loop.now();
+  log_->propose(effect.commands, [this, batch = effect.batch, size = effect.commands.size(),
+                                  begun](ProposeOutcome outcome) {
+    env_.points.announce(PointEffect::Append, kBatch, PointWhen::After);
+    metrics_.proposed(size, env_.loop.now() - begun, outcome);
+    step(ProposeDone{batch, outcome});
+  });
+}
+
+void LiveLedger::perform(const ReadBarrier& effect) {
+  log_->read_barrier([this, number = effect.barrier](std::optional<std::uint64_t> head) {
+    step(BarrierDone{number, head});
+  });
+}
+
+void LiveLedger::perform(const Send& effect) {
+  if (!peers_.contains(effect.connection)) return;
+  transport_->send(effect.connection, wire::encode_message(effect.message),
+                   subject_of(effect.message));
+}
+
+void LiveLedger::perform(WriteTables& effect) {
+  record_digest(effect);
+  unwritten_.push_back(std::move(effect));
+}
+
+void LiveLedger::record_digest(const WriteTables& entry) {
+  if (entry.digest == Hash32{}) return;
+  EventFields fields;
+  fields.add("index", entry.index).add_hex("digest", entry.digest);
+  env_.log.write("checkpoint", fields);
+  for (std::size_t i = 0; i < entry.commands.size(); ++i) {
+    if (!std::holds_alternative<wire::EndOfRun>(entry.commands[i].body)) continue;
+    if (entry.outcomes[i].kind != wire::OutcomeKind::Applied) continue;
+    env_.log.write("end_of_run_applied", fields);
+    env_.points.event("end_of_run_applied",
+                      std::to_string(entry.index) + " " + to_hex(entry.digest));
+  }
+}
+
+void LiveLedger::perform(const ReadinessChanged& effect) {
+  not_ready_ = effect.reason;
+  EventFields fields;
+  fields.add("reason", effect.reason).add("index", machine_->gauges().index);
+  env_.log.write(effect.ready ? "ready" : "not_ready", fields);
+  if (!effect.ready) return env_.points.not_ready(effect.reason);
+  if (!restored_) {
+    restored_ = true;
+    announcing_ = true;  // until the effects of this step, the statuses among them, have left
+    env_.points.announce(PointEffect::Restore, "log_replayed", PointWhen::After);
+    env_.points.announce(PointEffect::Restore, "first_announcement", PointWhen::Before);
+  }
+  env_.points.ready("{}");
+}
+
+void LiveLedger::perform(const Stop& effect) {
+  std::fprintf(stderr, "%s: stopped for good: %s\n", settings_.name.text().c_str(),
+               effect.reason.c_str());
+  env_.log.write("diverged", EventFields()
+                                 .add("index", machine_->gauges().index)
+                                 .add_hex("own", machine_->state().digest())
+                                 .add("others", effect.reason));
+  stop(kFailedExitCode, false);
+}
+
+void LiveLedger::perform(const Drained&) { drained_ = true; }
+
+void LiveLedger::end_of_batch() {
+  metrics_.observe_peaks(machine_->gauges());
+  if (!unwritten_.empty()) write_tables(false);
+  const auto deadline = machine_->next_deadline();
+  if (deadline) deadline_timer_.arm(*deadline);
+  else deadline_timer_.cancel();
+  if (drained_) finish_when_sent();
+}
+
+void LiveLedger::write_tables(bool at_stop) {
+  env_.points.announce(PointEffect::Persist, "tables", PointWhen::Before);
+  const Instant begun = env_.loop.now();
+  std::optional<Tables::Final> final_state;
+  if (at_stop) final_state.emplace(Tables::Final{machine_->gauges().index, machine_->state()});
+  if (auto written = tables_->write(unwritten_, final_state); !written) {
+    std::fprintf(stderr, "%s: the tables cannot be written: %s\n", settings_.name.text().c_str(),
+                 written.error().message.c_str());
+    ::_exit(kFailedExitCode);
+  }
+  unwritten_.clear();
+  metrics_.tables_written(env_.loop.now() - begun);
+  env_.points.announce(PointEffect::Persist, "tables", PointWhen::After);
+}
+
+// ---- stop ----
+
+int LiveLedger::run() {
+  env_.loop.run();
+  env_.log.write("limits", metrics_.limits());
+  env_.log.write("stopped", EventFields().add("drained", stopped_drained_));
+  // The deadline passed: leave as after SIGKILL, which is as safe.
+  if (exit_code_ == 0 && !stopped_drained_) ::_exit(runtime::kForcedStopExitCode);
+  return exit_code_;
+}
+
+void LiveLedger::begin_shutdown() {
+  if (draining_) return;
+  draining_ = true;
+  env_.log.write("shutdown_started");
+  env_.points.event("shutdown_started");
+  transport_->stop_listening();
+  drain_timer_.arm(env_.loop.now() + settings_.drain);
+  step(ShutdownRequested{});
+}
+
+// Drained means that the machine owes nothing; the kernel must have taken it, too.
+void LiveLedger::finish_when_sent() {
+  if (transport_->unsent_bytes() != 0) {
+    if (!flush_timer_.armed()) flush_timer_.arm(env_.loop.now() + kFlushPoll);
+    return;
+  }
+  // The digest of the very last state: what the next start replays against.
+  if (!stopped_drained_) write_tables(true);
+  stop(0, true);
+}
+
+void LiveLedger::stop(int exit_code, bool drained) {
+  if (exit_code_ == 0) exit_code_ = exit_code;
+  stopped_drained_ = drained;
+  env_.loop.stop();
+}
+
+// ---- to be looked at ----
+
+void LiveLedger::tick() {
+  env_.log.write("limits", metrics_.limits());
+  tick_timer_.arm(env_.loop.now() + kTick);
+}
+
+void LiveLedger::answer_http(const runtime::HttpRequest& request,
+                             const runtime::HttpResponder& respond) {
+  const bool ready = not_ready_.empty();
+  if (request.method != "GET") return respond(json_response(405, "{\"error\":\"GET only\"}"));
+  if (request.path == "/healthz") return respond(json_response(200, "{\"status\":\"ok\"}"));
+  if (request.path == "/readyz") {
+    std::string reasons = "[";
+    if (!ready) runtime::append_json_string(reasons, not_ready_);
+    EventFields fields;
+    fields.add("ready", ready).add_json("reasons", reasons + "]");
+    fields.add("index", machine_->gauges().index);
+    return respond(json_response(ready ? 200 : 503, "{" + fields.text() + "}"));
+  }
+  if (request.path == "/metrics") {
+    return respond({.status = 200,
+                    .content_type = "text/plain; version=0.0.4",
+                    .body = metrics_.text(machine_->gauges(), log_->counters(), ready)});
+  }
+  respond(json_response(404, "{\"error\":\"not found\"}"));
+}
+
+}  // namespace roulette::ledger

@@ -1,0 +1,124 @@
+// Reading the configuration file: see settings.h.
+//
+// Invariant: every error names file and key and is ErrorKind::Usage, but a missing file
+// (Preflight).
+#include "ledger/app/settings.h"
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "common/base/limits.h"
+#include "common/bitcoin/script.h"
+#include "common/bitcoin/transaction.h"
+#include "common/runtime/config_file.h"
+
+namespace roulette::ledger {
+namespace {
+
+using runtime::ConfigObject;
+
+constexpr std::int64_t kMostDrainMs = 600'000;
+constexpr std::int64_t kMostFeeRate = 1'000'000;
+constexpr std::int64_t kMostReplicas = 64;
+constexpr std::int64_t kMostSettleDepth = 1000;
+
+template <class T>
+std::optional<T> parse_number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<Address> parse_address(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return std::nullopt;
+  const auto port = parse_number<std::uint16_t>(std::string_view(text).substr(colon + 1));
+  if (!port) return std::nullopt;
+  return Address{text.substr(0, colon), *port};
+}
+
+Address read_address(ConfigObject& object, std::string_view key) {
+  const auto address = parse_address(object.text(key));
+  if (!address) object.fail(key, "is not ADDRESS:PORT");
+  return address.value_or(Address{});
+}
+
+ProcessName read_name(ConfigObject& object) {
+  const std::string text = object.text("name");
+  const std::string prefix = "ledger-";
+  const auto index = text.starts_with(prefix)
+                         ? parse_number<std::uint16_t>(std::string_view(text).substr(prefix.size()))
+                         : std::nullopt;
+  const ProcessName name{Role::Ledger, index.value_or(0)};
+  if (!index || name.text() != text) object.fail("name", "is not ledger-<number>");
+  return name;
+}
+
+wire::Genesis read_genesis(ConfigObject object, const std::string& cluster_id) {
+  wire::Genesis genesis;
+  genesis.cluster_id = cluster_id;
+  const auto key = array_from_hex<32>(object.text("wallet_output_key"));
+  if (!key) object.fail("wallet_output_key", "is not 64 hex digits");
+  genesis.wallet_output_key = key.value_or(ByteArray<32>{});
+  genesis.wallet_script = bitcoin::p2tr_script(genesis.wallet_output_key);
+  genesis.accounts = object.texts("accounts");
+  if (genesis.accounts.empty()) object.fail("accounts", "is empty");
+  genesis.fee_rate_sat_per_vb = object.integer("fee_rate_sat_per_vb", 1, kMostFeeRate);
+  genesis.withdrawal_fee_sat = object.integer("withdrawal_fee_sat", 1, bitcoin::kMaxMoneySat);
+  genesis.min_amount_sat = object.integer("min_amount_sat", 1, bitcoin::kMaxMoneySat);
+  genesis.max_amount_sat = object.integer("max_amount_sat", 1, bitcoin::kMaxMoneySat);
+  genesis.settle_depth =
+      static_cast<std::uint32_t>(object.integer("settle_depth", 1, kMostSettleDepth));
+  const auto anchor = bitcoin::txid_from_hex(object.text("anchor_block"));
+  if (!anchor) object.fail("anchor_block", "is not a block hash");
+  genesis.anchor_block = anchor.value_or(Hash32{});
+  return genesis;
+}
+
+void read_peers(ConfigObject& root, Settings& settings) {
+  for (ConfigObject& peer : root.objects("peers")) {
+    const ProcessName name = read_name(peer);
+    const Address address = read_address(peer, "address");
+    if (name == settings.name || name.index >= settings.replicas) {
+      peer.fail("name", "is no other replica");
+    }
+    settings.peers[name] = address;
+  }
+}
+
+}  // namespace
+
+Result<Settings> load_settings(const std::filesystem::path& file) {
+  auto loaded = runtime::ConfigFile::load(file);
+  if (!loaded) return loaded.error();
+  ConfigObject root = loaded->root();
+  const std::filesystem::path base = std::filesystem::absolute(file).parent_path();
+  const auto path = [&](std::string_view key) { return base / root.text(key); };
+  Settings settings;
+  settings.cluster_id = root.text("cluster_id");
+  settings.name = read_name(root);
+  settings.listen = read_address(root, "listen");
+  settings.http = read_address(root, "http");
+  settings.folder = path("folder");
+  settings.ca = path("ca");
+  settings.certificate = path("cert");
+  settings.key = path("key");
+  settings.replicas = static_cast<std::uint16_t>(root.integer("replicas", 1, kMostReplicas));
+  if (settings.name.index >= settings.replicas) root.fail("name", "is not below `replicas`");
+  read_peers(root, settings);
+  for (const std::string& text : root.texts("etcd")) {
+    const auto address = parse_address(text);
+    if (!address) root.fail("etcd", "holds what is not ADDRESS:PORT");
+    settings.etcd.push_back(address.value_or(Address{}));
+  }
+  if (settings.etcd.empty()) root.fail("etcd", "is empty");
+  settings.genesis = read_genesis(root.object("genesis"), settings.cluster_id);
+  settings.drain = milliseconds(
+      root.integer("drain_ms", 0, kMostDrainMs, limits::kDrain.us / milliseconds(1).us));
+  if (auto complete = loaded->finish(); !complete) return complete.error();
+  return settings;
+}
+
+}  // namespace roulette::ledger

@@ -1,0 +1,44 @@
+// What the ledger's configuration file says (docs/CONFIG.md, "ledger").
+//
+// Invariant: load_settings() returns only settings whose every key was known, present and in range;
+// relative paths are made absolute against the file's folder. Opens no other file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/base/time.h"
+#include "common/wire/commands.h"
+
+namespace roulette::ledger {
+
+struct Address {
+  std::string host;        // numeric IPv4
+  std::uint16_t port = 0;  // 0: any
+};
+
+struct Settings {
+  std::string cluster_id;
+  ProcessName name;
+  Address listen;  // coordinators and other replicas, TLS
+  Address http;    // /healthz, /readyz, /metrics
+  std::filesystem::path folder;
+  std::filesystem::path ca, certificate, key;
+  std::uint16_t replicas = 0;
+  std::map<ProcessName, Address> peers;  // the other replicas
+  std::vector<Address> etcd;             // client addresses; this replica starts with another one each
+  wire::Genesis genesis;
+  Duration drain;
+
+  [[nodiscard]] std::filesystem::path tables_file() const { return folder / "tables.sqlite"; }
+  [[nodiscard]] std::filesystem::path event_file() const { return folder / "events.ndjson"; }
+};
+
+[[nodiscard]] Result<Settings> load_settings(const std::filesystem::path& file);
+
+}  // namespace roulette::ledger

@@ -1,0 +1,90 @@
+// The replica's tables (SQLite): entries with their outcomes, withdrawals, reservations, postings,
+// balances, and the digests that restarts and audits compare.
+//
+// Invariants: one transaction a batch, so the tables always stand exactly behind one entry; entries
+// follow each other without a gap; an entry that is stored already is skipped. They are a mirror
+// for queries and audit: the log is what is durable, so they are written with synchronous=NORMAL
+// and nobody waits for them.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/runtime/sqlite.h"
+#include "ledger/core/ledger.h"
+
+namespace roulette::ledger {
+
+inline constexpr int kTablesVersion = 1;
+
+struct StoredDigest {
+  std::uint64_t index = 0;
+  Hash32 digest{};
+  bool closed = false;
+  wire::ChainTip tip;
+};
+
+struct StoredEntry {
+  std::uint64_t index = 0;
+  std::vector<wire::Command> commands;
+  std::vector<wire::Outcome> outcomes;
+};
+
+struct StoredPosting {
+  std::uint64_t index = 0;
+  Posting posting;
+};
+
+class Tables {
+ public:
+  // Refuses another format, version or cluster by name.
+  [[nodiscard]] static Result<Tables> open(const std::filesystem::path& file,
+                                           const std::string& cluster_id);
+  // For exports: the file must exist and is not changed.
+  [[nodiscard]] static Result<Tables> open_to_read(const std::filesystem::path& file);
+
+  [[nodiscard]] std::uint64_t index() const { return index_; }
+  [[nodiscard]] Result<std::optional<StoredDigest>> last_digest();
+
+  // All in one transaction. `at_stop`: the state's digest besides those of the entries, for an
+  // orderly stop; kept only if the tables stand exactly where the state does.
+  struct Final {
+    std::uint64_t index = 0;
+    const State& state;
+  };
+  [[nodiscard]] Status write(std::span<const WriteTables> entries,
+                             const std::optional<Final>& at_stop = std::nullopt);
+
+  [[nodiscard]] Result<std::vector<StoredEntry>> entries();
+  [[nodiscard]] Result<std::vector<wire::WithdrawalView>> withdrawals();
+  [[nodiscard]] Result<std::vector<Reservation>> reservations();
+  [[nodiscard]] Result<std::vector<StoredPosting>> postings();
+  [[nodiscard]] Result<std::vector<wire::Balance>> balances();
+
+ private:
+  explicit Tables(runtime::Database database) : database_(std::move(database)) {}
+  [[nodiscard]] Status prepare_schema(const std::string& cluster_id);
+  [[nodiscard]] Status write_entry(const WriteTables& entry);
+  [[nodiscard]] Status write_withdrawal(const wire::WithdrawalView& view);
+  [[nodiscard]] Status write_posting(std::uint64_t index, const Posting& posting);
+  [[nodiscard]] Status add_to_balance(const std::string& account, std::int64_t amount_sat);
+  [[nodiscard]] Status write_digest(const StoredDigest& stored);
+  [[nodiscard]] Status read_index();
+  // Prepared once.
+  [[nodiscard]] Result<runtime::Statement*> statement(const char* sql);
+  // Every row of a query; `take` returns false for a row that does not parse.
+  [[nodiscard]] Status for_each(const char* sql,
+                                const std::function<bool(runtime::Statement&)>& take);
+
+  runtime::Database database_;
+  std::map<std::string, runtime::Statement> statements_;
+  std::uint64_t index_ = 0;
+};
+
+}  // namespace roulette::ledger
