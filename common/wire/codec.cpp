@@ -2,7 +2,7 @@
 //
 // Invariant: decode(encode(x)) == x for every message within its bounds; decode answers Corrupt for
 // anything but exactly one message of known kind, sizes and enum values, and never throws. It does
-// not judge meaning (ascending ids, one nonce per input, ...): that is the machines', who answer it.
+// not judge meaning (ascending ids, one nonce per input): that is the machines', who answer it.
 //
 // Texts for humans are cut and made printable when they are written, so that a long or odd error
 // text never costs the message it explains; all other bounds are the sender's duty.
@@ -30,7 +30,7 @@ constexpr int kLastMessageField = 99;  // roulette.proto, Envelope
 
 constexpr bool printable(char c) { return c >= 0x20 && c <= 0x7e; }
 
-// ---- writing -------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 std::string octets(ByteSpan bytes) { return std::string(bytes.begin(), bytes.end()); }
 
@@ -220,7 +220,7 @@ void put(const LedgerHeartbeat& v, pb::Envelope& envelope) {
   envelope.mutable_ledger_heartbeat()->set_ready(v.ready);
 }
 
-// ---- reading -------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 // Remembers the first violation; after one, what was read is meaningless and thrown away.
 class Checked {

@@ -35,7 +35,7 @@ enum class Kind : std::uint8_t {
   EndOfRun = 8
 };
 
-// ---- writing: one overload per alternative, so a new one does not compile until it is written ----
+// ---- writing: one overload per alternative, so a new one does not compile until it is written ---
 
 void write(CanonicalWriter& w, const Genesis& v) {
   w.u8(static_cast<std::uint8_t>(Kind::Genesis));
@@ -292,7 +292,7 @@ Bytes encode_command(const Command& command) {
 }
 
 Result<Command> decode_command(ByteSpan bytes) {
-  if (bytes.size() > limits::kMaxBatchBytes) return corrupt("command: more bytes than a batch holds");
+  if (bytes.size() > limits::kMaxBatchBytes) return corrupt("command: over its byte bound");
   CanonicalReader r(bytes);
   Command command = read_command(r);
   if (!r.finished()) return corrupt("command: not a canonical encoding");
