@@ -1,7 +1,7 @@
 // Clients as small event-driven machines, the schedule of faults, and the end of a run.
 //
 // Invariant: a client makes its key before it sends anything and never changes the payload under
-// it, but for deliberate conflicts, which are recorded as such. After the bound nothing is forgiven.
+// it, but for deliberate conflicts, recorded as such. After the bound nothing is forgiven.
 #include "chaos/sim/story.h"
 
 #include "common/bitcoin/script.h"
@@ -141,7 +141,8 @@ class Clients {
       Client& polled = clients_[i];
       const auto* view = reply ? note(i, true, asked, *reply) : nullptr;
       // Before all faults are over a node kill may take a settled payment back.
-      polled.settled = asked >= healed_ && view != nullptr && view->state == wire::WithdrawalState::Settled;
+      polled.settled = asked >= healed_ && view != nullptr &&
+                       view->state == wire::WithdrawalState::Settled;
       if (!polled.settled) world_.agenda.after(kPoll, [this, i] { poll(i); });
     });
   }
@@ -182,10 +183,11 @@ class Clients {
 void schedule(World& world, const TimedFault& fault) {
   world.agenda.after(fault.at, [&world, fault] {
     switch (fault.kind) {
-      case TimedFault::Kind::Kill: (void)world.kill(fault.a, fault.down); return;
+      case TimedFault::Kind::Strike: (void)world.strike(fault.a, fault.blow, fault.down); return;
       case TimedFault::Kind::CutLink: (void)world.cut_link(fault.a, fault.b); return;
       case TimedFault::Kind::LoseLog: (void)world.lose_log(fault.a.index, fault.down); return;
       case TimedFault::Kind::KillNode: (void)world.kill_node(fault.down); return;
+      case TimedFault::Kind::PauseNode: world.pause_node(fault.down); return;
     }
   });
 }
@@ -217,8 +219,9 @@ Outcome run_story(const StoryOptions& options) {
   outcome.records = world.records();
   clients.hand_over(outcome.records);
   outcome.violations = judge(outcome.records);
+  outcome.slowest_signing = world.slowest_signing();
   outcome.counts = world.counts();
-  outcome.killed_at = world.killed_at();
+  outcome.struck_at = world.struck_at();
   outcome.events = world.agenda.done();
   for (const JournalRecord& journal : outcome.records.journals) {
     world.trace.fold(journal.live_digest);
@@ -237,7 +240,8 @@ StoryOptions draw_story(std::uint64_t seed) {
   };
   StoryOptions story;
   story.world.seed = seed;
-  story.world.hop = range(50, 5'000);
+  // Now and then so slow that signers are overdue and coordinators presume each other dead.
+  story.world.hop = prng.below(6) == 0 ? range(5'000, 120'000) : range(50, 5'000);
   story.world.disk = range(100, 10'000);
   story.world.engine = range(500, 20'000);
   story.world.node = range(200, 10'000);
@@ -258,11 +262,18 @@ StoryOptions draw_story(std::uint64_t seed) {
     return ProcessName{Role::Ledger,
                        static_cast<std::uint16_t>(pick - kSigners - kCoordinators)};
   };
-  for (std::uint64_t n = prng.below(8); n > 0; --n) {
+  const auto any_blow = [&] {
+    const std::uint64_t pick = prng.below(4);
+    return pick == 0 ? Blow::Stop : pick == 1 ? Blow::Pause : Blow::Kill;
+  };
+  story.world.over_budget = prng.below(5) == 0;
+  for (std::uint64_t n = prng.below(12); n > 0; --n) {
     const ProcessName victim = any();
-    const std::uint64_t most = victim.role == Role::Signer ? 80 : 600;
-    story.world.kills.push_back(
-        {victim, prng.below(most), prng.below(2) == 0, milliseconds(prng.between(1, 1'000))});
+    const bool deeds = prng.below(3) != 0;
+    const std::uint64_t most = victim.role == Role::Signer ? (deeds ? 16 : 80)
+                                                           : (deeds ? 150 : 600);
+    story.world.strikes.push_back({victim, prng.below(most), prng.below(2) == 0,
+                                   milliseconds(prng.between(1, 1'500)), any_blow(), deeds});
   }
   constexpr std::int64_t kFaultsUs = 6'000'000;
   for (std::uint64_t n = prng.below(10); n > 0; --n) {
@@ -270,7 +281,8 @@ StoryOptions draw_story(std::uint64_t seed) {
     fault.at = microseconds(prng.between(0, kFaultsUs));
     fault.down = milliseconds(prng.between(1, 1'000));
     fault.a = any();
-    fault.kind = static_cast<TimedFault::Kind>(prng.below(4));
+    fault.blow = any_blow();
+    fault.kind = static_cast<TimedFault::Kind>(prng.below(5));
     if (fault.kind == TimedFault::Kind::LoseLog) {
       fault.a = {Role::Ledger, static_cast<std::uint16_t>(prng.below(kLedgers))};
     } else if (fault.kind == TimedFault::Kind::CutLink) {
@@ -294,14 +306,21 @@ std::string describe(const StoryOptions& story) {
                      std::to_string(world.flush_every) + ", unknown " +
                      std::to_string(world.unknown_per_mille) + "/1000, wait " +
                      std::to_string(story.wait.us / 1000) + " ms, think " + range(story.think);
-  for (const Kill& kill : world.kills) {
-    text += "\n  kill " + kill.victim.text() + (kill.after ? " after" : " before") + " place " +
-            std::to_string(kill.place) + " for " + std::to_string(kill.down.us / 1000) + " ms";
+  if (world.over_budget) text += ", no budget";
+  constexpr const char* kBlows[] = {"kill ", "stop ", "pause "};
+  for (const Strike& strike : world.strikes) {
+    text += "\n  " + std::string(kBlows[static_cast<std::size_t>(strike.blow)]) +
+            strike.victim.text() + (strike.after ? " after" : " before") +
+            (strike.deeds ? " deed " : " place ") + std::to_string(strike.place) + " for " +
+            std::to_string(strike.down.us / 1000) + " ms";
   }
-  constexpr const char* kKinds[] = {"kill", "cut", "lose log", "kill node"};
+  constexpr const char* kKinds[] = {"", "cut ", "lose log ", "kill node ", "pause node "};
   for (const TimedFault& fault : story.faults) {
     text += "\n  at " + std::to_string(fault.at.us / 1000) + " ms " +
-            kKinds[static_cast<std::size_t>(fault.kind)] + " " + fault.a.text() + " " +
+            (fault.kind == TimedFault::Kind::Strike
+                 ? kBlows[static_cast<std::size_t>(fault.blow)]
+                 : kKinds[static_cast<std::size_t>(fault.kind)]) +
+            fault.a.text() + " " +
             fault.b.text() + " for " + std::to_string(fault.down.us / 1000) + " ms";
   }
   return text;

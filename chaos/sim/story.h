@@ -12,8 +12,9 @@
 namespace roulette::sim {
 
 struct TimedFault {
-  enum class Kind { Kill, CutLink, LoseLog, KillNode };
-  Kind kind = Kind::Kill;
+  enum class Kind { Strike, CutLink, LoseLog, KillNode, PauseNode };
+  Kind kind = Kind::Strike;
+  Blow blow = Blow::Kill;  // of a strike
   Duration at;  // since the start
   ProcessName a;
   ProcessName b;
@@ -28,7 +29,7 @@ struct StoryOptions {
   std::uint32_t conflict_per_mille = 0;   // of creates are followed by another payload
   Duration wait{};                        // Prefer: wait
   Range think{milliseconds(20), milliseconds(20)};  // between the clients' first requests
-  Duration bound = seconds(30);           // of virtual time, from the start
+  Duration bound = seconds(60);           // of virtual time, from the start
 };
 
 struct Outcome {
@@ -36,10 +37,11 @@ struct Outcome {
   Records records;
   World::Counts counts;
   std::map<ProcessName, std::vector<Place>> places;
-  std::vector<std::string> killed_at;
+  std::vector<std::string> struck_at;
   std::uint64_t trace_hash = 0;
   std::uint64_t events = 0;
   Duration took;
+  Duration slowest_signing;
   std::string trace;  // the last lines
 };
 

@@ -1,11 +1,12 @@
 // Processes, their places, and the connections between them.
 //
 // Invariant: machines are stepped from the agenda only, never from inside another machine's
-// effects; a closure that concerns a process checks that it is still the same life of it. Bytes that were
-// sent before a kill arrive, and the end of the connection is seen after them.
+// effects; a closure that concerns a process checks that it is still the same life of it. Bytes
+// that were sent before a kill arrive, and the end of the connection is seen after them.
 #include "chaos/sim/world.h"
 
 #include "common/base/assert.h"
+#include "common/base/limits.h"
 #include "common/bitcoin/script.h"
 #include "common/wire/codec.h"
 
@@ -76,11 +77,22 @@ coordinator::Event deadline(const coordinator::Coordinator&) {
   return coordinator::DeadlineReached{};
 }
 ledger::Event deadline(const ledger::Ledger&) { return ledger::DeadlineReached{}; }
+signer::Event shutdown(const signer::Signer&) { return signer::ShutdownRequested{}; }
+coordinator::Event shutdown(const coordinator::Coordinator&) {
+  return coordinator::ShutdownRequested{};
+}
+ledger::Event shutdown(const ledger::Ledger&) { return ledger::ShutdownRequested{}; }
 
 }  // namespace
 
 std::string Place::text() const {
   return std::string(role_name(role)) + "." + effect + "." + subject;
+}
+
+bool Place::chatter() const {
+  const std::string_view what = subject;
+  return what == "coordinator_heartbeat" || what == "ledger_heartbeat" || what == "signer_ping" ||
+         what == "signer_status" || what == "get_tip" || what == "get_mempool" || what == "barrier";
 }
 
 World::World(WorldOptions options, Plants plants)
@@ -187,16 +199,29 @@ void World::start(LedgerSeat& seat) {
 template <class SeatType, class Event>
 void World::step(SeatType& seat, const Event& event) {
   if (!seat.up) return;
-  const std::uint64_t life = seat.life;
-  std::remove_cvref_t<decltype(*seat.machine)>* machine = &*seat.machine;
+  if (seat.paused) {
+    seat.held.push_back([this, &seat, event] { step(seat, event); });
+    return;
+  }
   using Effects = std::conditional_t<std::is_same_v<SeatType, SignerSeat>, signer::Effects,
                                      std::conditional_t<std::is_same_v<SeatType, CoordinatorSeat>,
                                                         coordinator::Effects, ledger::Effects>>;
-  Effects effects;
-  machine->step(agenda.now(), event, *seat.entropy, effects);
-  for (const auto& effect : effects) {
-    execute(seat, effect);
+  const auto effects = std::make_shared<Effects>();
+  seat.machine->step(agenda.now(), event, *seat.entropy, *effects);
+  run_effects(seat, effects, 0);
+}
+
+// A pause may come between two effects of one step, a kill as well.
+template <class SeatType, class Effects>
+void World::run_effects(SeatType& seat, const std::shared_ptr<Effects>& effects,
+                        std::size_t from) {
+  const std::uint64_t life = seat.life;
+  for (std::size_t i = from; i < effects->size(); ++i) {
+    execute(seat, (*effects)[i]);
     if (!seat.up || seat.life != life) return;
+    if (!seat.paused) continue;
+    seat.held.push_back([this, &seat, effects, i] { run_effects(seat, effects, i + 1); });
+    return;
   }
   set_alarm(seat);
 }
@@ -236,40 +261,44 @@ Hash32 World::replayed_digest(std::uint16_t signer, BootId boot,
 
 // ---- places and kills ----
 
-std::optional<Kill> World::armed(const Seat& seat, bool after) const {
-  for (const Kill& kill : options_.kills) {
-    if (kill.victim == seat.name && kill.place == seat.place && kill.after == after) return kill;
+const Strike* World::armed(const Seat& seat, const Place& place, bool after) const {
+  for (const Strike& strike : options_.strikes) {
+    const bool late = strike.after || strike.blow != Blow::Kill;
+    if (strike.victim != seat.name || late != after) continue;
+    if (strike.deeds ? !place.chatter() && strike.place == seat.deed : strike.place == seat.place) {
+      return &strike;
+    }
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 // Executes the effect as the next numbered place of its process. False: the process is dead now.
 bool World::at_place(Seat& seat, const char* effect, const char* subject,
                      const std::function<void()>& execute) {
   trace.note(agenda.now(), seat.name, effect, subject, seat.place);
-  places_[seat.name].push_back({seat.name.role, effect, subject});
+  const Place place{seat.name.role, effect, subject};
+  places_[seat.name].push_back(place);
+  const Strike* strikes[2] = {armed(seat, place, false), armed(seat, place, true)};
+  ++seat.place;
+  if (!place.chatter()) ++seat.deed;
   for (const bool after : {false, true}) {
     if (after) execute();
-    const auto kill = armed(seat, after);
-    if (!kill) continue;
-    if (!within_budget(seat.name.role)) {
-      ++counts_.skipped_kills;
-      continue;
-    }
-    killed_at_.push_back(places_[seat.name].back().text() + (after ? ".after" : ".before"));
-    ++seat.place;
-    die(seat, kill->down);
-    return false;
+    const Strike* blow = strikes[after ? 1 : 0];
+    if (blow == nullptr || !strike(seat.name, blow->blow, blow->down)) continue;
+    struck_at_.push_back(place.text() + (after ? ".after" : ".before"));
+    if (!seat.up) return false;
   }
-  ++seat.place;
   return true;
 }
 
 bool World::within_budget(Role role) const {
   const auto down = [](const auto& seats) {
     return static_cast<std::size_t>(
-        std::count_if(seats.begin(), seats.end(), [](const auto& s) { return !s.up && s.life > 0; }));
+        std::count_if(seats.begin(), seats.end(), [](const auto& seat) {
+          return seat.life > 0 && (!seat.up || seat.paused || seat.stopping);
+        }));
   };
+  if (options_.over_budget) return true;
   switch (role) {
     case Role::Signer: return down(signers_) < kSigners - kThreshold;
     case Role::Coordinator: return down(coordinators_) < kCoordinators - 1;
@@ -281,17 +310,83 @@ bool World::within_budget(Role role) const {
   return false;
 }
 
-bool World::kill(ProcessName victim, Duration down) {
-  Seat& dying = seat(victim);
-  if (!dying.up || !within_budget(victim.role)) return false;
-  die(dying, down);
-  return true;
+bool World::strike(ProcessName victim, Blow blow, Duration down) {
+  Seat& struck = seat(victim);
+  const bool already = struck.paused || struck.stopping;
+  if (!struck.up || (already && blow != Blow::Kill)) return false;
+  if (!already && !within_budget(victim.role)) {
+    ++counts_.skipped_strikes;
+    return false;
+  }
+  switch (blow) {
+    case Blow::Kill: die(struck, down); return true;
+    case Blow::Pause: pause(struck, down); return true;
+    case Blow::Stop: stop(struck, down); return true;
+  }
+  return false;
+}
+
+void World::pause(Seat& seat, Duration down) {
+  trace.note(agenda.now(), seat.name, "paused", "", seat.life);
+  ++counts_.pauses;
+  seat.paused = true;
+  agenda.after(down, [this, &seat, life = seat.life] {
+    if (seat.life == life && seat.up) resume(seat);
+  });
+}
+
+void World::resume(Seat& seat) {
+  if (!seat.paused) return;
+  trace.note(agenda.now(), seat.name, "resumed", "", seat.held.size());
+  seat.paused = false;
+  for (const auto& action : std::exchange(seat.held, {})) when_running(seat, action);
+  if (!seat.up || seat.paused) return;
+  with(seat, [this](auto& concrete) {
+    set_alarm(concrete);
+    if constexpr (std::is_same_v<decltype(concrete), LedgerSeat&>) fetch(concrete);
+  });
+}
+
+void World::when_running(Seat& seat, std::function<void()> action) {
+  if (!seat.up) return;
+  if (seat.paused) seat.held.push_back(std::move(action));
+  else action();
+}
+
+void World::stop(Seat& seat, Duration down) {
+  trace.note(agenda.now(), seat.name, "stopping", "", seat.life);
+  ++counts_.stops;
+  seat.stopping = down;
+  agenda.after({}, [this, &seat, life = seat.life] {
+    if (seat.life != life || !seat.up) return;
+    with(seat, [this](auto& concrete) { step(concrete, shutdown(*concrete.machine)); });
+  });
+  agenda.after(limits::kDrain, [this, &seat, life = seat.life] {
+    if (seat.life != life || !seat.up) return;
+    ++counts_.late_stops;
+    die(seat, *seat.stopping);
+  });
+}
+
+// The host closes and exits with 0; nothing may be left to commit.
+void World::drained(Seat& seat) {
+  if (!seat.stopping) {
+    incidents_.push_back(seat.name.text() + " drained without being asked");
+    return;
+  }
+  if (seat.name.role == Role::Signer && !static_cast<SignerSeat&>(seat).waiting.empty()) {
+    incidents_.push_back(seat.name.text() + " drained before its records were durable");
+  }
+  die(seat, *seat.stopping);
 }
 
 void World::die(Seat& seat, Duration down) {
-  trace.note(agenda.now(), seat.name, "killed", "", seat.life);
-  ++counts_.kills;
+  trace.note(agenda.now(), seat.name, "down", "", seat.life);
+  if (!seat.stopping) ++counts_.kills;
   seat.up = false;
+  seat.paused = false;
+  seat.stopping.reset();
+  seat.held.clear();
   seat.alarm.reset();
   for (const auto& [id, link] : std::exchange(seat.links, {})) {
     const std::size_t own = link->ends[0] == &seat ? 0 : 1;
@@ -339,6 +434,7 @@ void World::connect_later(Seat& a, Seat& b, Duration delay) {
 // Both hosts have seen the other's Hello. A dead peer's restart tries again by itself.
 void World::connect(Seat& a, Seat& b) {
   if (!a.up || !b.up) return;
+  if (a.paused || b.paused) return connect_later(a, b, kReconnect);
   for (const auto& [id, link] : a.links) {
     if (link->ends[0] != &b && link->ends[1] != &b) continue;
     // The other end may not know yet that the old connection ended.

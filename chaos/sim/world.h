@@ -1,15 +1,10 @@
-// The simulated host: five signers, two coordinators, three ledger replicas, a log engine, a disk,
-// a network and a toy node, in one thread under virtual time.
-//
-// What it runs: the real cores with real FROST shares; nothing in them knows that it is simulated.
-// Effects are executed in their order; each is a numbered *place* of its process, and a process
-// can be killed right before or right after any of them, also around the group commit of a signer's
-// journal. A restart has a new boot id, what the disk had taken, and nothing else. When it passes:
-// story.h drives clients until all is settled, judge.h looks at the records.
-//
-// Known gaps: no pauses and no orderly stops (the cores' own tests have them), no torn or reordered
-// disk writes, no partitions of more than one link, no trimmed or duplicated log, two coordinators
-// and three replicas only. Kills stop at effect boundaries, as everywhere in this project.
+// The simulated host: 5 signers, 2 coordinators, 3 replicas, log engine, disk, network, toy node;
+// one thread, virtual time. Runs the real cores with real FROST shares, which cannot tell.
+// Invariant: effects are executed in order; each is a numbered *place* of its process, which can be
+// killed right before or after it, also around a journal's group commit. A restart has a new boot
+// id, what the disk had taken, and nothing else. Passes when: story.h (clients), judge.h (checks).
+// Known gaps: no torn or reordered disk writes, no wiped or rolled-back journals, no partitions of
+// more than one link, no trimmed or duplicated log, one shape of cluster, kills at effects only.
 #pragma once
 
 #include <functional>
@@ -43,13 +38,23 @@ struct Place {
   const char* effect = "";
   const char* subject = "";
   [[nodiscard]] std::string text() const;
+  // Heartbeats, pings and polls: most places by number, the least by consequence.
+  [[nodiscard]] bool chatter() const;
 };
 
-struct Kill {
+enum class Blow {
+  Kill,   // SIGKILL; starts again `down` later
+  Stop,   // SIGTERM: drains, exits, starts again `down` later
+  Pause   // SIGSTOP, also in the middle of a step; SIGCONT `down` later
+};
+
+struct Strike {
   ProcessName victim;
-  std::uint64_t place = 0;  // counted over the process's whole life, restarts included
-  bool after = false;
+  std::uint64_t place = 0;  // counted over all lives of the process
+  bool after = false;       // a kill only: stops and pauses come after the effect
   Duration down = milliseconds(50);
+  Blow blow = Blow::Kill;
+  bool deeds = false;       // `place` counts only what is not chatter
 };
 
 struct Range {
@@ -66,7 +71,8 @@ struct WorldOptions {
   Duration block_interval = seconds(1);
   std::size_t flush_every = 3;                            // blocks; a node kill loses fewer
   std::uint32_t unknown_per_mille = 0;                    // of proposals end Unknown
-  std::vector<Kill> kills;
+  bool over_budget = false;                               // any number may be down at once
+  std::vector<Strike> strikes;
 };
 
 // What a broken host or peer would do; set by tests that show a check biting, by nobody else.
@@ -86,10 +92,11 @@ class World {
   World& operator=(const World&) = delete;
 
   // ---- faults; each says whether it happened ----
-  bool kill(ProcessName victim, Duration down);           // refused when the budget is used up
+  bool strike(ProcessName victim, Blow blow, Duration down);  // not when the budget is used up
   bool cut_link(ProcessName a, ProcessName b);            // what is under way is lost
   bool lose_log(std::uint16_t replica, Duration down);
   bool kill_node(Duration down);
+  void pause_node(Duration down);                         // it answers late, and mines nothing
   void stop_mining() { mining_ = false; }
 
   // ---- clients ----
@@ -105,9 +112,13 @@ class World {
   [[nodiscard]] bool at_rest() const;
   [[nodiscard]] Records records() const;                  // all but the clients' part
   [[nodiscard]] const std::map<ProcessName, std::vector<Place>>& places() const { return places_; }
+  [[nodiscard]] Duration slowest_signing() const;         // template applied to bytes applied
   struct Counts {
     std::size_t kills = 0;
-    std::size_t skipped_kills = 0;                        // over the budget
+    std::size_t stops = 0;
+    std::size_t late_stops = 0;                           // not drained within the grace
+    std::size_t pauses = 0;
+    std::size_t skipped_strikes = 0;                      // over the budget
     std::size_t node_kills = 0;
     std::size_t unmined_blocks = 0;
     std::size_t unmined_payments = 0;
@@ -116,7 +127,7 @@ class World {
     std::size_t encoded_messages = 0;
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
-  [[nodiscard]] const std::vector<std::string>& killed_at() const { return killed_at_; }
+  [[nodiscard]] const std::vector<std::string>& struck_at() const { return struck_at_; }
 
  private:
   struct Link;
@@ -125,6 +136,10 @@ class World {
     bool up = false;
     std::uint64_t life = 0;
     std::uint64_t place = 0;
+    std::uint64_t deed = 0;
+    bool paused = false;
+    std::optional<Duration> stopping;                     // how long it stays down then
+    std::vector<std::function<void()>> held;              // what happens when it goes on
     BootId boot;
     std::optional<Instant> alarm;
     std::size_t idle_alarms = 0;
@@ -161,16 +176,23 @@ class World {
   void with(Seat& seat, F&& f);
   template <class SeatType, class Event>
   void step(SeatType& seat, const Event& event);
+  template <class SeatType, class Effects>
+  void run_effects(SeatType& seat, const std::shared_ptr<Effects>& effects, std::size_t from);
   template <class SeatType>
   void set_alarm(SeatType& seat);
   bool at_place(Seat& seat, const char* effect, const char* subject,
                 const std::function<void()>& execute);
-  [[nodiscard]] std::optional<Kill> armed(const Seat& seat, bool after) const;
+  [[nodiscard]] const Strike* armed(const Seat& seat, const Place& place, bool after) const;
   void start(SignerSeat& seat);
   void start(CoordinatorSeat& seat);
   void start(LedgerSeat& seat);
   void boot(Seat& seat);
   void die(Seat& seat, Duration down);
+  void pause(Seat& seat, Duration down);
+  void resume(Seat& seat);
+  void stop(Seat& seat, Duration down);
+  void drained(Seat& seat);
+  void when_running(Seat& seat, std::function<void()> action);
   [[nodiscard]] bool within_budget(Role role) const;
   [[nodiscard]] Seat& seat(ProcessName name);
   [[nodiscard]] std::vector<Seat*> peers_of(const Seat& seat);
@@ -208,13 +230,18 @@ class World {
   std::vector<std::vector<wire::Command>> log_;
   std::unique_ptr<ToyChain> chain_;
   bool node_up_ = true;
-  std::uint64_t node_life_ = 0;
+  Instant node_resumes_;
   bool mining_ = true;
   std::uint64_t next_connection_ = 1;
   std::uint64_t next_request_ = 1;
   std::uint64_t messages_ = 0;
+  struct Progress {
+    std::optional<Instant> planned;                       // when the first replica applied it
+    std::optional<Instant> signed_at;
+  };
+  std::map<WithdrawalId, Progress> progress_;
   std::map<ProcessName, std::vector<Place>> places_;
-  std::vector<std::string> killed_at_;
+  std::vector<std::string> struck_at_;
   std::vector<ShareSeen> shares_seen_;
   std::vector<coordinator::SendTransaction> broadcasts_;
   std::vector<std::string> incidents_;

@@ -59,7 +59,8 @@ void World::execute(SignerSeat& seat, const signer::Effect& effect) {
         if (!std::exchange(seat.committing, true)) {
           world.agenda.after(world.draw(world.options_.disk),
                              [w = &world, s = &seat, life = seat.life] {
-                               if (s->up && s->life == life) w->commit(*s);
+                               if (s->life != life) return;
+                               w->when_running(*s, [w, s] { w->commit(*s); });
                              });
         }
         if (!world.plants_.lying_disks.contains(seat.name.index)) return;
@@ -78,7 +79,7 @@ void World::execute(SignerSeat& seat, const signer::Effect& effect) {
         world.incidents_.push_back(seat.name.text() + " closed a connection: " + order.reason);
       });
     }
-    void operator()(const signer::Drained&) const {}
+    void operator()(const signer::Drained&) const { world.drained(seat); }
   };
   std::visit(Visit{*this, seat}, effect);
 }
@@ -126,7 +127,7 @@ void World::execute(CoordinatorSeat& seat, const coordinator::Effect& effect) {
       world.at_place(seat, "record", fact_name(fact), [this, &fact] { world.note_fact(fact); });
     }
     void operator()(const coordinator::ReadinessChanged&) const {}
-    void operator()(const coordinator::Drained&) const {}
+    void operator()(const coordinator::Drained&) const { world.drained(seat); }
   };
   std::visit(Visit{*this, seat}, effect);
 }
@@ -160,9 +161,8 @@ void World::call_node(CoordinatorSeat& seat, const coordinator::NodeCall& call) 
     return answer(coordinator::SendResult{bitcoin::SendOutcome::Accepted, ""});
   }
   // The call reaches the node in any case; an answer is lost when the node dies meanwhile.
-  agenda.after(draw(options_.node), [this, answer, body = call.body] {
-    answer(node_answer(body));
-  });
+  agenda.at(std::max(agenda.now() + draw(options_.node), node_resumes_),
+            [this, answer, body = call.body] { answer(node_answer(body)); });
 }
 
 coordinator::NodeAnswerBody World::node_answer(const coordinator::NodeCallBody& body) {
@@ -202,7 +202,7 @@ coordinator::NodeAnswerBody World::node_answer(const coordinator::NodeCallBody& 
 
 void World::mine_later() {
   agenda.after(options_.block_interval, [this] {
-    if (mining_ && node_up_) {
+    if (mining_ && node_up_ && agenda.now() >= node_resumes_) {
       chain_->mine();
       if (chain_->unflushed() >= options_.flush_every) chain_->flush();
       trace.note(agenda.now(), {Role::Bitcoind, 0}, "mined", "", chain_->blocks().size() - 1);
@@ -226,6 +226,11 @@ bool World::kill_node(Duration down) {
   trace.note(agenda.now(), {Role::Bitcoind, 0}, "killed", "", chain_->blocks().size() - 1);
   agenda.after(down, [this] { node_up_ = true; });
   return true;
+}
+
+void World::pause_node(Duration down) {
+  trace.note(agenda.now(), {Role::Bitcoind, 0}, "paused", "", 0);
+  node_resumes_ = std::max(node_resumes_, agenda.now() + down);
 }
 
 void World::ask(std::uint16_t coordinator, coordinator::ClientRequestBody body, Duration patience,
@@ -270,6 +275,13 @@ void World::execute(LedgerSeat& seat, const ledger::Effect& effect) {
     }
     void operator()(const ledger::WriteTables& order) const {
       world.at_place(seat, "write", "tables", [this, &order] {
+        for (const wire::WithdrawalView& view : order.changed) {
+          Progress& progress = world.progress_[view.id];
+          if (view.planned && !progress.planned) progress.planned = world.agenda.now();
+          if (!view.signed_tx.empty() && !progress.signed_at) {
+            progress.signed_at = world.agenda.now();
+          }
+        }
         if (order.digest == Hash32{}) return;
         seat.tables = ledger::LoadedTables{order.index, order.digest};
       });
@@ -278,7 +290,7 @@ void World::execute(LedgerSeat& seat, const ledger::Effect& effect) {
     void operator()(const ledger::Stop& order) const {
       world.incidents_.push_back(seat.name.text() + " stopped: " + order.reason);
     }
-    void operator()(const ledger::Drained&) const {}
+    void operator()(const ledger::Drained&) const { world.drained(seat); }
   };
   std::visit(Visit{*this, seat}, effect);
 }
@@ -337,13 +349,14 @@ void World::append(const std::vector<wire::Command>& commands) {
 
 // One entry at a time, in order, each after a delay of its own.
 void World::fetch(LedgerSeat& seat) {
-  if (!seat.up || !seat.watching || seat.fetching || seat.delivered >= log_.size()) return;
+  if (!seat.up || seat.paused || !seat.watching || seat.fetching) return;
+  if (seat.delivered >= log_.size()) return;
   seat.fetching = true;
   const bool replay = log_.size() - seat.delivered > 4;  // many at once come without delay
   agenda.after(replay ? microseconds(10) : draw(options_.hop), [this, s = &seat, life = seat.life] {
     if (s->life != life || !s->up) return;
     s->fetching = false;
-    if (!s->watching) return;
+    if (!s->watching || s->paused) return;
     const std::uint64_t index = ++s->delivered;
     step(*s, ledger::Event{ledger::EntryDelivered{index, log_[index - 1]}});
     fetch(*s);
@@ -352,29 +365,40 @@ void World::fetch(LedgerSeat& seat) {
 
 bool World::lose_log(std::uint16_t replica, Duration down) {
   LedgerSeat& seat = ledgers_.at(replica);
-  if (!seat.up || !seat.watching || !within_budget(Role::Ledger)) return false;
+  if (!seat.up || seat.paused || !seat.watching || !within_budget(Role::Ledger)) return false;
   trace.note(agenda.now(), seat.name, "log lost", "", seat.delivered);
   seat.watching = false;
   step(seat, ledger::Event{ledger::LogLost{"cancelled watch"}});
   agenda.after(down, [this, s = &seat, life = seat.life] {
-    if (s->life != life || !s->up) return;
-    s->watching = true;
-    step(*s, ledger::Event{ledger::LogRestored{}});
-    fetch(*s);
+    if (s->life != life) return;
+    when_running(*s, [this, s] {
+      s->watching = true;
+      step(*s, ledger::Event{ledger::LogRestored{}});
+      fetch(*s);
+    });
   });
   return true;
 }
 
 // ---- the end ----
 
+Duration World::slowest_signing() const {
+  Duration slowest{};
+  for (const auto& [id, progress] : progress_) {
+    if (!progress.planned) continue;
+    slowest = std::max(slowest, progress.signed_at.value_or(agenda.now()) - *progress.planned);
+  }
+  return slowest;
+}
+
 bool World::at_rest() const {
-  const auto up = [](const Seat& seat) { return seat.up; };
+  const auto up = [](const Seat& seat) { return seat.up && !seat.paused && !seat.stopping; };
   if (!node_up_ || !std::all_of(signers_.begin(), signers_.end(), up) ||
       !std::all_of(coordinators_.begin(), coordinators_.end(), up)) {
     return false;
   }
   return std::all_of(ledgers_.begin(), ledgers_.end(), [this](const LedgerSeat& seat) {
-    return seat.up && seat.ready && seat.delivered == log_.size() &&
+    return seat.up && !seat.paused && seat.ready && seat.delivered == log_.size() &&
            seat.machine->state().tip().hash == chain_->tip().hash &&
            seat.machine->state().unfinished().empty();
   });

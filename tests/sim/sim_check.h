@@ -13,7 +13,7 @@ inline std::string report(const StoryOptions& options, const Outcome& outcome) {
   std::string text;
   if (outcome.violations.empty()) return text;
   text = describe(options) + "\n";
-  for (const std::string& place : outcome.killed_at) text += "killed at " + place + "\n";
+  for (const std::string& place : outcome.struck_at) text += "struck at " + place + "\n";
   for (const Violation& violation : outcome.violations) {
     text += violation.id + ": " + violation.text + "\n";
   }

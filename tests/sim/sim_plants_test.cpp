@@ -16,7 +16,7 @@ StoryOptions killed_after_first_share(std::uint16_t signer) {
   });
   REQUIRE(share != places.end());
   const auto index = static_cast<std::uint64_t>(share - places.begin());
-  options.world.kills = {{{Role::Signer, signer}, index, true, milliseconds(50)}};
+  options.world.strikes = {{{Role::Signer, signer}, index, true, milliseconds(50)}};
   return options;
 }
 

@@ -14,16 +14,21 @@ TEST_CASE("two hundred seeds of random faults all settle") {
     const Outcome outcome = require_green(draw_story(seed));
     ++stories;
     sum.kills += outcome.counts.kills;
+    sum.stops += outcome.counts.stops;
+    sum.pauses += outcome.counts.pauses;
     sum.node_kills += outcome.counts.node_kills;
     sum.unmined_payments += outcome.counts.unmined_payments;
     sum.cut_links += outcome.counts.cut_links;
     sum.unknown_proposals += outcome.counts.unknown_proposals;
   }
-  std::cout << stories << " stories: " << sum.kills << " kills, " << sum.node_kills
+  std::cout << stories << " stories: " << sum.kills << " kills, " << sum.stops
+            << " stops, " << sum.pauses << " pauses, " << sum.node_kills
             << " node kills, " << sum.unmined_payments << " payments un-mined, " << sum.cut_links
             << " links cut, " << sum.unknown_proposals << " unknown proposals\n";
   // The faults were really there.
   CHECK(sum.kills > 300);
+  CHECK(sum.stops > 100);
+  CHECK(sum.pauses > 100);
   CHECK(sum.node_kills > 100);
   CHECK(sum.unmined_payments > 20);
   CHECK(sum.cut_links > 50);

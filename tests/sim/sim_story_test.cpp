@@ -7,6 +7,8 @@ TEST_CASE("three withdrawals settle without faults") {
   const Outcome outcome = require_green({});
   CHECK(outcome.counts.kills == 0);
   CHECK(outcome.counts.encoded_messages > 50);
+  for (const Answer& answer : outcome.records.answers) CHECK(answer.status / 100 == 2);
+  CHECK(outcome.slowest_signing < milliseconds(20));
   // The third payment spends change of the first two.
   std::size_t children = 0;
   for (const wire::WithdrawalView& view : outcome.records.ledgers[0].withdrawals) {
