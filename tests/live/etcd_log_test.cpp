@@ -1,0 +1,338 @@
+// The etcd engine and the replica machine on it, against real etcd members.
+#include <set>
+
+#include "ledger/core/ledger.h"
+#include "ledger/log/base64.h"
+#include "ledger/log/etcd_log.h"
+#include "ledger/log/etcd_messages.h"
+#include "tests/live/etcd_cluster.h"
+#include "tests/unit/ledger_story.h"
+
+namespace roulette::ledger::test {
+namespace {
+
+class NoEntropy final : public EntropySource {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    for (std::uint8_t& byte : out) byte = 0;
+  }
+};
+
+EtcdLog::Options options_for(const EtcdCluster& etcd, const std::string& cluster,
+                             std::size_t first = 0) {
+  EtcdLog::Options options;
+  options.cluster = cluster;
+  for (std::size_t i = 0; i < etcd.size(); ++i) {
+    options.members.push_back({"127.0.0.1", etcd.port((first + i) % etcd.size())});
+  }
+  return options;
+}
+
+// A log with what it handed over.
+struct Reader {
+  Reader(runtime::EventLoop& loop_given, const EtcdCluster& etcd, std::size_t first = 0)
+      : loop(loop_given), log(loop, options_for(etcd, "c", first)) {}
+
+  void subscribe() {
+    log.subscribe({[this](std::uint64_t index, std::vector<wire::Command> commands) {
+                     CHECK(index == entries.size() + 1);
+                     entries.push_back(std::move(commands));
+                   },
+                   [this](const std::string& why) { lost.push_back(why); },
+                   [this] { ++restored; }});
+  }
+  ProposeOutcome propose(std::vector<wire::Command> batch) {
+    std::optional<ProposeOutcome> outcome;
+    log.propose(batch, [&outcome](ProposeOutcome result) { outcome = result; });
+    REQUIRE(loop.run_until([&] { return outcome.has_value(); }, kPatience));
+    return *outcome;
+  }
+  std::optional<std::uint64_t> barrier() {
+    std::optional<std::optional<std::uint64_t>> head;
+    log.read_barrier([&head](std::optional<std::uint64_t> index) { head = index; });
+    REQUIRE(loop.run_until([&] { return head.has_value(); }, kPatience));
+    return *head;
+  }
+  bool wait_for(std::size_t count) {
+    return loop.run_until([&] { return entries.size() >= count; }, kPatience);
+  }
+
+  runtime::EventLoop& loop;
+  EtcdLog log;
+  std::vector<std::vector<wire::Command>> entries;
+  std::vector<std::string> lost;
+  int restored = 0;
+};
+
+wire::Command command_of(std::uint64_t counter) {
+  return {{{Role::Coordinator, 0}, BootId(ByteArray<16>{7}), counter},
+          wire::Broadcast{WithdrawalId(ByteArray<16>{1}), {}}};
+}
+
+TEST_CASE("entries come in order, each once, to whoever proposed and whoever watches") {
+  const EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Reader a(loop, etcd);
+  Reader b(loop, etcd);
+  a.subscribe();
+  b.subscribe();
+  CHECK(a.barrier() == 0U);
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    REQUIRE(a.propose({command_of(i)}) == ProposeOutcome::Accepted);
+  }
+  REQUIRE(b.wait_for(100));
+  CHECK(a.entries == b.entries);
+  CHECK(a.barrier() == 100U);
+  Reader late(loop, etcd);  // reads four pages, then watches
+  late.subscribe();
+  REQUIRE(late.wait_for(100));
+  REQUIRE(a.propose({command_of(101)}) == ProposeOutcome::Accepted);
+  REQUIRE(late.wait_for(101));
+  CHECK(late.entries == a.entries);
+  CHECK(a.lost.empty());
+  CHECK(late.lost.empty());
+}
+
+TEST_CASE("the head comparison keeps a stale proposer out, also where entries were trimmed") {
+  const EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Reader current(loop, etcd);
+  current.subscribe();
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    REQUIRE(current.propose({command_of(i)}) == ProposeOutcome::Accepted);
+  }
+  Reader stale(loop, etcd);  // has seen nothing: it would write index 1
+  CHECK(stale.propose({command_of(9)}) == ProposeOutcome::NotLeader);
+
+  // Index 1 is trimmed: its create_revision is 0 again, so the entry's own comparison would let the
+  // stale proposer overwrite history.
+  const std::string key = encode_base64(as_bytes(etcd::entry_key("c", 1)));
+  REQUIRE(etcd.call(loop, 0, "/v3/kv/deleterange", R"({"key":")" + key + "\"}").is_object());
+  const auto alone = etcd.call(loop, 0, "/v3/kv/txn",
+                               R"({"compare":[{"target":"CREATE","result":"EQUAL","key":")" + key +
+                                   R"(","create_revision":"0"}],"success":[]})");
+  CHECK(alone.value("succeeded", false));
+  CHECK(stale.propose({command_of(9)}) == ProposeOutcome::NotLeader);
+  CHECK(current.barrier() == 3U);
+}
+
+TEST_CASE("a removed entry makes the log lost until it was followed anew") {
+  const EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Reader reader(loop, etcd);
+  reader.subscribe();
+  for (std::uint64_t i = 1; i <= 2; ++i) {
+    REQUIRE(reader.propose({command_of(i)}) == ProposeOutcome::Accepted);
+  }
+  const std::string key = encode_base64(as_bytes(etcd::entry_key("c", 1)));
+  REQUIRE(etcd.call(loop, 0, "/v3/kv/deleterange", R"({"key":")" + key + "\"}").is_object());
+  REQUIRE(loop.run_until([&] { return reader.restored == 1; }, kPatience));
+  REQUIRE(reader.lost.size() == 1);
+  CHECK(reader.lost[0] == "an entry was removed");
+  CHECK(reader.propose({command_of(3)}) == ProposeOutcome::Accepted);
+  CHECK(reader.entries.size() == 3);
+  // A newcomer needs what is gone and says so.
+  Reader newcomer(loop, etcd);
+  newcomer.subscribe();
+  REQUIRE(loop.run_until([&] { return !newcomer.lost.empty(); }, kPatience));
+  CHECK(newcomer.lost[0] == "a gap behind index 0");
+  CHECK(newcomer.entries.empty());
+}
+
+TEST_CASE("a member that stands still is left for another one within the deadline") {
+  EtcdCluster etcd(3);
+  runtime::EventLoop loop;
+  const std::size_t follower = (etcd.leader(loop) + 1) % 3;
+  Reader reader(loop, etcd, follower);
+  Reader writer(loop, etcd, etcd.leader(loop));
+  reader.subscribe();
+  writer.subscribe();
+  REQUIRE(writer.propose({command_of(1)}) == ProposeOutcome::Accepted);
+  REQUIRE(reader.wait_for(1));
+  etcd.pause(follower);  // its watch stream is silent now, nothing is closed
+  REQUIRE(writer.propose({command_of(2)}) == ProposeOutcome::Accepted);
+  CHECK_FALSE(reader.barrier().has_value());  // the deadline
+  CHECK(reader.barrier() == 2U);
+  CHECK(reader.wait_for(2));
+  etcd.resume(follower);
+}
+
+// ---- the machine on the real log ----
+
+// One replica in this process; its coordinator is the test.
+struct Replica {
+  Replica(runtime::EventLoop& loop_given, const EtcdCluster& etcd, std::uint16_t id,
+          std::uint16_t replicas, std::uint8_t life = 1)
+      : loop(loop_given),
+        log(loop, options_for(etcd, "story", id)),
+        machine(config_of(id, replicas, life)),
+        timer(loop, [this] { step(DeadlineReached{}); }) {
+    step(Started{});
+    log.subscribe({[this](std::uint64_t index, std::vector<wire::Command> commands) {
+                     entries.push_back(commands);
+                     step(EntryDelivered{index, std::move(commands)});
+                   },
+                   [this](const std::string& why) { step(LogLost{why}); },
+                   [this] { step(LogRestored{}); }});
+    step(PeerConnected{kCoordinator, {Role::Coordinator, 0}, {}});
+  }
+  static LedgerConfig config_of(std::uint16_t id, std::uint16_t replicas, std::uint8_t life) {
+    LedgerConfig config;
+    config.id = LedgerId(id);
+    config.replicas = replicas;
+    config.boot = BootId(ByteArray<16>{static_cast<std::uint8_t>(id + 1), life});
+    config.genesis = test_genesis();
+    return config;
+  }
+  void step(const Event& event) {
+    Effects effects;
+    machine.step(loop.now(), event, entropy, effects);
+    for (const Effect& effect : effects) {
+      if (const auto* propose = std::get_if<Propose>(&effect)) {
+        log.propose(propose->commands, [this, batch = propose->batch](ProposeOutcome outcome) {
+          if (outcome == ProposeOutcome::Unknown) ++unknown;
+          step(ProposeDone{batch, outcome});
+        });
+      } else if (const auto* barrier = std::get_if<ReadBarrier>(&effect)) {
+        log.read_barrier([this, number = barrier->barrier](std::optional<std::uint64_t> head) {
+          step(BarrierDone{number, head});
+        });
+      } else if (const auto* send = std::get_if<Send>(&effect)) {
+        const auto* answer = std::get_if<wire::LedgerApplied>(&send->message);
+        if (answer != nullptr) answered[answer->request] = *answer;
+      } else if (const auto* readiness = std::get_if<ReadinessChanged>(&effect)) {
+        ready = readiness->ready;
+      } else if (const auto* stop = std::get_if<Stop>(&effect)) {
+        stopped = stop->reason;
+      }
+    }
+    if (const auto deadline = machine.next_deadline()) timer.arm(*deadline);
+    else timer.cancel();
+  }
+  void submit(std::uint64_t request) {
+    wire::Withdraw withdraw;
+    ByteArray<16> id{};
+    id[0] = static_cast<std::uint8_t>(request >> 8);
+    id[1] = static_cast<std::uint8_t>(request);
+    withdraw.id = WithdrawalId(id);
+    withdraw.key = "k" + std::to_string(request);
+    withdraw.account = "alice";
+    withdraw.script = customer_script(request);
+    withdraw.amount_sat = 50'000;
+    withdraw.payload_digest =
+        wire::payload_digest(withdraw.account, withdraw.script, withdraw.amount_sat);
+    const wire::Command command{{{Role::Coordinator, 0}, BootId(ByteArray<16>{9}), request}, withdraw};
+    step(MessageReceived{kCoordinator, wire::LedgerSubmit{request, command}});
+  }
+  bool wait_ready() {
+    return loop.run_until([this] { return ready; }, kPatience);
+  }
+  bool wait_answered(std::size_t count) {
+    return loop.run_until([&] { return answered.size() >= count; }, kPatience);
+  }
+
+  static constexpr ConnectionId kCoordinator{1000};
+  runtime::EventLoop& loop;
+  EtcdLog log;
+  Ledger machine;
+  runtime::Timer timer;
+  NoEntropy entropy;
+  std::vector<std::vector<wire::Command>> entries;
+  std::map<std::uint64_t, wire::LedgerApplied> answered;
+  bool ready = false;
+  int unknown = 0;
+  std::string stopped;
+};
+
+void check_each_command_once(const Replica& replica, std::size_t withdrawals) {
+  std::set<wire::CommandId> ids;
+  std::size_t found = 0;
+  for (const auto& entry : replica.entries) {
+    for (const wire::Command& command : entry) {
+      if (!std::holds_alternative<wire::Withdraw>(command.body)) continue;
+      ++found;
+      CHECK(ids.insert(command.id).second);
+    }
+  }
+  CHECK(found == withdrawals);
+}
+
+TEST_CASE("outcomes that were lost with the connection are resolved: each command is in the log once") {
+  EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Replica replica(loop, etcd, 0, 1);
+  REQUIRE(replica.wait_ready());
+  std::uint64_t request = 0;
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 5; ++i) replica.submit(++request);  // the first one leaves at once
+    // Round by round: before the transaction can be read, and while later ones are under way.
+    if (round % 2 == 1) (void)loop.run_until([] { return false; }, milliseconds(1));
+    etcd.pause(0);
+    for (int i = 0; i < 5; ++i) replica.submit(++request);
+    (void)loop.run_until([&] { return replica.unknown > round; }, seconds(2));
+    etcd.resume(0);
+    REQUIRE(replica.wait_answered(request));
+  }
+  CHECK(replica.unknown > 0);
+  check_each_command_once(replica, request);
+  CHECK(replica.machine.state().withdrawals() == request);
+}
+
+TEST_CASE("a killed etcd that comes back loses nothing that was answered") {
+  EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Replica replica(loop, etcd, 0, 1);
+  REQUIRE(replica.wait_ready());
+  for (std::uint64_t request = 1; request <= 200; ++request) replica.submit(request);
+  REQUIRE(replica.wait_answered(64));
+  etcd.kill(0);
+  etcd.start(0);
+  REQUIRE(replica.wait_answered(200));
+  REQUIRE(replica.wait_ready());
+  check_each_command_once(replica, 200);
+}
+
+TEST_CASE("a replica restarted with nothing replays the log to the same digest") {
+  const EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Replica first(loop, etcd, 0, 1);
+  REQUIRE(first.wait_ready());
+  for (std::uint64_t request = 1; request <= 300; ++request) first.submit(request);
+  REQUIRE(first.wait_answered(300));
+  Replica second(loop, etcd, 0, 1, 2);
+  REQUIRE(second.wait_ready());
+  CHECK(second.machine.state().digest() == first.machine.state().digest());
+  CHECK(second.machine.state().withdrawals() == 300);
+}
+
+TEST_CASE("three members: the log goes on when the leader is killed, and when it stands still") {
+  EtcdCluster etcd(3);
+  runtime::EventLoop loop;
+  Replica replica(loop, etcd, 0, 1);
+  REQUIRE(replica.wait_ready());
+  std::uint64_t request = 0;
+  const auto pay = [&](int count) {
+    for (int i = 0; i < count; ++i) replica.submit(++request);
+    return replica.wait_answered(request);
+  };
+  REQUIRE(pay(20));
+  const std::size_t killed = etcd.leader(loop);
+  etcd.kill(killed);
+  REQUIRE(pay(20));
+  etcd.start(killed);
+  REQUIRE(pay(20));
+  const std::size_t paused = etcd.leader(loop);
+  // The restarted member must be part of the majority that goes on.
+  REQUIRE(loop.run_until([&] { return etcd.call(loop, killed, "/v3/kv/range", R"({"key":"YQ=="})").is_object(); },
+                         kPatience));
+  etcd.pause(paused);
+  CHECK(pay(20));
+  etcd.resume(paused);
+  REQUIRE(pay(20));
+  REQUIRE(replica.wait_ready());
+  check_each_command_once(replica, request);
+  CHECK(replica.stopped.empty());
+}
+
+}  // namespace
+}  // namespace roulette::ledger::test
