@@ -1,7 +1,8 @@
 // The fifteen invariants of DESIGN 9 as functions of a run's records, and what they share.
 //
-// Invariant: a checker says `pass` only after it compared something (`checked` > 0), every source it needs was whole, and
-// no comparison failed. docs/INVARIANTS.md says what each one compares, exactly.
+// Invariant: a checker says `pass` only after it compared something (`checked` > 0), every source
+// it needs was whole, and no comparison failed. docs/INVARIANTS.md says what each one compares,
+// exactly.
 #pragma once
 
 #include <initializer_list>
@@ -12,17 +13,19 @@
 
 namespace roulette::check {
 
-inline constexpr std::size_t kMaxViolationsKept = 20;   // the rest is counted
+inline constexpr std::size_t kMaxViolationsKept = 20;  // the rest is counted
 
 // Collects what one checker finds and turns it into a result.
 class Findings {
  public:
-  Findings(const History& history, std::string id) : history_(history) { result_.id = std::move(id); }
+  Findings(const History& history, std::string id) : history_(history) {
+    result_.id = std::move(id);
+  }
 
   // True when the source is whole; else the result can be no better than inconclusive.
   bool need(std::uint16_t source);
-  bool need_journals();                     // of every signer of the plan
-  bool need_replicas();                     // of every ledger of the plan not declared lost, one that applied EndOfRun
+  bool need_journals();  // of every signer of the plan
+  bool need_replicas();  // of every ledger of the plan not declared lost, one that applied EndOfRun
   // Something this invariant rests on could not be established.
   void inconclusive(const std::string& why);
   void not_exercised(const std::string& why);
@@ -61,14 +64,23 @@ using Checker = InvariantResult (*)(const History&);
 [[nodiscard]] InvariantResult check_chain_and_ledger(const History& history);
 [[nodiscard]] InvariantResult check_limits(const History& history);
 
-struct NamedChecker { const char* id; Checker check; };
+struct NamedChecker {
+  const char* id;
+  Checker check;
+};
 // In DESIGN 9's order.
 [[nodiscard]] const std::vector<NamedChecker>& all_checkers();
 
 // Helpers over several records.
-[[nodiscard]] std::int64_t state_rank(const std::string& state);   // requested 0 .. settled 5; -1 for any other
+[[nodiscard]] std::int64_t state_rank(
+    const std::string& state);  // requested 0 .. settled 5; -1 for any other
 // Key -> depth at which its address holds its amount at the end of the chain; 0 when it does not.
-struct Payment { std::size_t tx = 0; std::uint32_t vout = 0; std::int64_t amount_sat = 0; std::uint32_t depth = 0; };
+struct Payment {
+  std::size_t tx = 0;
+  std::uint32_t vout = 0;
+  std::int64_t amount_sat = 0;
+  std::uint32_t depth = 0;
+};
 [[nodiscard]] std::map<std::string, std::vector<Payment>> payments_by_key(const History& history);
 
 }  // namespace roulette::check

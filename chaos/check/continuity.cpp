@@ -1,7 +1,8 @@
 // quorum-continuity: while a quorum stands, every outstanding operation gets signed in time.
 //
-// Invariant: an obligation is only counted when the whole time it allows lies inside one interval in which the quorum stood
-// at every moment; so a pass says something, and a kill that comes too early to judge excuses nothing later.
+// Invariant: an obligation is only counted when the whole time it allows lies inside one interval
+// in which the quorum stood at every moment; so a pass says something, and a kill that comes too
+// early to judge excuses nothing later.
 #include <algorithm>
 #include <cmath>
 
@@ -12,17 +13,23 @@
 namespace roulette::check {
 namespace {
 
-constexpr std::int64_t kLeastBoundUs = 2'000'000;         // DESIGN 9
-constexpr double kBoundFactor = 20;                       // x the run's undisturbed p99
-constexpr std::int64_t kEtcdLossUs = 1'500'000;           // per member that went down: it may have led
-constexpr std::int64_t kRetryUs = 2'000'000;              // a request answered 5xx is the client's to send again (<= 1 s)
-constexpr std::int64_t kDetectionUs = 1'000'000;          // coordinators' knowledge may lag this much behind
+constexpr std::int64_t kLeastBoundUs = 2'000'000;  // DESIGN 9
+constexpr double kBoundFactor = 20;                // x the run's undisturbed p99
+constexpr std::int64_t kEtcdLossUs = 1'500'000;    // per member that went down: it may have led
+constexpr std::int64_t kRetryUs =
+    2'000'000;  // a request answered 5xx is the client's to send again (<= 1 s)
+constexpr std::int64_t kDetectionUs =
+    1'000'000;  // coordinators' knowledge may lag this much behind
 
 class Continuity {
  public:
   Continuity(const History& history, Interval within, Findings& out)
-      : history_(history), out_(out), lines_(history), quorate_(lines_.quorate(history.experiment.cluster, within)),
-        signed_(first_signed(history)), ids_(ids_by_key(history)) {
+      : history_(history),
+        out_(out),
+        lines_(history),
+        quorate_(lines_.quorate(history.experiment.cluster, within)),
+        signed_(first_signed(history)),
+        ids_(ids_by_key(history)) {
     const auto p99 = undisturbed_signed_p99_ms(history);
     const double scaled_us = p99.value_or(0) * 1000.0 * kBoundFactor;
     bound_us_ = std::max(kLeastBoundUs, static_cast<std::int64_t>(std::llround(scaled_us)));
@@ -37,13 +44,14 @@ class Continuity {
     }
     for (const auto& [key, ops] : by_key) check_key(key, ops);
     for (const Operation& op : history_.operations) check_quorum_lost_answer(op);
-    out_.note(std::to_string(operations_) + " operations in " + std::to_string(quorate_.size()) + " intervals, bound " +
-              std::to_string(bound_us_ / 1000) + " ms");
+    out_.note(std::to_string(operations_) + " operations in " + std::to_string(quorate_.size()) +
+              " intervals, bound " + std::to_string(bound_us_ / 1000) + " ms");
     if (waiting_ > 0) out_.note(std::to_string(waiting_) + " waited for coins and were not timed");
   }
 
  private:
-  // Aggregated signatures that ended up in the ledger: while the node was down nobody had reason to show them otherwise.
+  // Aggregated signatures that ended up in the ledger: while the node was down nobody had reason to
+  // show them otherwise.
   void note_fallbacks() {
     std::map<std::string, std::string> held;
     for (const Replica& replica : history_.replicas) {
@@ -54,8 +62,9 @@ class Continuity {
     for (const Aggregated& e : history_.events.aggregated) {
       const auto bytes = held.find(e.withdrawal_id);
       if (bytes == held.end() || lines_.up_throughout("bitcoind-0", e.t_us, e.t_us)) continue;
-      const bool same = std::all_of(e.signatures.begin(), e.signatures.end(),
-                                    [&](const std::string& s) { return bytes->second.find(s) != std::string::npos; });
+      const bool same = std::all_of(
+          e.signatures.begin(), e.signatures.end(),
+          [&](const std::string& s) { return bytes->second.find(s) != std::string::npos; });
       if (same) aggregated_.emplace(e.withdrawal_id, e.t_us);
     }
   }
@@ -74,8 +83,9 @@ class Continuity {
     std::int64_t at = from + bound_us_ + extra_us;
     while (true) {
       const auto& losses = lines_.etcd_losses();
-      const auto n = std::count_if(losses.begin(), losses.end(),
-                                   [&](std::int64_t t) { return t >= from - kEtcdLossUs && t <= at; });
+      const auto n = std::count_if(losses.begin(), losses.end(), [&](std::int64_t t) {
+        return t >= from - kEtcdLossUs && t <= at;
+      });
       const std::int64_t longer = from + bound_us_ + extra_us + n * kEtcdLossUs;
       if (longer <= at) return at;
       at = longer;
@@ -85,14 +95,18 @@ class Continuity {
   void check_key(const std::string& key, const std::vector<const Operation*>& ops) {
     const Operation* accepted = nullptr;
     for (const Operation* op : ops) {
-      if (op->answered && op->status >= 400 && op->status < 500) return;      // refused: nothing to sign
+      if (op->answered && op->status >= 400 && op->status < 500)
+        return;  // refused: nothing to sign
       if (op->ok() && op->state == "rejected") return;
-      if (op->ok() && (accepted == nullptr || op->answered_us < accepted->answered_us)) accepted = op;
+      if (op->ok() && (accepted == nullptr || op->answered_us < accepted->answered_us))
+        accepted = op;
     }
     const auto id = ids_.find(key);
-    const std::optional<std::int64_t> done = id == ids_.end() ? std::nullopt : signed_at(id->second);
+    const std::optional<std::int64_t> done =
+        id == ids_.end() ? std::nullopt : signed_at(id->second);
     std::int64_t planned = 0;
-    if (accepted != nullptr && accepted->state == "requested") {  // coins come with blocks, not with a quorum
+    if (accepted != nullptr &&
+        accepted->state == "requested") {  // coins come with blocks, not with a quorum
       const auto session = sessions_.find(accepted->id);
       if (session == sessions_.end()) {
         ++waiting_;
@@ -107,18 +121,22 @@ class Continuity {
   }
 
   // A request that reached a coordinator which stayed up.
-  bool check_request(const Operation& op, const std::optional<std::int64_t>& done, std::int64_t planned) {
+  bool check_request(const Operation& op, const std::optional<std::int64_t>& done,
+                     std::int64_t planned) {
     const std::int64_t from = std::max(op.invoked_us, planned);
     if (done && *done <= from) return false;
     const bool again = op.answered && op.status >= 500;
     const std::int64_t until = deadline(from, again ? kRetryUs : 0);
-    if (!lines_.up_throughout(op.coordinator, op.invoked_us, until) || !inside(op.invoked_us, until)) return false;
+    if (!lines_.up_throughout(op.coordinator, op.invoked_us, until) ||
+        !inside(op.invoked_us, until))
+      return false;
     judge(op, from, until, done, "was sent to " + op.coordinator);
     return true;
   }
 
   // An acknowledged one, in the first interval that gives it its time.
-  bool check_accepted(const Operation& op, const std::optional<std::int64_t>& done, std::int64_t planned) {
+  bool check_accepted(const Operation& op, const std::optional<std::int64_t>& done,
+                      std::int64_t planned) {
     for (const Interval& interval : quorate_) {
       const std::int64_t from = std::max({interval.from, op.answered_us, planned});
       if (from >= interval.to || (done && *done <= from)) continue;
@@ -130,28 +148,35 @@ class Continuity {
     return false;
   }
 
-  void judge(const Operation& op, std::int64_t from, std::int64_t until, const std::optional<std::int64_t>& done,
-             const std::string& how) {
+  void judge(const Operation& op, std::int64_t from, std::int64_t until,
+             const std::optional<std::int64_t>& done, const std::string& how) {
     out_.checked();
     if (done && *done <= until) return;
     if (!late_.insert(op.key).second) return;
-    out_.violation(op.at, "key " + op.key + " " + how + ", a quorum stood from " + std::to_string(from) + " us on, and by " +
-                              std::to_string(until) + " us it was not signed (" +
-                              (done ? "signed at " + std::to_string(*done) : std::string("never signed")) + ")");
+    out_.violation(op.at,
+                   "key " + op.key + " " + how + ", a quorum stood from " + std::to_string(from) +
+                       " us on, and by " + std::to_string(until) + " us it was not signed (" +
+                       (done ? "signed at " + std::to_string(*done) : std::string("never signed")) +
+                       ")");
   }
 
   // "quorum-lost" while t signers stood steadily: a refusal without a reason.
   void check_quorum_lost_answer(const Operation& op) {
-    if (!op.answered || op.status != 503 || op.problem.find("quorum-lost") == std::string::npos) return;
+    if (!op.answered || op.status != 503 || op.problem.find("quorum-lost") == std::string::npos)
+      return;
     const std::int64_t from = op.invoked_us - kDetectionUs;
-    if (lines_.steady("signer", from, op.answered_us) < history_.experiment.cluster.threshold) return;
+    if (lines_.steady("signer", from, op.answered_us) < history_.experiment.cluster.threshold)
+      return;
     if (!lines_.up_throughout(op.coordinator, from, op.answered_us)) return;
-    out_.violation(op.answer_at, op.coordinator + " answered 503 quorum-lost to key " + op.key + ", though " +
-                                     std::to_string(history_.experiment.cluster.threshold) + " signers had been up for a second");
+    out_.violation(op.answer_at, op.coordinator + " answered 503 quorum-lost to key " + op.key +
+                                     ", though " +
+                                     std::to_string(history_.experiment.cluster.threshold) +
+                                     " signers had been up for a second");
   }
 
   bool inside(std::int64_t from, std::int64_t until) const {
-    return std::any_of(quorate_.begin(), quorate_.end(), [&](const Interval& i) { return i.contains(from, until); });
+    return std::any_of(quorate_.begin(), quorate_.end(),
+                       [&](const Interval& i) { return i.contains(from, until); });
   }
 
   const History& history_;

@@ -33,7 +33,8 @@ bool Findings::need_replicas() {
   const std::set<std::string> lost = history_.lost();
   bool whole = true;
   for (const Replica& replica : history_.replicas) {
-    const bool missing_is_declared = lost.contains(replica.name) && !history_.source(replica.source).present;
+    const bool missing_is_declared =
+        lost.contains(replica.name) && !history_.source(replica.source).present;
     if (missing_is_declared) continue;
     whole = need(replica.source) && whole;
   }
@@ -48,15 +49,21 @@ void Findings::inconclusive(const std::string& why) {
   if (std::find(why_.begin(), why_.end(), why) == why_.end()) why_.push_back(why);
 }
 
-void Findings::not_exercised(const std::string& why) { not_exercised_ = why; }
+void Findings::not_exercised(const std::string& why) {
+  not_exercised_ = why;
+}
 
-void Findings::violation(const At& at, const std::string& what) { violation(history_.where(at) + ": " + what); }
+void Findings::violation(const At& at, const std::string& what) {
+  violation(history_.where(at) + ": " + what);
+}
 
 void Findings::violation(const std::string& what) {
   if (++found_ <= kMaxViolationsKept) result_.violations.push_back(what);
 }
 
-void Findings::note(const std::string& text) { result_.note += (result_.note.empty() ? "" : "; ") + text; }
+void Findings::note(const std::string& text) {
+  result_.note += (result_.note.empty() ? "" : "; ") + text;
+}
 
 InvariantResult Findings::result() {
   if (found_ > kMaxViolationsKept) {
@@ -80,7 +87,8 @@ InvariantResult Findings::result() {
 }
 
 std::int64_t state_rank(const std::string& state) {
-  static const std::vector<std::string> order{"requested", "planned", "signed", "broadcast", "confirmed", "settled"};
+  static const std::vector<std::string> order{"requested", "planned",   "signed",
+                                              "broadcast", "confirmed", "settled"};
   const auto found = std::find(order.begin(), order.end(), state);
   return found == order.end() ? -1 : found - order.begin();
 }
@@ -94,7 +102,8 @@ std::map<std::string, std::vector<Payment>> payments_by_key(const History& histo
     for (std::uint32_t vout = 0; vout < tx.tx.outputs.size(); ++vout) {
       const auto found = by_script.find(tx.tx.outputs[vout].script);
       if (found == by_script.end()) continue;
-      out[found->second->key].push_back({i, vout, tx.tx.outputs[vout].amount_sat, history.chain.tip() - tx.height + 1});
+      out[found->second->key].push_back(
+          {i, vout, tx.tx.outputs[vout].amount_sat, history.chain.tip() - tx.height + 1});
     }
   }
   return out;

@@ -10,7 +10,7 @@
 namespace roulette::check {
 namespace {
 
-constexpr std::uint32_t kDefaultSettleDepth = 3;   // DESIGN 7
+constexpr std::uint32_t kDefaultSettleDepth = 3;  // DESIGN 7
 
 }  // namespace
 
@@ -48,7 +48,8 @@ std::uint32_t History::settle_depth() const {
   for (const Replica& replica : replicas) {
     for (const LedgerEntry& entry : replica.entries) {
       for (const LedgerCommand& command : entry.commands) {
-        if (command.command == "genesis" && command.settle_depth) return std::max(*command.settle_depth, 1u);
+        if (command.command == "genesis" && command.settle_depth)
+          return std::max(*command.settle_depth, 1u);
       }
       break;  // Genesis is the first entry of every log
     }

@@ -1,8 +1,9 @@
-// A finished run as plain values: every record file of docs/RECORDS.md, each value with the line it stands on.
+// A finished run as plain values: every record file of docs/RECORDS.md, each value with the line it
+// stands on.
 //
-// Invariant: what is in a History was read from a record and well formed; a file that is missing, of another format or
-// version, or holds one malformed line, is not `whole()`, and no invariant that needs it can pass. Nothing is judged
-// here: checkers are functions of a History.
+// Invariant: what is in a History was read from a record and well formed; a file that is missing,
+// of another format or version, or holds one malformed line, is not `whole()`, and no invariant
+// that needs it can pass. Nothing is judged here: checkers are functions of a History.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +21,14 @@ namespace roulette::check {
 
 // The line a value was read from.
 struct At {
-  std::uint16_t file = 0;                   // index into History::sources
+  std::uint16_t file = 0;  // index into History::sources
   std::uint32_t line = 0;
 };
 
 struct Source {
-  std::string file;                         // relative to the run folder
+  std::string file;  // relative to the run folder
   bool present = false;
-  std::vector<std::string> defects;         // "file:line: what", capped
+  std::vector<std::string> defects;  // "file:line: what", capped
   std::uint64_t more_defects = 0;
   [[nodiscard]] bool whole() const { return present && defects.empty(); }
 };
@@ -37,19 +38,19 @@ struct ClientKey {
   At at;
   std::int64_t t_us = 0;
   std::string key, account, address;
-  Bytes script;                             // of the address
+  Bytes script;  // of the address
   std::int64_t amount_sat = 0;
 };
-struct Operation {                          // one request: invoke, then answer or no_answer or neither
+struct Operation {  // one request: invoke, then answer or no_answer or neither
   At at;
   std::uint64_t op = 0;
   std::int64_t invoked_us = 0, intended_us = 0;
   std::string key, coordinator, intent;
-  std::optional<std::int64_t> amount_sat;   // as sent
-  std::string address;                      // as sent
+  std::optional<std::int64_t> amount_sat;  // as sent
+  std::string address;                     // as sent
   bool answered = false, unanswered = false;
   At answer_at;
-  std::int64_t answered_us = 0;             // of the answer or the no_answer
+  std::int64_t answered_us = 0;  // of the answer or the no_answer
   int status = 0;
   std::string id, state, txid, problem;
   [[nodiscard]] bool get() const { return intent == "poll" || intent == "resolve"; }
@@ -72,32 +73,78 @@ struct FaultRecord {
 struct EventHead {
   At at;
   std::int64_t t_us = 0;
-  std::int64_t wall_us = 0;                 // 0 where the record has none
+  std::int64_t wall_us = 0;  // 0 where the record has none
   std::string process, boot;
 };
-struct Lifecycle : EventHead { std::string event; bool drained = false; };  // started, shutdown_started, stopped
-struct ShareEvent : EventHead {             // share_released (process is the signer) and share_received
+struct Lifecycle : EventHead {
+  std::string event;
+  bool drained = false;
+};                               // started, shutdown_started, stopped
+struct ShareEvent : EventHead {  // share_released (process is the signer) and share_received
   std::string signer, coordinator, session_digest, withdrawal_id, txid;
   std::vector<std::string> nonces, shares;
-  std::uint64_t journal_length = 0;         // share_released
+  std::uint64_t journal_length = 0;  // share_released
   bool retry = false;
 };
-struct SessionOpened : EventHead { std::string withdrawal_id, txid, session_digest; };
-struct Aggregated : EventHead { std::string withdrawal_id, txid, session_digest; std::vector<std::string> signatures; };
-struct BroadcastEvent : EventHead { std::string withdrawal_id, txid, hex; };
-struct BroadcastResult : EventHead { std::string withdrawal_id, txid, outcome; };
-struct SignedApplied : EventHead { std::string withdrawal_id, txid; };
-struct RequestReceived : EventHead { std::uint64_t request = 0; std::string kind; };
-struct Answered : EventHead { std::uint64_t request = 0; int status = 0; std::string id, state, txid, problem; };
-struct Limit { std::string name; double value = 0; std::optional<double> bound; };
-struct LimitsEvent : EventHead { std::vector<Limit> limits; };
-struct DigestEvent : EventHead { std::string event; std::uint64_t index = 0; std::string digest; };  // checkpoint, end_of_run_applied
-struct Diverged : EventHead { std::uint64_t index = 0; };
-struct UpDown : EventHead { std::string name, why; bool up = false; };
-struct Spawned : EventHead { std::string name; };
-struct Exited : EventHead { std::string name; std::int64_t code = 0, signal = 0; bool asked = false; };
-struct Phase : EventHead { std::string name; };
-struct FaultMoment : EventHead { std::string name, moment; };
+struct SessionOpened : EventHead {
+  std::string withdrawal_id, txid, session_digest;
+};
+struct Aggregated : EventHead {
+  std::string withdrawal_id, txid, session_digest;
+  std::vector<std::string> signatures;
+};
+struct BroadcastEvent : EventHead {
+  std::string withdrawal_id, txid, hex;
+};
+struct BroadcastResult : EventHead {
+  std::string withdrawal_id, txid, outcome;
+};
+struct SignedApplied : EventHead {
+  std::string withdrawal_id, txid;
+};
+struct RequestReceived : EventHead {
+  std::uint64_t request = 0;
+  std::string kind;
+};
+struct Answered : EventHead {
+  std::uint64_t request = 0;
+  int status = 0;
+  std::string id, state, txid, problem;
+};
+struct Limit {
+  std::string name;
+  double value = 0;
+  std::optional<double> bound;
+};
+struct LimitsEvent : EventHead {
+  std::vector<Limit> limits;
+};
+struct DigestEvent : EventHead {
+  std::string event;
+  std::uint64_t index = 0;
+  std::string digest;
+};  // checkpoint, end_of_run_applied
+struct Diverged : EventHead {
+  std::uint64_t index = 0;
+};
+struct UpDown : EventHead {
+  std::string name, why;
+  bool up = false;
+};
+struct Spawned : EventHead {
+  std::string name;
+};
+struct Exited : EventHead {
+  std::string name;
+  std::int64_t code = 0, signal = 0;
+  bool asked = false;
+};
+struct Phase : EventHead {
+  std::string name;
+};
+struct FaultMoment : EventHead {
+  std::string name, moment;
+};
 
 struct Events {
   std::vector<Lifecycle> lifecycle;
@@ -117,7 +164,7 @@ struct Events {
   std::vector<Exited> exited;
   std::vector<Phase> phases;
   std::vector<FaultMoment> moments;
-  std::set<std::string> processes;          // who wrote any event
+  std::set<std::string> processes;  // who wrote any event
 };
 
 // ---- state/chain.ndjson ----
@@ -129,15 +176,20 @@ struct ChainTx {
   At at;
 };
 struct Chain {
-  std::vector<std::string> hashes;          // by height, from genesis
-  std::vector<ChainTx> txs;                 // in chain order
+  std::vector<std::string> hashes;  // by height, from genesis
+  std::vector<ChainTx> txs;         // in chain order
   std::map<std::string, std::size_t> by_txid;
   [[nodiscard]] std::uint32_t tip() const { return static_cast<std::uint32_t>(hashes.size()) - 1; }
   [[nodiscard]] const ChainTx* find(const std::string& txid) const;
 };
 
 // ---- state/transactions.ndjson ----
-struct Prevout { std::string txid; std::uint32_t vout = 0; std::int64_t amount_sat = 0; std::string script; };
+struct Prevout {
+  std::string txid;
+  std::uint32_t vout = 0;
+  std::int64_t amount_sat = 0;
+  std::string script;
+};
 struct TransactionRecord {
   At at;
   std::string withdrawal_id, key, address, txid, hex;
@@ -146,7 +198,11 @@ struct TransactionRecord {
 };
 
 // ---- state/signer-<i>.ndjson ----
-struct BoundInput { std::string outpoint; std::int64_t amount_sat = 0; std::string script; };
+struct BoundInput {
+  std::string outpoint;
+  std::int64_t amount_sat = 0;
+  std::string script;
+};
 struct SigningRecord {
   At at;
   std::uint64_t sequence = 0;
@@ -155,44 +211,77 @@ struct SigningRecord {
   std::vector<BoundInput> inputs;
 };
 struct Journal {
-  std::string signer;                       // "signer-0"
+  std::string signer;  // "signer-0"
   std::uint16_t source = 0;
-  std::string threshold_key;                // of the provisioned record, 33 bytes hex
+  std::string threshold_key;  // of the provisioned record, 33 bytes hex
   std::vector<SigningRecord> records;
-  std::uint64_t length = 0;                 // highest sequence
+  std::uint64_t length = 0;  // highest sequence
 };
 
 // ---- state/ledger-<i>.ndjson ----
-struct WalletOutput { std::string outpoint; std::int64_t amount_sat = 0; bool coinbase = false; };
+struct WalletOutput {
+  std::string outpoint;
+  std::int64_t amount_sat = 0;
+  bool coinbase = false;
+};
 struct LedgerCommand {
   std::string command, outcome, detail, withdrawal_id;
-  std::string key, account, script, payload_digest;      // withdraw
+  std::string key, account, script, payload_digest;  // withdraw
   std::int64_t amount_sat = 0, requested_at_us = 0;
-  std::string txid;                                      // signed, broadcast
+  std::string txid;  // signed, broadcast
   std::vector<std::string> signatures;
-  std::string hash, prev;                                // block_connected, block_disconnected
+  std::string hash, prev;  // block_connected, block_disconnected
   std::uint32_t height = 0;
   std::vector<std::string> txids;
   std::vector<WalletOutput> wallet_outputs;
-  std::uint64_t index = 0;                               // checkpoint
+  std::uint64_t index = 0;  // checkpoint
   std::string digest, replica;
-  std::optional<std::int64_t> withdrawal_fee_sat, min_amount_sat, max_amount_sat;  // genesis, where it says so
+  std::optional<std::int64_t> withdrawal_fee_sat, min_amount_sat,
+      max_amount_sat;  // genesis, where it says so
   std::optional<std::uint32_t> settle_depth;
 };
-struct LedgerEntry { At at; std::uint64_t index = 0; std::string canonical; std::vector<LedgerCommand> commands; };
+struct LedgerEntry {
+  At at;
+  std::uint64_t index = 0;
+  std::string canonical;
+  std::vector<LedgerCommand> commands;
+};
 struct WithdrawalRow {
   At at;
-  std::string withdrawal_id, key, account, script, payload_digest, state, txid, unsigned_tx, signed_tx;
+  std::string withdrawal_id, key, account, script, payload_digest, state, txid, unsigned_tx,
+      signed_tx;
   std::int64_t amount_sat = 0, fee_sat = 0;
   std::uint32_t height = 0;
 };
-struct ReservationRow { At at; std::string outpoint, withdrawal_id; };
-struct PostingRow { At at; std::uint64_t index = 0; std::string debit, credit, reason, reference; std::int64_t amount_sat = 0; };
-struct BalanceRow { At at; std::string account; std::int64_t amount_sat = 0; };
-struct LedgerState { At at; std::uint64_t index = 0; std::string digest, tip; bool closed = false; std::uint32_t height = 0; };
-struct TablesDigest { At at; std::uint64_t index = 0; std::string digest; };
+struct ReservationRow {
+  At at;
+  std::string outpoint, withdrawal_id;
+};
+struct PostingRow {
+  At at;
+  std::uint64_t index = 0;
+  std::string debit, credit, reason, reference;
+  std::int64_t amount_sat = 0;
+};
+struct BalanceRow {
+  At at;
+  std::string account;
+  std::int64_t amount_sat = 0;
+};
+struct LedgerState {
+  At at;
+  std::uint64_t index = 0;
+  std::string digest, tip;
+  bool closed = false;
+  std::uint32_t height = 0;
+};
+struct TablesDigest {
+  At at;
+  std::uint64_t index = 0;
+  std::string digest;
+};
 struct Replica {
-  std::string name;                         // "ledger-0"
+  std::string name;  // "ledger-0"
   std::uint16_t source = 0;
   std::vector<LedgerEntry> entries;
   std::vector<WithdrawalRow> withdrawals;
@@ -206,18 +295,18 @@ struct Replica {
 
 struct History {
   chaos::Experiment experiment;
-  bool interrupted = false;                 // the end-of-run order was not kept: liveness cannot be judged
+  bool interrupted = false;  // the end-of-run order was not kept: liveness cannot be judged
   std::vector<Source> sources;
   std::uint16_t client = 0, faults_file = 0, events_file = 0, chain_file = 0, transactions_file = 0;
 
   std::vector<ClientKey> keys;
-  std::vector<Operation> operations;        // in the order of their invokes
+  std::vector<Operation> operations;  // in the order of their invokes
   std::vector<FaultRecord> faults;
   Events events;
   Chain chain;
   std::vector<TransactionRecord> transactions;
-  std::vector<Journal> journals;            // one per signer of the plan
-  std::vector<Replica> replicas;            // one per ledger of the plan
+  std::vector<Journal> journals;  // one per signer of the plan
+  std::vector<Replica> replicas;  // one per ledger of the plan
 
   [[nodiscard]] std::string where(const At& at) const;
   [[nodiscard]] const Source& source(std::uint16_t index) const { return sources.at(index); }
@@ -225,16 +314,18 @@ struct History {
   [[nodiscard]] std::set<std::string> lost() const;
   // The plan declares that fewer than t signers stay until the end, and it came true.
   [[nodiscard]] bool lasting_quorum_loss() const;
-  // The replica other records are compared with: the first whole one that applied EndOfRun; nothing when there is none.
+  // The replica other records are compared with: the first whole one that applied EndOfRun; nothing
+  // when there is none.
   [[nodiscard]] const Replica* reference() const;
   [[nodiscard]] std::uint32_t settle_depth() const;
-  // What every coin of the wallet pays to: the BIP 86 output of the threshold key that the signers' journals name.
-  // Nothing without a journal, or when journals differ.
+  // What every coin of the wallet pays to: the BIP 86 output of the threshold key that the signers'
+  // journals name. Nothing without a journal, or when journals differ.
   [[nodiscard]] std::optional<Bytes> wallet_script() const;
 };
 
 // Reads whatever is in the folder; only a folder that cannot be read at all is an error.
-[[nodiscard]] Result<History> load_history(const std::string& run_dir, const chaos::Experiment& experiment);
+[[nodiscard]] Result<History> load_history(const std::string& run_dir,
+                                           const chaos::Experiment& experiment);
 
 // ---- parts of load_history, one a file (history_*.cpp) ----
 namespace load {

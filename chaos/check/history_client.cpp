@@ -33,8 +33,10 @@ class ClientReader {
     if (!script) return fields.fail("address '" + key.address + "': " + script.error().message);
     key.script = *script;
     // The chain is the judge only while one address belongs to one withdrawal.
-    if (!keys_.emplace(key.key, true).second) return fields.fail("key " + key.key + " was made before");
-    if (!addresses_.emplace(key.address, true).second) return fields.fail("address " + key.address + " was used before");
+    if (!keys_.emplace(key.key, true).second)
+      return fields.fail("key " + key.key + " was made before");
+    if (!addresses_.emplace(key.address, true).second)
+      return fields.fail("address " + key.address + " was used before");
     history_.keys.push_back(std::move(key));
   }
 
@@ -50,8 +52,10 @@ class ClientReader {
     op.amount_sat = fields.maybe_integer("amount_sat");
     op.address = fields.text_or_empty("address");
     if (!fields.good()) return;
-    if (!keys_.contains(op.key)) return fields.fail("key " + op.key + " was sent before it was stored");
-    if (!op.get() && (!op.amount_sat || op.address.empty())) return fields.fail("an invoke without its payload");
+    if (!keys_.contains(op.key))
+      return fields.fail("key " + op.key + " was sent before it was stored");
+    if (!op.get() && (!op.amount_sat || op.address.empty()))
+      return fields.fail("an invoke without its payload");
     if (!operations_.emplace(op.op, history_.operations.size()).second) {
       return fields.fail("op " + std::to_string(op.op) + " was invoked before");
     }
@@ -63,9 +67,11 @@ class ClientReader {
     const std::int64_t t_us = fields.integer("t_us");
     const auto found = operations_.find(number);
     if (!fields.good()) return;
-    if (found == operations_.end()) return fields.fail("op " + std::to_string(number) + " was never invoked");
+    if (found == operations_.end())
+      return fields.fail("op " + std::to_string(number) + " was never invoked");
     Operation& op = history_.operations[found->second];
-    if (op.answered || op.unanswered) return fields.fail("op " + std::to_string(number) + " was answered before");
+    if (op.answered || op.unanswered)
+      return fields.fail("op " + std::to_string(number) + " was answered before");
     if (!answered) {
       op.unanswered = true;
     } else {
@@ -75,7 +81,8 @@ class ClientReader {
       op.txid = fields.text_or_empty("txid");
       op.problem = fields.text_or_empty("problem");
       if (!fields.good()) return;
-      if (status < 100 || status > 599) return fields.fail("status " + std::to_string(status) + " is no HTTP status");
+      if (status < 100 || status > 599)
+        return fields.fail("status " + std::to_string(status) + " is no HTTP status");
       op.status = static_cast<int>(status);
       op.answered = true;
     }
@@ -112,26 +119,27 @@ void client(const std::string& run_dir, History& history) {
 }
 
 void faults(const std::string& run_dir, History& history) {
-  history.faults_file = read_records(run_dir, "faults.ndjson", "roulette-faults", history, [&](Fields& fields) {
-    FaultRecord fault;
-    fault.at = fields.at();
-    fault.fault_id = fields.count("fault_id");
-    fault.rule = fields.count("rule");
-    fault.role = fields.text("role");
-    fault.point = fields.text("point");
-    fault.victim = fields.text("victim");
-    fault.signal = fields.text("signal");
-    fault.recover = fields.text("recover");
-    fault.why_not = fields.text_or_empty("why_not");
-    fault.fired = fields.boolean("fired");
-    fault.proven = fields.boolean("proven");
-    fault.over_budget = fields.boolean_or_false("over_budget");
-    fault.has_hit = fields.has("hit");
-    fault.restarted_us = fields.maybe_integer("restarted_us");
-    fault.ready_us = fields.maybe_integer("ready_us");
-    take_proof(fields, fault);
-    if (fields.good()) history.faults.push_back(std::move(fault));
-  });
+  history.faults_file =
+      read_records(run_dir, "faults.ndjson", "roulette-faults", history, [&](Fields& fields) {
+        FaultRecord fault;
+        fault.at = fields.at();
+        fault.fault_id = fields.count("fault_id");
+        fault.rule = fields.count("rule");
+        fault.role = fields.text("role");
+        fault.point = fields.text("point");
+        fault.victim = fields.text("victim");
+        fault.signal = fields.text("signal");
+        fault.recover = fields.text("recover");
+        fault.why_not = fields.text_or_empty("why_not");
+        fault.fired = fields.boolean("fired");
+        fault.proven = fields.boolean("proven");
+        fault.over_budget = fields.boolean_or_false("over_budget");
+        fault.has_hit = fields.has("hit");
+        fault.restarted_us = fields.maybe_integer("restarted_us");
+        fault.ready_us = fields.maybe_integer("ready_us");
+        take_proof(fields, fault);
+        if (fields.good()) history.faults.push_back(std::move(fault));
+      });
 }
 
 }  // namespace roulette::check::load

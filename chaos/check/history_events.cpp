@@ -1,7 +1,8 @@
 // The merged event log. See history.h.
 //
-// Invariant: a gap in the numbers of one boot (an event that could not be written) and a daemon that wrote nothing at
-// all are defects of the source: what a log does not say must not look as if it had not happened.
+// Invariant: a gap in the numbers of one boot (an event that could not be written) and a daemon
+// that wrote nothing at all are defects of the source: what a log does not say must not look as if
+// it had not happened.
 #include <algorithm>
 #include <map>
 
@@ -32,27 +33,34 @@ class EventReader {
     if (!f.good()) return;
     out_.processes.insert(head.process);
     note_sequence(f, head, seq);
-    if (take_life(f, head, event) || take_signing(f, head, event) || take_requests(f, head, event)) return;
-    take_tool(f, head, event);  // an event this reader does not know is no defect: it proves nothing
+    if (take_life(f, head, event) || take_signing(f, head, event) || take_requests(f, head, event))
+      return;
+    take_tool(f, head,
+              event);  // an event this reader does not know is no defect: it proves nothing
   }
 
   // Whatever number of a boot was never seen was lost.
   void report_gaps(Source& source) const {
     for (const auto& [boot, seen] : boots_) {
       if (seen.highest == seen.numbers) continue;
-      note_defect(source, 0, boot.first + " boot " + boot.second + ": " + std::to_string(seen.highest - seen.numbers) +
-                                 " of " + std::to_string(seen.highest) + " events were lost");
+      note_defect(source, 0,
+                  boot.first + " boot " + boot.second + ": " +
+                      std::to_string(seen.highest - seen.numbers) + " of " +
+                      std::to_string(seen.highest) + " events were lost");
     }
   }
 
  private:
-  struct Numbers { std::uint64_t highest = 0, numbers = 0; };
+  struct Numbers {
+    std::uint64_t highest = 0, numbers = 0;
+  };
 
   void note_sequence(Fields& f, const EventHead& head, std::uint64_t seq) {
     Numbers& seen = boots_[{head.process, head.boot}];
     ++seen.numbers;
     seen.highest = std::max(seen.highest, seq);
-    if (seen.numbers > seen.highest) f.fail("seq " + std::to_string(seq) + " of this boot was used before");
+    if (seen.numbers > seen.highest)
+      f.fail("seq " + std::to_string(seq) + " of this boot was used before");
   }
 
   template <class Event>
@@ -82,7 +90,8 @@ class EventReader {
     static const std::set<std::string> common{"t_us", "wall_us", "process", "boot", "seq", "event"};
     const std::string suffix = "_bound";
     for (const auto& [name, value] : f.raw().items()) {
-      if (common.contains(name) || (name.size() > suffix.size() && name.ends_with(suffix))) continue;
+      if (common.contains(name) || (name.size() > suffix.size() && name.ends_with(suffix)))
+        continue;
       if (!value.is_number()) {
         f.fail("limit '" + name + "' is not a number");
         return out;
@@ -112,16 +121,24 @@ class EventReader {
       }
       keep(f, released ? out_.released : out_.received, std::move(share));
     } else if (event == "session_opened") {
-      keep(f, out_.opened, SessionOpened{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid), f.hex("session_digest", kDigest)});
+      keep(f, out_.opened,
+           SessionOpened{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
+                         f.hex("session_digest", kDigest)});
     } else if (event == "aggregated") {
-      keep(f, out_.aggregated, Aggregated{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
-                                          f.hex("session_digest", kDigest), f.hex_list("signatures", kSignature)});
+      keep(f, out_.aggregated,
+           Aggregated{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
+                      f.hex("session_digest", kDigest), f.hex_list("signatures", kSignature)});
     } else if (event == "broadcast") {
-      keep(f, out_.broadcasts, BroadcastEvent{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid), f.any_hex("hex")});
+      keep(f, out_.broadcasts,
+           BroadcastEvent{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
+                          f.any_hex("hex")});
     } else if (event == "broadcast_result") {
-      keep(f, out_.broadcast_results, BroadcastResult{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid), f.text("outcome")});
+      keep(f, out_.broadcast_results,
+           BroadcastResult{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
+                           f.text("outcome")});
     } else if (event == "signed_applied") {
-      keep(f, out_.signed_applied, SignedApplied{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid)});
+      keep(f, out_.signed_applied,
+           SignedApplied{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid)});
     } else {
       return false;
     }
@@ -132,7 +149,8 @@ class EventReader {
     if (event == "request_received") {
       keep(f, out_.requests, RequestReceived{head, f.count("request"), f.text("kind")});
     } else if (event == "answered") {
-      Answered answer{head, f.count("request"), static_cast<int>(f.integer("status")), {}, {}, {}, {}};
+      Answered answer{head, f.count("request"), static_cast<int>(f.integer("status")), {}, {}, {},
+                      {}};
       answer.id = f.text_or_empty("id");
       answer.state = f.text_or_empty("state");
       answer.txid = f.text_or_empty("txid");
@@ -150,7 +168,9 @@ class EventReader {
     } else if (event == "spawned") {
       keep(f, out_.spawned, Spawned{head, f.text("name")});
     } else if (event == "exited") {
-      keep(f, out_.exited, Exited{head, f.text("name"), f.integer("code"), f.integer("signal"), f.boolean("asked")});
+      keep(
+          f, out_.exited,
+          Exited{head, f.text("name"), f.integer("code"), f.integer("signal"), f.boolean("asked")});
     } else if (event == "phase") {
       keep(f, out_.phases, Phase{head, f.text("name")});
     } else if (event == "fault") {
@@ -164,12 +184,15 @@ class EventReader {
 
 template <class Event>
 void by_time(std::vector<Event>& events) {
-  std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.t_us < b.t_us; });
+  std::stable_sort(events.begin(), events.end(),
+                   [](const Event& a, const Event& b) { return a.t_us < b.t_us; });
 }
 
 void sort_all(Events& e) {
-  by_time(e.lifecycle), by_time(e.released), by_time(e.received), by_time(e.opened), by_time(e.aggregated);
-  by_time(e.broadcasts), by_time(e.broadcast_results), by_time(e.signed_applied), by_time(e.requests);
+  by_time(e.lifecycle), by_time(e.released), by_time(e.received), by_time(e.opened),
+      by_time(e.aggregated);
+  by_time(e.broadcasts), by_time(e.broadcast_results), by_time(e.signed_applied),
+      by_time(e.requests);
   by_time(e.answers), by_time(e.limits), by_time(e.digests), by_time(e.up_down), by_time(e.spawned);
   by_time(e.exited), by_time(e.phases), by_time(e.moments);
 }
@@ -186,10 +209,12 @@ void events(const std::string& run_dir, History& history) {
   for (const Role role : {Role::Signer, Role::Coordinator, Role::Ledger}) {
     for (std::uint16_t i = 0; i < chaos::instances_of(history.experiment.cluster, role); ++i) {
       const std::string name = ProcessName{role, i}.text();
-      if (!history.events.processes.contains(name)) note_defect(source, 0, name + " wrote no event");
+      if (!history.events.processes.contains(name))
+        note_defect(source, 0, name + " wrote no event");
     }
   }
-  if (!history.events.processes.contains("tool-0")) note_defect(source, 0, "the tool wrote no event");
+  if (!history.events.processes.contains("tool-0"))
+    note_defect(source, 0, "the tool wrote no event");
   sort_all(history.events);
 }
 

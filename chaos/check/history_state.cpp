@@ -1,7 +1,8 @@
 // What was exported after the run: chain, transactions, signers' journals, replicas. See history.h.
 //
-// Invariant: a block counts only when its bytes hash to the recorded hash and continue the block before it, from genesis;
-// sequences and indices without a gap; txids are computed from bytes, never believed.
+// Invariant: a block counts only when its bytes hash to the recorded hash and continue the block
+// before it, from genesis; sequences and indices without a gap; txids are computed from bytes,
+// never believed.
 #include <algorithm>
 #include <map>
 
@@ -15,11 +16,13 @@ namespace {
 
 constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kNonce = 66, kSignature = 64, kKey = 33;
 
-void keep_block(Fields& fields, History& history, const bitcoin::Block& block, std::uint32_t height) {
+void keep_block(Fields& fields, History& history, const bitcoin::Block& block,
+                std::uint32_t height) {
   Chain& chain = history.chain;
   chain.hashes.push_back(bitcoin::txid_to_hex(block.hash));
   for (std::size_t i = 0; i < block.transactions.size(); ++i) {
-    ChainTx tx{bitcoin::txid_to_hex(block.txids[i]), height, i == 0, block.transactions[i], fields.at()};
+    ChainTx tx{bitcoin::txid_to_hex(block.txids[i]), height, i == 0, block.transactions[i],
+               fields.at()};
     chain.by_txid.emplace(tx.txid, chain.txs.size());
     chain.txs.push_back(std::move(tx));
   }
@@ -32,10 +35,12 @@ void take_block(Fields& fields, History& history) {
   if (!fields.good()) return;
   const Result<bitcoin::Block> block = bitcoin::parse_block_hex(hex);
   if (!block) return fields.fail("block " + hash + ": " + block.error().message);
-  if (bitcoin::txid_to_hex(block->hash) != hash) return fields.fail("the bytes of this block do not hash to " + hash);
+  if (bitcoin::txid_to_hex(block->hash) != hash)
+    return fields.fail("the bytes of this block do not hash to " + hash);
   Chain& chain = history.chain;
   if (height != chain.hashes.size()) {
-    return fields.fail("height " + std::to_string(height) + " where " + std::to_string(chain.hashes.size()) + " was next");
+    return fields.fail("height " + std::to_string(height) + " where " +
+                       std::to_string(chain.hashes.size()) + " was next");
   }
   if (height > 0 && bitcoin::txid_to_hex(block->prev) != chain.hashes.back()) {
     return fields.fail("block " + hash + " does not continue the block before it");
@@ -64,7 +69,8 @@ void take_command(Fields& f, LedgerCommand& c) {
     c.height = static_cast<std::uint32_t>(f.count("height"));
     c.txids = f.hex_list("txids", kTxid);
     f.each("wallet_outputs", [&](Fields& o) {
-      c.wallet_outputs.push_back({o.outpoint("outpoint"), o.integer("amount_sat"), o.boolean_or_false("coinbase")});
+      c.wallet_outputs.push_back(
+          {o.outpoint("outpoint"), o.integer("amount_sat"), o.boolean_or_false("coinbase")});
     });
   } else if (c.command == "block_disconnected") {
     c.hash = f.hex("hash", kTxid);
@@ -73,7 +79,8 @@ void take_command(Fields& f, LedgerCommand& c) {
     c.index = f.count("index");
     c.digest = f.hex("digest", kDigest);
   } else if (c.command == "genesis") {
-    if (const auto depth = f.maybe_integer("settle_depth")) c.settle_depth = static_cast<std::uint32_t>(*depth);
+    if (const auto depth = f.maybe_integer("settle_depth"))
+      c.settle_depth = static_cast<std::uint32_t>(*depth);
     c.withdrawal_fee_sat = f.maybe_integer("withdrawal_fee_sat");
     c.min_amount_sat = f.maybe_integer("min_amount_sat");
     c.max_amount_sat = f.maybe_integer("max_amount_sat");
@@ -92,14 +99,18 @@ class ReplicaReader {
     if (type == "entry") return take_entry(f);
     if (type == "withdrawal") return take_withdrawal(f);
     if (type == "reservation") {
-      return keep(f, out_.reservations, ReservationRow{f.at(), f.outpoint("outpoint"), f.hex("withdrawal_id", kId)});
+      return keep(f, out_.reservations,
+                  ReservationRow{f.at(), f.outpoint("outpoint"), f.hex("withdrawal_id", kId)});
     }
     if (type == "posting") {
-      return keep(f, out_.postings, PostingRow{f.at(), f.count("index"), f.text("debit"), f.text("credit"), f.text("reason"),
-                                               f.text("reference"), f.integer("amount_sat")});
+      return keep(f, out_.postings,
+                  PostingRow{f.at(), f.count("index"), f.text("debit"), f.text("credit"),
+                             f.text("reason"), f.text("reference"), f.integer("amount_sat")});
     }
-    if (type == "balance") return keep(f, out_.balances, BalanceRow{f.at(), f.text("account"), f.integer("amount_sat")});
-    if (type == "tables") return keep(f, out_.tables, TablesDigest{f.at(), f.count("index"), f.hex("digest", kDigest)});
+    if (type == "balance")
+      return keep(f, out_.balances, BalanceRow{f.at(), f.text("account"), f.integer("amount_sat")});
+    if (type == "tables")
+      return keep(f, out_.tables, TablesDigest{f.at(), f.count("index"), f.hex("digest", kDigest)});
     if (type == "state") return take_state(f);
     f.fail("unknown type '" + type + "'");
   }
@@ -123,7 +134,8 @@ class ReplicaReader {
     entry.canonical = f.raw().at("commands").dump();
     const std::uint64_t next = out_.entries.empty() ? 1 : out_.entries.back().index + 1;
     if (entry.index != next) {
-      return f.fail("index " + std::to_string(entry.index) + " where " + std::to_string(next) + " was next");
+      return f.fail("index " + std::to_string(entry.index) + " where " + std::to_string(next) +
+                    " was next");
     }
     out_.entries.push_back(std::move(entry));
   }
@@ -142,7 +154,8 @@ class ReplicaReader {
     row.unsigned_tx = f.any_hex_or_empty("unsigned_tx");
     row.signed_tx = f.any_hex_or_empty("signed_tx");
     row.fee_sat = f.maybe_integer("fee_sat").value_or(0);
-    row.height = static_cast<std::uint32_t>(std::max<std::int64_t>(0, f.maybe_integer("height").value_or(0)));
+    row.height = static_cast<std::uint32_t>(
+        std::max<std::int64_t>(0, f.maybe_integer("height").value_or(0)));
     keep(f, out_.withdrawals, std::move(row));
   }
 
@@ -167,7 +180,8 @@ void take_journal_line(Fields& f, Journal& journal) {
   const std::string kind = f.text("kind");
   if (!f.good()) return;
   if (sequence != journal.length + 1) {
-    return f.fail("sequence " + std::to_string(sequence) + " where " + std::to_string(journal.length + 1) + " was next");
+    return f.fail("sequence " + std::to_string(sequence) + " where " +
+                  std::to_string(journal.length + 1) + " was next");
   }
   journal.length = sequence;
   if (kind == "provisioned") {
@@ -186,7 +200,8 @@ void take_journal_line(Fields& f, Journal& journal) {
   record.payload_digest = f.hex("payload_digest", kDigest);
   record.txid = f.hex("txid", kTxid);
   f.each("inputs", [&](Fields& input) {
-    record.inputs.push_back({input.outpoint("outpoint"), input.integer("amount_sat"), input.any_hex("script")});
+    record.inputs.push_back(
+        {input.outpoint("outpoint"), input.integer("amount_sat"), input.any_hex("script")});
   });
   if (f.good()) journal.records.push_back(std::move(record));
 }
@@ -201,8 +216,8 @@ void chain(const std::string& run_dir, History& history) {
 }
 
 void transactions(const std::string& run_dir, History& history) {
-  history.transactions_file =
-      read_records(run_dir, "state/transactions.ndjson", "roulette-transactions", history, [&](Fields& f) {
+  history.transactions_file = read_records(
+      run_dir, "state/transactions.ndjson", "roulette-transactions", history, [&](Fields& f) {
         TransactionRecord record;
         record.at = f.at();
         record.withdrawal_id = f.hex("withdrawal_id", kId);
@@ -212,7 +227,8 @@ void transactions(const std::string& run_dir, History& history) {
         record.txid = f.hex("txid", kTxid);
         record.hex = f.any_hex("hex");
         f.each("prevouts", [&](Fields& p) {
-          record.prevouts.push_back({p.hex("txid", kTxid), static_cast<std::uint32_t>(p.count("vout")),
+          record.prevouts.push_back({p.hex("txid", kTxid),
+                                     static_cast<std::uint32_t>(p.count("vout")),
                                      p.integer("amount_sat"), p.any_hex("script")});
         });
         if (f.good()) history.transactions.push_back(std::move(record));
@@ -222,10 +238,12 @@ void transactions(const std::string& run_dir, History& history) {
 void journal(const std::string& run_dir, std::uint16_t signer, History& history) {
   Journal journal;
   journal.signer = ProcessName{Role::Signer, signer}.text();
-  journal.source = read_records(run_dir, "state/" + journal.signer + ".ndjson", "roulette-signer-journal", history,
-                                [&](Fields& fields) { take_journal_line(fields, journal); });
+  journal.source =
+      read_records(run_dir, "state/" + journal.signer + ".ndjson", "roulette-signer-journal",
+                   history, [&](Fields& fields) { take_journal_line(fields, journal); });
   Source& source = history.sources[journal.source];
-  if (source.present && journal.threshold_key.empty()) note_defect(source, 0, "it has no `provisioned` record");
+  if (source.present && journal.threshold_key.empty())
+    note_defect(source, 0, "it has no `provisioned` record");
   history.journals.push_back(std::move(journal));
 }
 
@@ -233,8 +251,8 @@ void replica(const std::string& run_dir, std::uint16_t ledger, History& history)
   Replica replica;
   replica.name = ProcessName{Role::Ledger, ledger}.text();
   ReplicaReader reader(replica);
-  replica.source = read_records(run_dir, "state/" + replica.name + ".ndjson", "roulette-ledger", history,
-                                [&](Fields& fields) { reader.take(fields); });
+  replica.source = read_records(run_dir, "state/" + replica.name + ".ndjson", "roulette-ledger",
+                                history, [&](Fields& fields) { reader.take(fields); });
   Source& source = history.sources[replica.source];
   if (source.present && !replica.state) note_defect(source, 0, "it has no `state` line");
   history.replicas.push_back(std::move(replica));

@@ -9,15 +9,19 @@
 namespace roulette::check {
 namespace {
 
-constexpr std::int64_t kPromptAnswerUs = 1'000'000;   // availability: a 2xx within this of the intended start
+constexpr std::int64_t kPromptAnswerUs =
+    1'000'000;  // availability: a 2xx within this of the intended start
 
-double ms(std::int64_t us) { return static_cast<double>(us) / 1000.0; }
+double ms(std::int64_t us) {
+  return static_cast<double>(us) / 1000.0;
+}
 
 enum class Weather : std::uint8_t { Undisturbed, Disturbed, Outside };
 
 Weather weather(const Phases& phases, std::int64_t t_us) {
   if (!phases.undisturbed || t_us < *phases.undisturbed) return Weather::Outside;
-  if (!phases.disturbed || t_us < *phases.disturbed) return phases.drain && t_us >= *phases.drain ? Weather::Outside : Weather::Undisturbed;
+  if (!phases.disturbed || t_us < *phases.disturbed)
+    return phases.drain && t_us >= *phases.drain ? Weather::Outside : Weather::Undisturbed;
   return phases.drain && t_us >= *phases.drain ? Weather::Outside : Weather::Disturbed;
 }
 
@@ -31,8 +35,10 @@ struct Samples {
 
 // session_opened to aggregated, of each withdrawal's first completed session.
 Samples signing(const History& history, const Phases& phases) {
-  std::map<std::pair<std::string, std::string>, std::int64_t> opened;   // coordinator boot, session digest
-  for (const SessionOpened& e : history.events.opened) opened.emplace(std::pair{e.boot, e.session_digest}, e.t_us);
+  std::map<std::pair<std::string, std::string>, std::int64_t>
+      opened;  // coordinator boot, session digest
+  for (const SessionOpened& e : history.events.opened)
+    opened.emplace(std::pair{e.boot, e.session_digest}, e.t_us);
   std::set<std::string> done;
   Samples out;
   for (const Aggregated& e : history.events.aggregated) {
@@ -43,7 +49,9 @@ Samples signing(const History& history, const Phases& phases) {
   return out;
 }
 
-bool accepted(const std::string& outcome) { return outcome == "accepted" || outcome == "Accepted"; }
+bool accepted(const std::string& outcome) {
+  return outcome == "accepted" || outcome == "Accepted";
+}
 
 std::map<std::string, const Operation*> first_invokes(const History& history) {
   std::map<std::string, const Operation*> out;
@@ -54,7 +62,7 @@ std::map<std::string, const Operation*> first_invokes(const History& history) {
 }
 
 Samples withdrawals(const History& history, const Phases& phases) {
-  std::map<std::string, std::int64_t> sent;             // id -> first accepted broadcast
+  std::map<std::string, std::int64_t> sent;  // id -> first accepted broadcast
   for (const BroadcastResult& e : history.events.broadcast_results) {
     if (accepted(e.outcome)) sent.emplace(e.withdrawal_id, e.t_us);
   }
@@ -64,7 +72,8 @@ Samples withdrawals(const History& history, const Phases& phases) {
     const auto id = ids.find(key);
     if (id == ids.end()) continue;
     const auto at = sent.find(id->second);
-    if (at != sent.end()) out.add(weather(phases, op->intended_us), ms(at->second - op->intended_us));
+    if (at != sent.end())
+      out.add(weather(phases, op->intended_us), ms(at->second - op->intended_us));
   }
   return out;
 }
@@ -78,7 +87,8 @@ double availability(const History& history) {
     if (op.answered_us - op.intended_us <= kPromptAnswerUs) found->second = true;
   }
   if (prompt.empty()) return 0;
-  const auto good = std::count_if(prompt.begin(), prompt.end(), [](const auto& p) { return p.second; });
+  const auto good =
+      std::count_if(prompt.begin(), prompt.end(), [](const auto& p) { return p.second; });
   return static_cast<double>(good) / static_cast<double>(prompt.size());
 }
 
@@ -125,7 +135,8 @@ void measure(const History& history, Verdict& verdict) {
   verdict.withdrawal_disturbed = quantiles(pay.disturbed);
   std::map<std::string, std::vector<double>> recovery;
   for (const FaultRecord& fault : history.faults) {
-    if (fault.fired && fault.ready_us) recovery[fault.role].push_back(ms(*fault.ready_us - fault.sent_us));
+    if (fault.fired && fault.ready_us)
+      recovery[fault.role].push_back(ms(*fault.ready_us - fault.sent_us));
   }
   for (const auto& [role, values] : recovery) verdict.recovery_ms[role] = quantiles(values);
   verdict.availability = availability(history);

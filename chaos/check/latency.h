@@ -1,7 +1,8 @@
 // The run's figures: latencies by phase, recovery by role, availability.
 //
-// Invariant: quantiles are of measured values (nearest rank), never interpolated or smoothed; latency of a withdrawal
-// counts from the client's intended start. Figures never decide a verdict, but the undisturbed p99 sets a bound.
+// Invariant: quantiles are of measured values (nearest rank), never interpolated or smoothed;
+// latency of a withdrawal counts from the client's intended start. Figures never decide a verdict,
+// but the undisturbed p99 sets a bound.
 #pragma once
 
 #include "chaos/check/history.h"
@@ -11,7 +12,8 @@ namespace roulette::check {
 
 [[nodiscard]] Quantiles quantiles(std::vector<double> values);
 void measure(const History& history, Verdict& verdict);
-// Request (intended start) to the ledger holding its signature, undisturbed, p99 in ms; nothing without a sample.
+// Request (intended start) to the ledger holding its signature, undisturbed, p99 in ms; nothing
+// without a sample.
 [[nodiscard]] std::optional<double> undisturbed_signed_p99_ms(const History& history);
 
 }  // namespace roulette::check

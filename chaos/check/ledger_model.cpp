@@ -15,7 +15,8 @@ class Replay {
       id_by_txid_.emplace(row.txid, row.withdrawal_id);
       txid_by_id_.emplace(row.withdrawal_id, row.txid);
       if (const auto tx = bitcoin::parse_transaction_hex(row.unsigned_tx)) {
-        for (const auto& input : tx->inputs) parents_[row.txid].insert(bitcoin::txid_to_hex(input.outpoint.txid));
+        for (const auto& input : tx->inputs)
+          parents_[row.txid].insert(bitcoin::txid_to_hex(input.outpoint.txid));
       }
     }
   }
@@ -27,7 +28,8 @@ class Replay {
         ++position_;
         apply(command);
       }
-      if (!model_.chain.empty()) model_.tip_at[entry.index] = {model_.chain.back(), model_.height()};
+      if (!model_.chain.empty())
+        model_.tip_at[entry.index] = {model_.chain.back(), model_.height()};
     }
     return std::move(model_);
   }
@@ -37,7 +39,8 @@ class Replay {
 
   void expect(const LedgerCommand& c, bool applied, const std::string& what) {
     if ((c.outcome == "applied") == applied) return;
-    defect(c.command + " of " + what + " was " + c.outcome + (applied ? ", but it had to be applied" : ", but it could not be applied"));
+    defect(c.command + " of " + what + " was " + c.outcome +
+           (applied ? ", but it had to be applied" : ", but it could not be applied"));
   }
 
   void apply(const LedgerCommand& c) {
@@ -50,14 +53,16 @@ class Replay {
   }
 
   void withdraw(const LedgerCommand& c) {
-    if (c.outcome != "applied" && c.outcome != "rejected") return;  // which outcome a key may have is keys.cpp's
+    if (c.outcome != "applied" && c.outcome != "rejected")
+      return;  // which outcome a key may have is keys.cpp's
     if (model_.closed) {
       ++model_.withdrawals_after_end;
       defect("a new withdrawal behind EndOfRun was " + c.outcome);
     }
     const auto [found, first] = model_.withdrawals.emplace(c.withdrawal_id, ModelWithdrawal{});
     if (!first) return defect("withdrawal " + c.withdrawal_id + " was accepted before");
-    if (!model_.by_key.emplace(c.key, c.withdrawal_id).second) defect("key " + c.key + " was accepted before");
+    if (!model_.by_key.emplace(c.key, c.withdrawal_id).second)
+      defect("key " + c.key + " was accepted before");
     ModelWithdrawal& w = found->second;
     w.withdraw = &c;
     w.rejected = c.outcome == "rejected";
@@ -73,9 +78,12 @@ class Replay {
 
   void take_signed(const LedgerCommand& c) {
     ModelWithdrawal* w = find(c.withdrawal_id);
-    if (w == nullptr || w->rejected || (!w->txid.empty() && w->txid != c.txid)) return expect(c, false, "withdrawal " + c.withdrawal_id);
-    if (c.outcome != "applied") return;       // whether signatures verify is signing-policy-respected's business
-    if (w->signed_by != nullptr) return expect(c, false, "withdrawal " + c.withdrawal_id + ", which had its bytes,");
+    if (w == nullptr || w->rejected || (!w->txid.empty() && w->txid != c.txid))
+      return expect(c, false, "withdrawal " + c.withdrawal_id);
+    if (c.outcome != "applied")
+      return;  // whether signatures verify is signing-policy-respected's business
+    if (w->signed_by != nullptr)
+      return expect(c, false, "withdrawal " + c.withdrawal_id + ", which had its bytes,");
     w->signed_by = &c;
     if (w->height != 0) w->broadcast = true;
     count_ancestors(c.txid);
@@ -84,7 +92,8 @@ class Replay {
 
   void take_broadcast(const LedgerCommand& c) {
     ModelWithdrawal* w = find(c.withdrawal_id);
-    const bool fits = w != nullptr && w->signed_by != nullptr && !w->broadcast && w->height == 0 && w->txid == c.txid;
+    const bool fits = w != nullptr && w->signed_by != nullptr && !w->broadcast && w->height == 0 &&
+                      w->txid == c.txid;
     expect(c, fits, "withdrawal " + c.withdrawal_id);
     if (!fits) return;
     w->broadcast = true;
@@ -92,7 +101,8 @@ class Replay {
   }
 
   void connect(const LedgerCommand& c) {
-    if (model_.chain.empty()) {               // the anchor is in nobody's export: the first block that counts names it
+    if (model_.chain
+            .empty()) {  // the anchor is in nobody's export: the first block that counts names it
       if (c.outcome != "applied" || c.height == 0) return;
       model_.chain.push_back(c.prev);
       model_.anchor_height = c.height - 1;
@@ -135,9 +145,12 @@ class Replay {
 
   void refresh(ModelWithdrawal& w) {
     std::string state = "planned";
-    if (w.rejected) state = "rejected";
-    else if (w.height != 0) state = model_.height() - w.height + 1 >= settle_depth_ ? "settled" : "confirmed";
-    else if (w.signed_by != nullptr) state = w.broadcast ? "broadcast" : "signed";
+    if (w.rejected)
+      state = "rejected";
+    else if (w.height != 0)
+      state = model_.height() - w.height + 1 >= settle_depth_ ? "settled" : "confirmed";
+    else if (w.signed_by != nullptr)
+      state = w.broadcast ? "broadcast" : "signed";
     if (state == "settled") settled_once_.insert(w.txid);
     if (w.steps.empty() || w.steps.back().state != state) w.steps.push_back({position_, state});
   }
@@ -150,11 +163,14 @@ class Replay {
       const std::string at = open.back();
       open.pop_back();
       for (const std::string& parent : parents_[at]) {
-        if (!id_by_txid_.contains(parent) || settled_once_.contains(parent) || !seen.insert(parent).second) continue;
+        if (!id_by_txid_.contains(parent) || settled_once_.contains(parent) ||
+            !seen.insert(parent).second)
+          continue;
         open.push_back(parent);
       }
     }
-    model_.most_ancestors = std::max(model_.most_ancestors, static_cast<std::uint32_t>(seen.size()));
+    model_.most_ancestors =
+        std::max(model_.most_ancestors, static_cast<std::uint32_t>(seen.size()));
   }
 
   std::uint32_t settle_depth_;
@@ -164,7 +180,7 @@ class Replay {
   std::map<std::string, std::string> id_by_txid_, txid_by_id_;
   std::map<std::string, std::set<std::string>> parents_;
   std::set<std::string> settled_once_;
-  std::vector<std::vector<ModelWithdrawal*>> held_;     // by block of model_.chain but the anchor
+  std::vector<std::vector<ModelWithdrawal*>> held_;  // by block of model_.chain but the anchor
 };
 
 }  // namespace

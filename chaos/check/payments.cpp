@@ -1,7 +1,8 @@
-// Money on the active chain against what clients asked for and what the ledger says: no-duplicate-payment,
-// no-lost-withdrawal, chain-matches-ledger.
+// Money on the active chain against what clients asked for and what the ledger says:
+// no-duplicate-payment, no-lost-withdrawal, chain-matches-ledger.
 //
-// Invariant: the only evidence of a payment is an output in the recorded active chain; nobody's word replaces it.
+// Invariant: the only evidence of a payment is an output in the recorded active chain; nobody's
+// word replaces it.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -13,8 +14,8 @@ namespace {
 
 // What the client was told about a key, over all its requests.
 struct Told {
-  const Operation* accepted = nullptr;      // a 2xx with a state that is not `rejected`
-  const Operation* refused = nullptr;       // a final business refusal
+  const Operation* accepted = nullptr;  // a 2xx with a state that is not `rejected`
+  const Operation* refused = nullptr;   // a final business refusal
 };
 
 std::map<std::string, Told> what_was_told(const History& history) {
@@ -31,7 +32,9 @@ std::map<std::string, Told> what_was_told(const History& history) {
   return out;
 }
 
-std::string sat(std::int64_t amount) { return std::to_string(amount) + " sat"; }
+std::string sat(std::int64_t amount) {
+  return std::to_string(amount) + " sat";
+}
 
 bool spends_wallet(const History& history, const ChainTx& tx, const Bytes& wallet) {
   return std::any_of(tx.tx.inputs.begin(), tx.tx.inputs.end(), [&](const bitcoin::TxIn& input) {
@@ -41,27 +44,30 @@ bool spends_wallet(const History& history, const ChainTx& tx, const Bytes& walle
   });
 }
 
-void check_key_payments(const History& history, const ClientKey& key, const std::vector<Payment>& payments,
-                        const Told& told, Findings& out) {
+void check_key_payments(const History& history, const ClientKey& key,
+                        const std::vector<Payment>& payments, const Told& told, Findings& out) {
   const std::string name = "key " + key.key;
   if (payments.size() > 1) {
     const At& first = history.chain.txs[payments[0].tx].at;
     for (std::size_t i = 1; i < payments.size(); ++i) {
       const ChainTx& tx = history.chain.txs[payments[i].tx];
-      out.violation(tx.at, name + " is paid again by " + tx.txid + ":" + std::to_string(payments[i].vout) +
-                               " (first at " + history.where(first) + ")");
+      out.violation(tx.at, name + " is paid again by " + tx.txid + ":" +
+                               std::to_string(payments[i].vout) + " (first at " +
+                               history.where(first) + ")");
     }
   }
   for (const Payment& payment : payments) {
     const ChainTx& tx = history.chain.txs[payment.tx];
     out.checked();
     if (payment.amount_sat != key.amount_sat) {
-      out.violation(tx.at, name + " is paid " + sat(payment.amount_sat) + " by " + tx.txid + ", but asked for " +
-                               sat(key.amount_sat) + " (" + history.where(key.at) + ")");
+      out.violation(tx.at, name + " is paid " + sat(payment.amount_sat) + " by " + tx.txid +
+                               ", but asked for " + sat(key.amount_sat) + " (" +
+                               history.where(key.at) + ")");
     }
     if (told.accepted == nullptr && told.refused != nullptr) {
-      out.violation(tx.at, name + " was refused with " + std::to_string(told.refused->status) + " (" +
-                               history.where(told.refused->answer_at) + "), yet " + tx.txid + " pays it");
+      out.violation(tx.at, name + " was refused with " + std::to_string(told.refused->status) +
+                               " (" + history.where(told.refused->answer_at) + "), yet " + tx.txid +
+                               " pays it");
     }
   }
 }
@@ -75,8 +81,9 @@ void check_strangers(const History& history, const Bytes& wallet, Findings& out)
     for (std::size_t vout = 0; vout < tx.tx.outputs.size(); ++vout) {
       const Bytes& script = tx.tx.outputs[vout].script;
       if (script == wallet || asked.contains(script)) continue;
-      out.violation(tx.at, tx.txid + ":" + std::to_string(vout) + " pays " + sat(tx.tx.outputs[vout].amount_sat) +
-                               " to script " + to_hex(script) + ", which no client asked for");
+      out.violation(tx.at, tx.txid + ":" + std::to_string(vout) + " pays " +
+                               sat(tx.tx.outputs[vout].amount_sat) + " to script " +
+                               to_hex(script) + ", which no client asked for");
     }
   }
 }
@@ -87,13 +94,14 @@ InvariantResult check_duplicate_payment(const History& history) {
   Findings out(history, "no-duplicate-payment");
   bool whole = out.need(history.client);
   whole = out.need(history.chain_file) && whole;
-  whole = out.need_journals() && whole;     // the threshold key says which script is the wallet's
+  whole = out.need_journals() && whole;  // the threshold key says which script is the wallet's
   if (!whole) return out.result();
   const auto payments = payments_by_key(history);
   auto told = what_was_told(history);
   for (const ClientKey& key : history.keys) {
     const auto found = payments.find(key.key);
-    if (found != payments.end()) check_key_payments(history, key, found->second, told[key.key], out);
+    if (found != payments.end())
+      check_key_payments(history, key, found->second, told[key.key], out);
   }
   check_strangers(history, *history.wallet_script(), out);
   return out.result();
@@ -101,7 +109,10 @@ InvariantResult check_duplicate_payment(const History& history) {
 
 namespace {
 
-struct KnownRow { const WithdrawalRow* row = nullptr; const Replica* replica = nullptr; };
+struct KnownRow {
+  const WithdrawalRow* row = nullptr;
+  const Replica* replica = nullptr;
+};
 
 // A key's withdrawal in any replica: one that applied EndOfRun first.
 std::map<std::string, KnownRow> rows_by_key(const History& history) {
@@ -109,13 +120,15 @@ std::map<std::string, KnownRow> rows_by_key(const History& history) {
   for (const bool closed : {true, false}) {
     for (const Replica& replica : history.replicas) {
       if (replica.closed() != closed) continue;
-      for (const WithdrawalRow& row : replica.withdrawals) out.emplace(row.key, KnownRow{&row, &replica});
+      for (const WithdrawalRow& row : replica.withdrawals)
+        out.emplace(row.key, KnownRow{&row, &replica});
     }
   }
   return out;
 }
 
-bool paid_deep_enough(const History& history, const ClientKey& key, const std::vector<Payment>& payments) {
+bool paid_deep_enough(const History& history, const ClientKey& key,
+                      const std::vector<Payment>& payments) {
   return std::any_of(payments.begin(), payments.end(), [&](const Payment& p) {
     return p.amount_sat == key.amount_sat && p.depth >= history.settle_depth();
   });
@@ -129,7 +142,8 @@ std::string what_is_there(const std::vector<Payment>& payments) {
 // Only when the plan declares a lasting loss: how many stay unpaid, and which.
 void name_left_behind(const std::vector<std::string>& left, Findings& out) {
   if (left.empty()) return;
-  std::string names = std::to_string(left.size()) + " accepted withdrawals left unpaid by the declared quorum loss:";
+  std::string names = std::to_string(left.size()) +
+                      " accepted withdrawals left unpaid by the declared quorum loss:";
   for (const std::string& key : left) names += " " + key;
   out.note(names);
 }
@@ -143,7 +157,8 @@ InvariantResult check_lost_withdrawal(const History& history) {
   whole = out.need(history.faults_file) && whole;
   whole = out.need_replicas() && whole;
   if (!whole) return out.result();
-  if (history.interrupted) out.inconclusive("the run was interrupted: accepted withdrawals had no time to settle");
+  if (history.interrupted)
+    out.inconclusive("the run was interrupted: accepted withdrawals had no time to settle");
   const auto payments = payments_by_key(history);
   const auto rows = rows_by_key(history);
   auto told = what_was_told(history);
@@ -155,20 +170,25 @@ InvariantResult check_lost_withdrawal(const History& history) {
     if (accepted == nullptr && !known) continue;
     out.checked();
     const auto found = payments.find(key.key);
-    const std::vector<Payment> paid = found == payments.end() ? std::vector<Payment>{} : found->second;
+    const std::vector<Payment> paid =
+        found == payments.end() ? std::vector<Payment>{} : found->second;
     if (accepted != nullptr && row == rows.end()) {
-      out.violation(accepted->answer_at, "key " + key.key + " was acknowledged with " + std::to_string(accepted->status) +
+      out.violation(accepted->answer_at, "key " + key.key + " was acknowledged with " +
+                                             std::to_string(accepted->status) +
                                              ", but no replica knows it");
     } else if (accepted != nullptr && !known) {
-      out.violation(accepted->answer_at, "key " + key.key + " was acknowledged, but the ledger rejected it (" +
+      out.violation(accepted->answer_at, "key " + key.key +
+                                             " was acknowledged, but the ledger rejected it (" +
                                              history.where(row->second.row->at) + ")");
     } else if (!paid_deep_enough(history, key, paid)) {
       if (history.lasting_quorum_loss()) {
         left.push_back(key.key);
       } else if (!history.interrupted) {
         const At& at = accepted != nullptr ? accepted->answer_at : row->second.row->at;
-        out.violation(at, "key " + key.key + (accepted != nullptr ? " was acknowledged" : " stands in the ledger") +
-                              ", but " + what_is_there(paid));
+        out.violation(at,
+                      "key " + key.key +
+                          (accepted != nullptr ? " was acknowledged" : " stands in the ledger") +
+                          ", but " + what_is_there(paid));
       }
     }
   }
@@ -200,9 +220,10 @@ class ChainAndLedger {
   void check_tip() {
     const LedgerState& state = *replica_.state;
     out_.checked();
-    if (state.height >= history_.chain.hashes.size() || history_.chain.hashes[state.height] != state.tip) {
-      out_.violation(state.at, "the tip " + state.tip + " at height " + std::to_string(state.height) +
-                                   " is not in the active chain");
+    if (state.height >= history_.chain.hashes.size() ||
+        history_.chain.hashes[state.height] != state.tip) {
+      out_.violation(state.at, "the tip " + state.tip + " at height " +
+                                   std::to_string(state.height) + " is not in the active chain");
     }
   }
 
@@ -210,13 +231,16 @@ class ChainAndLedger {
     out_.checked();
     const auto found = by_txid_.find(tx.txid);
     if (found == by_txid_.end()) {
-      return out_.violation(tx.at, tx.txid + " spends the wallet's coins, but " + replica_.name + " has no such withdrawal");
+      return out_.violation(tx.at, tx.txid + " spends the wallet's coins, but " + replica_.name +
+                                       " has no such withdrawal");
     }
     const WithdrawalRow& row = *found->second;
     if (tx.height > replica_.state->height) return;  // a block after the coordinators were stopped
     if (row.height != tx.height) {
-      out_.violation(row.at, "withdrawal " + row.withdrawal_id + " stands at height " + std::to_string(row.height) + ", its transaction " +
-                                 tx.txid + " at " + std::to_string(tx.height) + " (" + history_.where(tx.at) + ")");
+      out_.violation(row.at, "withdrawal " + row.withdrawal_id + " stands at height " +
+                                 std::to_string(row.height) + ", its transaction " + tx.txid +
+                                 " at " + std::to_string(tx.height) + " (" + history_.where(tx.at) +
+                                 ")");
     }
   }
 
@@ -226,16 +250,20 @@ class ChainAndLedger {
     out_.checked();
     const std::string name = "withdrawal " + row.withdrawal_id + " is " + row.state;
     const ChainTx* tx = history_.chain.find(row.txid);
-    if (tx == nullptr) return out_.violation(row.at, name + ", but " + row.txid + " is not in the active chain");
+    if (tx == nullptr)
+      return out_.violation(row.at, name + ", but " + row.txid + " is not in the active chain");
     const auto script = from_hex(row.script);
-    const auto pays = std::count_if(tx->tx.outputs.begin(), tx->tx.outputs.end(), [&](const bitcoin::TxOut& output) {
-      return script && output.script == *script && output.amount_sat == row.amount_sat;
-    });
+    const auto pays = std::count_if(
+        tx->tx.outputs.begin(), tx->tx.outputs.end(), [&](const bitcoin::TxOut& output) {
+          return script && output.script == *script && output.amount_sat == row.amount_sat;
+        });
     if (pays != 1) {
-      out_.violation(row.at, name + ", but " + row.txid + " has " + std::to_string(pays) + " outputs of " +
-                                 sat(row.amount_sat) + " to its script (" + history_.where(tx->at) + ")");
+      out_.violation(row.at, name + ", but " + row.txid + " has " + std::to_string(pays) +
+                                 " outputs of " + sat(row.amount_sat) + " to its script (" +
+                                 history_.where(tx->at) + ")");
     }
-    const std::uint32_t depth = replica_.state->height >= row.height ? replica_.state->height - row.height + 1 : 0;
+    const std::uint32_t depth =
+        replica_.state->height >= row.height ? replica_.state->height - row.height + 1 : 0;
     if (row.state == "settled" && depth < history_.settle_depth()) {
       out_.violation(row.at, name + ", but its block is only " + std::to_string(depth) + " deep");
     }
@@ -262,12 +290,14 @@ InvariantResult check_chain_and_ledger(const History& history) {
   for (const Replica& replica : history.replicas) {
     if (replica.closed()) ChainAndLedger(history, replica, wallet, out).run();
   }
-  // Payments that do not even spend the wallet's coins: somebody else's, so no ledger can have them.
+  // Payments that do not even spend the wallet's coins: somebody else's, so no ledger can have
+  // them.
   for (const auto& [key, payments] : payments_by_key(history)) {
     for (const Payment& payment : payments) {
       const ChainTx& tx = history.chain.txs[payment.tx];
       if (!spends_wallet(history, tx, wallet)) {
-        out.violation(tx.at, "key " + key + " is paid by " + tx.txid + ", which spends no coin of the wallet");
+        out.violation(tx.at, "key " + key + " is paid by " + tx.txid +
+                                 ", which spends no coin of the wallet");
       }
     }
   }

@@ -1,7 +1,7 @@
 // What processes did by their own and the tool's word: orderly-stop-finishes and limits-respected.
 //
-// Invariant: an orderly stop counts only as a whole (announced, drained, reaped with 0 within grace); a limit counts only
-// beside its bound.
+// Invariant: an orderly stop counts only as a whole (announced, drained, reaped with 0 within
+// grace); a limit counts only beside its bound.
 #include <algorithm>
 
 #include "chaos/check/checkers.h"
@@ -13,11 +13,13 @@
 namespace roulette::check {
 namespace {
 
-constexpr std::int64_t kGraceUs = limits::kDrain.us + 2'000'000;   // as the fault engine escalates
-constexpr std::int64_t kClientPatienceUs = 1'900'000;              // clients give up after 2 s: then nobody is answered
+constexpr std::int64_t kGraceUs = limits::kDrain.us + 2'000'000;  // as the fault engine escalates
+constexpr std::int64_t kClientPatienceUs =
+    1'900'000;  // clients give up after 2 s: then nobody is answered
 
 bool is_daemon(const std::string& name) {
-  return name.starts_with("signer-") || name.starts_with("coordinator-") || name.starts_with("ledger-");
+  return name.starts_with("signer-") || name.starts_with("coordinator-") ||
+         name.starts_with("ledger-");
 }
 
 class Stops {
@@ -39,15 +41,20 @@ class Stops {
  private:
   void check_fault(const FaultRecord& fault) {
     out_.checked();
-    const std::string name = "SIGTERM to " + fault.victim + " (fault " + std::to_string(fault.fault_id) + ")";
-    if (!fault.shutdown_started) out_.violation(fault.at, name + " was never followed by shutdown_started");
+    const std::string name =
+        "SIGTERM to " + fault.victim + " (fault " + std::to_string(fault.fault_id) + ")";
+    if (!fault.shutdown_started)
+      out_.violation(fault.at, name + " was never followed by shutdown_started");
     if (fault.escalated) return out_.violation(fault.at, name + " had to be escalated to SIGKILL");
     if (fault.exit_code != 0) {
-      return out_.violation(fault.at, name + (fault.exit_code ? " ended with exit " + std::to_string(*fault.exit_code)
-                                                              : std::string(" did not end with an exit code")));
+      return out_.violation(
+          fault.at, name + (fault.exit_code ? " ended with exit " + std::to_string(*fault.exit_code)
+                                            : std::string(" did not end with an exit code")));
     }
     if (fault.reaped_us && *fault.reaped_us - fault.sent_us > kGraceUs) {
-      out_.violation(fault.at, name + " took " + std::to_string((*fault.reaped_us - fault.sent_us) / 1000) + " ms");
+      out_.violation(
+          fault.at,
+          name + " took " + std::to_string((*fault.reaped_us - fault.sent_us) / 1000) + " ms");
     }
   }
 
@@ -56,9 +63,12 @@ class Stops {
     const Exited* exit = next_exit(term.name, term.t_us);
     const auto& life = history_.events.lifecycle;
     const bool announced = std::any_of(life.begin(), life.end(), [&](const Lifecycle& e) {
-      return e.event == "shutdown_started" && e.process == term.name && e.t_us >= term.t_us && (exit == nullptr || e.t_us <= exit->t_us);
+      return e.event == "shutdown_started" && e.process == term.name && e.t_us >= term.t_us &&
+             (exit == nullptr || e.t_us <= exit->t_us);
     });
-    if (!announced) out_.violation(term.at, term.name + " got SIGTERM, but its log has no shutdown_started before its exit");
+    if (!announced)
+      out_.violation(
+          term.at, term.name + " got SIGTERM, but its log has no shutdown_started before its exit");
   }
 
   void check_stop(const Lifecycle& start) {
@@ -68,26 +78,29 @@ class Stops {
     const Exited* exit = next_exit(start.process, start.t_us);
     if (exit == nullptr) return out_.violation(start.at, name + ", but the tool never saw it exit");
     if (exit->code != 0 || exit->signal != 0) {
-      return out_.violation(exit->at, name + " (" + history_.where(start.at) + ") and ended with " +
-                                          (exit->signal != 0 ? "signal " + std::to_string(exit->signal)
-                                                             : "exit " + std::to_string(exit->code)));
+      return out_.violation(exit->at,
+                            name + " (" + history_.where(start.at) + ") and ended with " +
+                                (exit->signal != 0 ? "signal " + std::to_string(exit->signal)
+                                                   : "exit " + std::to_string(exit->code)));
     }
     if (exit->t_us - start.t_us > kGraceUs) {
-      out_.violation(exit->at, name + " and took " + std::to_string((exit->t_us - start.t_us) / 1000) + " ms");
+      out_.violation(
+          exit->at, name + " and took " + std::to_string((exit->t_us - start.t_us) / 1000) + " ms");
     }
     const Lifecycle* stopped = nullptr;
     for (const Lifecycle& e : history_.events.lifecycle) {
       if (e.event == "stopped" && e.boot == start.boot) stopped = &e;
     }
-    if (stopped == nullptr) return out_.violation(start.at, name + ", but its log has no `stopped`");
+    if (stopped == nullptr)
+      return out_.violation(start.at, name + ", but its log has no `stopped`");
     check_work(start, *stopped);
   }
 
   // A SIGKILL that the plan sent on purpose while it was stopping.
   bool killed_meanwhile(const Lifecycle& start) const {
     return std::any_of(history_.faults.begin(), history_.faults.end(), [&](const FaultRecord& f) {
-      return f.fired && f.victim == start.process && f.signal == "SIGKILL" && f.sent_us >= start.t_us &&
-             f.sent_us - start.t_us <= kGraceUs;
+      return f.fired && f.victim == start.process && f.signal == "SIGKILL" &&
+             f.sent_us >= start.t_us && f.sent_us - start.t_us <= kGraceUs;
     });
   }
 
@@ -101,7 +114,8 @@ class Stops {
   // In flight when the stop began: finished here, or by somebody else.
   void check_work(const Lifecycle& start, const Lifecycle& stopped) {
     if (!start.process.starts_with("coordinator-")) {
-      if (!stopped.drained) out_.violation(stopped.at, start.process + " stopped with work in flight");
+      if (!stopped.drained)
+        out_.violation(stopped.at, start.process + " stopped with work in flight");
       return;
     }
     check_requests(start, stopped);
@@ -115,8 +129,9 @@ class Stops {
     }
     for (const RequestReceived& e : history_.events.requests) {
       if (e.boot != start.boot || e.t_us > start.t_us || answered.contains(e.request)) continue;
-      if (stopped.t_us - e.t_us > kClientPatienceUs) continue;   // its client had gone
-      out_.violation(e.at, start.process + " stopped without answering request " + std::to_string(e.request) + ", which it had when the stop began");
+      if (stopped.t_us - e.t_us > kClientPatienceUs) continue;  // its client had gone
+      out_.violation(e.at, start.process + " stopped without answering request " +
+                               std::to_string(e.request) + ", which it had when the stop began");
     }
   }
 
@@ -128,7 +143,8 @@ class Stops {
     }
     for (const SessionOpened& e : history_.events.opened) {
       if (e.boot != start.boot || e.t_us > start.t_us || held.contains(e.withdrawal_id)) continue;
-      out_.violation(e.at, start.process + " stopped while signing withdrawal " + e.withdrawal_id + ", and nobody finished it");
+      out_.violation(e.at, start.process + " stopped while signing withdrawal " + e.withdrawal_id +
+                               ", and nobody finished it");
     }
   }
 
@@ -146,7 +162,8 @@ InvariantResult check_orderly_stop(const History& history) {
   if (!whole) return out.result();
   Stops(history, out).run();
   const auto& life = history.events.lifecycle;
-  const bool any = std::any_of(life.begin(), life.end(), [](const Lifecycle& e) { return e.event == "shutdown_started"; });
+  const bool any = std::any_of(life.begin(), life.end(),
+                               [](const Lifecycle& e) { return e.event == "shutdown_started"; });
   if (!any) out.not_exercised("no process was asked to stop in order");
   return out.result();
 }
@@ -164,9 +181,11 @@ InvariantResult check_limits(const History& history) {
     for (const Limit& limit : e.limits) {
       out.checked();
       if (!limit.bound) {
-        out.violation(e.at, e.process + " reports " + limit.name + " without " + limit.name + "_bound");
+        out.violation(e.at,
+                      e.process + " reports " + limit.name + " without " + limit.name + "_bound");
       } else if (limit.value > *limit.bound) {
-        out.violation(e.at, e.process + " had " + limit.name + " at " + std::to_string(limit.value) + ", its bound is " +
+        out.violation(e.at, e.process + " had " + limit.name + " at " +
+                                std::to_string(limit.value) + ", its bound is " +
                                 std::to_string(*limit.bound));
       }
     }
@@ -177,11 +196,13 @@ InvariantResult check_limits(const History& history) {
       if (!reported.contains(name)) out.inconclusive(name + " never reported its limits");
     }
   }
-  const std::uint32_t ancestors = replay(*history.reference(), history.settle_depth()).most_ancestors;
+  const std::uint32_t ancestors =
+      replay(*history.reference(), history.settle_depth()).most_ancestors;
   out.checked();
   if (ancestors > limits::kMaxUnsettledAncestors) {
-    out.violation(history.reference()->name + ": a withdrawal was signed on top of " + std::to_string(ancestors) +
-                  " unsettled transactions, the bound is " + std::to_string(limits::kMaxUnsettledAncestors));
+    out.violation(history.reference()->name + ": a withdrawal was signed on top of " +
+                  std::to_string(ancestors) + " unsettled transactions, the bound is " +
+                  std::to_string(limits::kMaxUnsettledAncestors));
   }
   return out.result();
 }

@@ -12,14 +12,16 @@ namespace {
 using nlohmann::json;
 
 bool lower_hex(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 bool is_outpoint(const std::string& text) {
   const auto colon = text.find(':');
   if (colon != 64 || !lower_hex(text.substr(0, 64))) return false;
   const std::string vout = text.substr(65);
-  return !vout.empty() && vout.size() <= 10 && std::all_of(vout.begin(), vout.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !vout.empty() && vout.size() <= 10 &&
+         std::all_of(vout.begin(), vout.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // The header's word on what the file is; an empty text when it is what was expected.
@@ -30,9 +32,11 @@ std::string header_defect(const json& header, const std::string& format) {
   const std::string found = header.at("format").get<std::string>();
   if (found != format) return "format '" + found + "' where '" + format + "' was expected";
   const auto version = header.find("version");
-  if (version == header.end() || !version->is_number_integer()) return "format '" + format + "' without a version";
+  if (version == header.end() || !version->is_number_integer())
+    return "format '" + format + "' without a version";
   if (version->get<std::int64_t>() != kRecordVersion) {
-    return "format '" + format + "' version " + version->dump() + ", which this reader does not know (it knows 1)";
+    return "format '" + format + "' version " + version->dump() +
+           ", which this reader does not know (it knows 1)";
   }
   return "";
 }
@@ -44,10 +48,12 @@ void note_defect(Source& source, std::uint32_t line, const std::string& what) {
     ++source.more_defects;
     return;
   }
-  source.defects.push_back(source.file + (line > 0 ? ":" + std::to_string(line) : "") + ": " + what);
+  source.defects.push_back(source.file + (line > 0 ? ":" + std::to_string(line) : "") + ": " +
+                           what);
 }
 
-Fields::Fields(const json& object, Source& source, At at) : object_(object), source_(source), at_(at) {}
+Fields::Fields(const json& object, Source& source, At at)
+    : object_(object), source_(source), at_(at) {}
 Fields::Fields(const json& object, Source& source, At at, bool* good)
     : object_(object), source_(source), at_(at), good_(good) {}
 
@@ -76,15 +82,20 @@ std::string Fields::text(const char* name) {
   return "";
 }
 
-std::string Fields::text_or_empty(const char* name) { return has(name) ? text(name) : ""; }
+std::string Fields::text_or_empty(const char* name) {
+  return has(name) ? text(name) : "";
+}
 
 std::string Fields::any_hex(const char* name) {
   std::string value = text(name);
-  if (good() && (value.size() % 2 != 0 || !lower_hex(value))) fail(std::string("field '") + name + "' is not lower-case hex");
+  if (good() && (value.size() % 2 != 0 || !lower_hex(value)))
+    fail(std::string("field '") + name + "' is not lower-case hex");
   return value;
 }
 
-std::string Fields::any_hex_or_empty(const char* name) { return has(name) ? any_hex(name) : ""; }
+std::string Fields::any_hex_or_empty(const char* name) {
+  return has(name) ? any_hex(name) : "";
+}
 
 std::string Fields::hex(const char* name, std::size_t bytes) {
   std::string value = any_hex(name);
@@ -102,7 +113,8 @@ std::string Fields::hex_or_empty(const char* name, std::size_t bytes) {
 
 std::string Fields::outpoint(const char* name) {
   std::string value = text(name);
-  if (good() && !is_outpoint(value)) fail(std::string("field '") + name + "' is not \"<txid>:<vout>\"");
+  if (good() && !is_outpoint(value))
+    fail(std::string("field '") + name + "' is not \"<txid>:<vout>\"");
   return value;
 }
 
@@ -134,7 +146,9 @@ bool Fields::boolean(const char* name) {
   return false;
 }
 
-bool Fields::boolean_or_false(const char* name) { return has(name) && boolean(name); }
+bool Fields::boolean_or_false(const char* name) {
+  return has(name) && boolean(name);
+}
 
 std::vector<std::string> Fields::hex_list(const char* name, std::size_t bytes) {
   std::vector<std::string> out;
@@ -148,7 +162,8 @@ std::vector<std::string> Fields::hex_list(const char* name, std::size_t bytes) {
     const bool fits = element.is_string() && lower_hex(element.get<std::string>()) &&
                       element.get<std::string>().size() == 2 * bytes;
     if (!fits) {
-      fail(std::string("field '") + name + "' holds something else than " + std::to_string(bytes) + " bytes of hex");
+      fail(std::string("field '") + name + "' holds something else than " + std::to_string(bytes) +
+           " bytes of hex");
       return {};
     }
     out.push_back(element.get<std::string>());
@@ -161,7 +176,8 @@ void Fields::each(const char* name, const std::function<void(Fields&)>& take) {
   if (value == nullptr) return;
   if (!value->is_array()) return fail(std::string("field '") + name + "' is not a list");
   for (const json& element : *value) {
-    if (!element.is_object()) return fail(std::string("field '") + name + "' holds something else than objects");
+    if (!element.is_object())
+      return fail(std::string("field '") + name + "' holds something else than objects");
     Fields inner(element, source_, at_, good_);
     take(inner);
   }
@@ -175,8 +191,9 @@ std::optional<Fields> Fields::object(const char* name) {
   return std::nullopt;
 }
 
-std::uint16_t read_records(const std::string& run_dir, const std::string& file, const std::string& format,
-                           History& history, const std::function<void(Fields&)>& take) {
+std::uint16_t read_records(const std::string& run_dir, const std::string& file,
+                           const std::string& format, History& history,
+                           const std::function<void(Fields&)>& take) {
   const auto index = static_cast<std::uint16_t>(history.sources.size());
   history.sources.push_back({file, false, {}, 0});
   std::ifstream in(run_dir + "/" + file, std::ios::binary);

@@ -1,7 +1,9 @@
-// safe-refusal: with fewer than t signers nothing is signed and nothing new accepted; what was accepted resumes.
+// safe-refusal: with fewer than t signers nothing is signed and nothing new accepted; what was
+// accepted resumes.
 //
-// Invariant: a loss is counted from the moment the tool *saw* the last victim dead or stopped, so that a signal on its way
-// is nobody's fault; detection may take kDetectionUs (400 ms of silence, a ping, a busy machine), not more.
+// Invariant: a loss is counted from the moment the tool *saw* the last victim dead or stopped, so
+// that a signal on its way is nobody's fault; detection may take kDetectionUs (400 ms of silence, a
+// ping, a busy machine), not more.
 #include <algorithm>
 
 #include "chaos/check/checkers.h"
@@ -11,7 +13,7 @@ namespace roulette::check {
 namespace {
 
 constexpr std::int64_t kDetectionUs = 1'000'000;
-constexpr std::int64_t kLeastExercisedUs = 500'000;       // of refusing, after detection
+constexpr std::int64_t kLeastExercisedUs = 500'000;  // of refusing, after detection
 
 class Refusal {
  public:
@@ -22,7 +24,8 @@ class Refusal {
       if (!first) found->second = std::min(found->second, op.invoked_us);
     }
     for (const ShareEvent& e : history.events.released) shares_[e.session_digest].push_back(&e);
-    for (const Aggregated& e : history.events.aggregated) completed_[e.session_digest].push_back(&e);
+    for (const Aggregated& e : history.events.aggregated)
+      completed_[e.session_digest].push_back(&e);
   }
 
   void check(const Interval& loss) {
@@ -43,15 +46,17 @@ class Refusal {
       out_.checked();
       for (const Aggregated* e : completed_[session.session_digest]) {
         if (e->boot != session.boot || e->t_us >= loss.to) continue;
-        out_.violation(e->at, "session " + session.session_digest + " was opened (" + history_.where(session.at) +
+        out_.violation(e->at, "session " + session.session_digest + " was opened (" +
+                                  history_.where(session.at) +
                                   ") and completed while fewer than t signers were alive");
       }
       if (session.t_us < detected(loss)) continue;
       for (const ShareEvent* e : shares_[session.session_digest]) {
         if (e->t_us >= loss.to) continue;
-        out_.violation(e->at, e->process + " released a share for session " + session.session_digest + ", opened " +
-                                  std::to_string((session.t_us - loss.from) / 1000) + " ms after the quorum was lost (" +
-                                  history_.where(session.at) + ")");
+        out_.violation(e->at,
+                       e->process + " released a share for session " + session.session_digest +
+                           ", opened " + std::to_string((session.t_us - loss.from) / 1000) +
+                           " ms after the quorum was lost (" + history_.where(session.at) + ")");
       }
     }
   }
@@ -61,13 +66,16 @@ class Refusal {
       if (op.get() || op.conflict() || !op.answered) continue;
       if (first_sent_.at(op.key) < detected(loss) || op.answered_us >= loss.to) continue;
       if (op.ok()) {
-        out_.violation(op.answer_at, "the new key " + op.key + " was answered " + std::to_string(op.status) + " " +
-                                         std::to_string((op.answered_us - loss.from) / 1000) + " ms after the quorum was lost");
+        out_.violation(op.answer_at, "the new key " + op.key + " was answered " +
+                                         std::to_string(op.status) + " " +
+                                         std::to_string((op.answered_us - loss.from) / 1000) +
+                                         " ms after the quorum was lost");
       } else if (op.status == 503 && op.problem.find("quorum-lost") != std::string::npos) {
         out_.checked();
         ++refused_;
       } else if (op.status < 500) {
-        out_.violation(op.answer_at, "the new key " + op.key + " was answered " + std::to_string(op.status) +
+        out_.violation(op.answer_at, "the new key " + op.key + " was answered " +
+                                         std::to_string(op.status) +
                                          " while the quorum was lost, not 503");
       }
     }
@@ -85,7 +93,8 @@ class Refusal {
         const auto sent = first_sent_.find(c.key);
         if (sent == first_sent_.end() || sent->second < detected(loss)) continue;
         if (at < detected(loss) || at >= loss.to) continue;
-        out_.violation(entry.at, "key " + c.key + " was proposed " + std::to_string((at - loss.from) / 1000) +
+        out_.violation(entry.at, "key " + c.key + " was proposed " +
+                                     std::to_string((at - loss.from) / 1000) +
                                      " ms after the quorum was lost");
       }
     }
@@ -109,12 +118,17 @@ class Refusal {
     }
     std::set<std::string> seen;
     for (const Operation& op : history_.operations) {
-      if (op.conflict() || !op.ok() || op.state == "rejected" || op.id.empty() || op.answered_us >= loss.to) continue;
+      if (op.conflict() || !op.ok() || op.state == "rejected" || op.id.empty() ||
+          op.answered_us >= loss.to)
+        continue;
       const auto at = done.find(op.id);
       if ((at != done.end() && at->second < loss.from) || !seen.insert(op.id).second) continue;
       out_.checked();
       if (!in_ledger.contains(op.id)) {
-        out_.violation(op.answer_at, "key " + op.key + " was accepted, the quorum was lost and came back, and it never was signed");
+        out_.violation(
+            op.answer_at,
+            "key " + op.key +
+                " was accepted, the quorum was lost and came back, and it never was signed");
       }
     }
   }
@@ -146,14 +160,19 @@ InvariantResult check_safe_refusal(const History& history) {
   std::size_t long_enough = 0;
   for (const Interval& loss : losses) {
     refusal.check(loss);
-    long_enough += loss.to == kForever || loss.to - loss.from >= kDetectionUs + kLeastExercisedUs ? 1 : 0;
+    long_enough +=
+        loss.to == kForever || loss.to - loss.from >= kDetectionUs + kLeastExercisedUs ? 1 : 0;
   }
   if (long_enough == 0) {
-    out.not_exercised("the quorum was never lost for " + std::to_string((kDetectionUs + kLeastExercisedUs) / 1000) + " ms while clients asked");
+    out.not_exercised("the quorum was never lost for " +
+                      std::to_string((kDetectionUs + kLeastExercisedUs) / 1000) +
+                      " ms while clients asked");
   } else if (refusal.refused() == 0) {
-    out.inconclusive("the quorum was lost, but no new key was refused with 503 quorum-lost meanwhile");
+    out.inconclusive(
+        "the quorum was lost, but no new key was refused with 503 quorum-lost meanwhile");
   }
-  out.note(std::to_string(long_enough) + " losses of the quorum, " + std::to_string(refusal.refused()) + " refusals of new keys");
+  out.note(std::to_string(long_enough) + " losses of the quorum, " +
+           std::to_string(refusal.refused()) + " refusals of new keys");
   return out.result();
 }
 

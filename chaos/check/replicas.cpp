@@ -1,7 +1,8 @@
 // ledger-replicas-agree: one log, one state, and answers that could have come from one machine.
 //
-// Invariant: replicas are compared entry by entry and digest by digest at equal index; rows are compared with the checker's
-// own replay of the entries; each key's answers must fit that replay in an order that respects real time.
+// Invariant: replicas are compared entry by entry and digest by digest at equal index; rows are
+// compared with the checker's own replay of the entries; each key's answers must fit that replay in
+// an order that respects real time.
 #include <algorithm>
 #include <map>
 
@@ -22,7 +23,8 @@ class Agreement {
       take_digests(replica);
       compare_with_replay(replica);
       if (!replica.closed() && !lost.contains(replica.name)) {
-        out_.inconclusive(replica.name + " did not apply EndOfRun, though nothing declares it lost");
+        out_.inconclusive(replica.name +
+                          " did not apply EndOfRun, though nothing declares it lost");
       }
     }
     for (const DigestEvent& e : history_.events.digests) digest(e.index, e.digest, e.at, e.process);
@@ -32,25 +34,33 @@ class Agreement {
   }
 
  private:
-  struct Said { std::string value, who; At at; };
+  struct Said {
+    std::string value, who;
+    At at;
+  };
 
   void compare_entries(const Replica& replica) {
     for (const LedgerEntry& entry : replica.entries) {
-      const auto [found, first] = entries_.emplace(entry.index, Said{entry.canonical, replica.name, entry.at});
+      const auto [found, first] =
+          entries_.emplace(entry.index, Said{entry.canonical, replica.name, entry.at});
       if (first) continue;
       out_.checked();
       if (found->second.value == entry.canonical) continue;
-      out_.violation(entry.at, replica.name + " has another entry at index " + std::to_string(entry.index) + " than " +
-                                   found->second.who + " (" + history_.where(found->second.at) + ")");
+      out_.violation(entry.at, replica.name + " has another entry at index " +
+                                   std::to_string(entry.index) + " than " + found->second.who +
+                                   " (" + history_.where(found->second.at) + ")");
     }
   }
 
   void take_digests(const Replica& replica) {
-    if (replica.state) digest(replica.state->index, replica.state->digest, replica.state->at, replica.name);
-    for (const TablesDigest& t : replica.tables) digest(t.index, t.digest, t.at, "the tables of " + replica.name);
+    if (replica.state)
+      digest(replica.state->index, replica.state->digest, replica.state->at, replica.name);
+    for (const TablesDigest& t : replica.tables)
+      digest(t.index, t.digest, t.at, "the tables of " + replica.name);
     for (const LedgerEntry& entry : replica.entries) {
       for (const LedgerCommand& c : entry.commands) {
-        if (c.command == "checkpoint") digest(c.index, c.digest, entry.at, "checkpoint of replica " + c.replica);
+        if (c.command == "checkpoint")
+          digest(c.index, c.digest, entry.at, "checkpoint of replica " + c.replica);
       }
     }
   }
@@ -60,8 +70,9 @@ class Agreement {
     if (first) return;
     out_.checked();
     if (found->second.value == value) return;
-    out_.violation(at, who + " has digest " + value + " at index " + std::to_string(index) + ", but " + found->second.who + " has " +
-                           found->second.value + " (" + history_.where(found->second.at) + ")");
+    out_.violation(at, who + " has digest " + value + " at index " + std::to_string(index) +
+                           ", but " + found->second.who + " has " + found->second.value + " (" +
+                           history_.where(found->second.at) + ")");
   }
 
   void compare_with_replay(const Replica& replica) {
@@ -79,7 +90,9 @@ class Agreement {
       compare_row(row, found->second);
     }
     for (const auto& [id, w] : model.withdrawals) {
-      if (!seen.contains(id)) out_.violation(replica.name + ": withdrawal " + id + " was accepted, but the tables do not hold it");
+      if (!seen.contains(id))
+        out_.violation(replica.name + ": withdrawal " + id +
+                       " was accepted, but the tables do not hold it");
     }
     compare_state(replica, model);
   }
@@ -88,15 +101,18 @@ class Agreement {
     out_.checked();
     const std::string name = "withdrawal " + row.withdrawal_id;
     const LedgerCommand& c = *w.withdraw;
-    if (row.key != c.key || row.account != c.account || row.script != c.script || row.amount_sat != c.amount_sat ||
-        row.payload_digest != c.payload_digest) {
+    if (row.key != c.key || row.account != c.account || row.script != c.script ||
+        row.amount_sat != c.amount_sat || row.payload_digest != c.payload_digest) {
       out_.violation(row.at, name + " differs from the command that made it");
     }
-    const bool same = w.state() == row.state || (w.state() == "planned" && row.state == "requested");
-    if (!same) out_.violation(row.at, name + " is " + row.state + " in the tables, " + w.state() + " by the entries");
+    const bool same =
+        w.state() == row.state || (w.state() == "planned" && row.state == "requested");
+    if (!same)
+      out_.violation(
+          row.at, name + " is " + row.state + " in the tables, " + w.state() + " by the entries");
     if (w.height != row.height) {
-      out_.violation(row.at, name + " is at height " + std::to_string(row.height) + " in the tables, " + std::to_string(w.height) +
-                                 " by the entries");
+      out_.violation(row.at, name + " is at height " + std::to_string(row.height) +
+                                 " in the tables, " + std::to_string(w.height) + " by the entries");
     }
     compare_bytes(row, w, name);
   }
@@ -105,21 +121,29 @@ class Agreement {
   void compare_bytes(const WithdrawalRow& row, const ModelWithdrawal& w, const std::string& name) {
     std::vector<std::string> signatures;
     if (const auto tx = bitcoin::parse_transaction_hex(row.signed_tx)) {
-      for (const bitcoin::TxIn& input : tx->inputs) signatures.push_back(input.witness.empty() ? "" : to_hex(input.witness[0]));
+      for (const bitcoin::TxIn& input : tx->inputs)
+        signatures.push_back(input.witness.empty() ? "" : to_hex(input.witness[0]));
     }
-    const std::vector<std::string> expected = w.signed_by != nullptr ? w.signed_by->signatures : std::vector<std::string>{};
-    if (signatures != expected) out_.violation(row.at, name + " holds other signatures than the first applied Signed");
+    const std::vector<std::string> expected =
+        w.signed_by != nullptr ? w.signed_by->signatures : std::vector<std::string>{};
+    if (signatures != expected)
+      out_.violation(row.at, name + " holds other signatures than the first applied Signed");
   }
 
   void compare_state(const Replica& replica, const LedgerModel& model) {
     const LedgerState& state = *replica.state;
-    if (state.closed != model.closed) out_.violation(state.at, replica.name + " says closed differently than its entries");
-    const auto fits = [&](const ModelTip& tip) { return tip.hash == state.tip && tip.height == state.height; };
+    if (state.closed != model.closed)
+      out_.violation(state.at, replica.name + " says closed differently than its entries");
+    const auto fits = [&](const ModelTip& tip) {
+      return tip.hash == state.tip && tip.height == state.height;
+    };
     if (model.tip_at.empty()) return;
     const auto at_index = model.tip_at.find(state.index);
-    const bool same = fits(model.tip_at.rbegin()->second) || (at_index != model.tip_at.end() && fits(at_index->second));
+    const bool same = fits(model.tip_at.rbegin()->second) ||
+                      (at_index != model.tip_at.end() && fits(at_index->second));
     if (!same) {
-      out_.violation(state.at, replica.name + " has tip " + state.tip + " at height " + std::to_string(state.height) +
+      out_.violation(state.at, replica.name + " has tip " + state.tip + " at height " +
+                                   std::to_string(state.height) +
                                    ", which its entries do not lead to");
     }
   }
@@ -134,13 +158,19 @@ class Agreement {
 // (command, 0 = requested or anything else, 1 = planned): planning is inside a step of the replay.
 using Moment = std::pair<std::uint64_t, int>;
 
-struct Read { const Operation* op = nullptr; std::string state; std::optional<Moment> chosen; };
+struct Read {
+  const Operation* op = nullptr;
+  std::string state;
+  std::optional<Moment> chosen;
+};
 
-// The earliest moment >= `after` at which the withdrawal was in `state`; nothing when there is none.
+// The earliest moment >= `after` at which the withdrawal was in `state`; nothing when there is
+// none.
 std::optional<Moment> earliest(const std::string& state, const ModelWithdrawal* w, Moment after) {
   if (state == "absent") {
     if (w == nullptr) return after;
-    return after < Moment{w->steps.front().position, 0} ? std::optional<Moment>(after) : std::nullopt;
+    return after < Moment{w->steps.front().position, 0} ? std::optional<Moment>(after)
+                                                        : std::nullopt;
   }
   if (w == nullptr) return std::nullopt;
   for (std::size_t i = 0; i < w->steps.size(); ++i) {
@@ -151,7 +181,8 @@ std::optional<Moment> earliest(const std::string& state, const ModelWithdrawal* 
     const Moment from{step.position, open_step && state == "planned" ? 1 : 0};
     const Moment chosen = std::max(from, after);
     const bool past = i + 1 < w->steps.size() && chosen >= Moment{w->steps[i + 1].position, 0};
-    const bool planned_before = state == "requested" && chosen > Moment{step.position, 0} && chosen.second == 1;
+    const bool planned_before =
+        state == "requested" && chosen > Moment{step.position, 0} && chosen.second == 1;
     if (!past && !planned_before) return chosen;
   }
   return std::nullopt;
@@ -163,12 +194,15 @@ std::string state_read(const Operation& op) {
   return op.ok() ? op.state : "";
 }
 
-void check_reads(std::vector<Read>& reads, const ModelWithdrawal* w, Findings& out, const History& history) {
+void check_reads(std::vector<Read>& reads, const ModelWithdrawal* w, Findings& out,
+                 const History& history) {
   for (std::size_t i = 0; i < reads.size(); ++i) {  // in the order of their invokes
     Moment after{0, 0};
     const Operation* newest = nullptr;
     for (std::size_t j = 0; j < i; ++j) {
-      if (reads[j].op->answered_us >= reads[i].op->invoked_us || !reads[j].chosen || *reads[j].chosen < after) continue;
+      if (reads[j].op->answered_us >= reads[i].op->invoked_us || !reads[j].chosen ||
+          *reads[j].chosen < after)
+        continue;
       after = *reads[j].chosen;
       newest = reads[j].op;
     }
@@ -177,14 +211,17 @@ void check_reads(std::vector<Read>& reads, const ModelWithdrawal* w, Findings& o
     const Operation& op = *reads[i].op;
     if (!reads[i].chosen) {
       std::string what = "key " + op.key + " is answered '" + reads[i].state + "'";
-      what += newest != nullptr ? ", though an earlier answer (" + history.where(newest->answer_at) + ") said '" + newest->state + "'"
-                                : ", a state it never was in";
+      what += newest != nullptr
+                  ? ", though an earlier answer (" + history.where(newest->answer_at) + ") said '" +
+                        newest->state + "'"
+                  : ", a state it never was in";
       out.violation(op.answer_at, what);
     }
     if (!op.ok()) continue;
     const bool wants_txid = state_rank(op.state) >= state_rank("planned");
     if (wants_txid == op.txid.empty() && op.state != "rejected") {
-      out.violation(op.answer_at, "key " + op.key + " is answered '" + op.state + "' " + (op.txid.empty() ? "without" : "with") + " a txid");
+      out.violation(op.answer_at, "key " + op.key + " is answered '" + op.state + "' " +
+                                      (op.txid.empty() ? "without" : "with") + " a txid");
     }
   }
 }
@@ -195,13 +232,18 @@ void check_linearizable(const History& history, Findings& out) {
   std::map<std::string, std::vector<Read>> reads;
   for (const Operation& op : history.operations) {
     const std::string state = state_read(op);
-    if (!state.empty()) reads[op.key].push_back({&op, state, std::nullopt});
-    else if (op.ok() && !op.conflict()) out.violation(op.answer_at, "key " + op.key + " is answered without a state");
+    if (!state.empty())
+      reads[op.key].push_back({&op, state, std::nullopt});
+    else if (op.ok() && !op.conflict())
+      out.violation(op.answer_at, "key " + op.key + " is answered without a state");
   }
   for (auto& [key, list] : reads) {
-    std::stable_sort(list.begin(), list.end(), [](const Read& a, const Read& b) { return a.op->invoked_us < b.op->invoked_us; });
+    std::stable_sort(list.begin(), list.end(), [](const Read& a, const Read& b) {
+      return a.op->invoked_us < b.op->invoked_us;
+    });
     const auto id = model.by_key.find(key);
-    check_reads(list, id == model.by_key.end() ? nullptr : &model.withdrawals.at(id->second), out, history);
+    check_reads(list, id == model.by_key.end() ? nullptr : &model.withdrawals.at(id->second), out,
+                history);
   }
 }
 

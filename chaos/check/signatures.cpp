@@ -1,7 +1,8 @@
-// What signers bound and released: no-conflicting-signature, share-has-its-record, nonce-never-reused.
+// What signers bound and released: no-conflicting-signature, share-has-its-record,
+// nonce-never-reused.
 //
-// Invariant: every comparison joins two records by bytes (outpoint, withdrawal id, session digest, public nonce), never by
-// time or by order.
+// Invariant: every comparison joins two records by bytes (outpoint, withdrawal id, session digest,
+// public nonce), never by time or by order.
 #include <map>
 #include <set>
 
@@ -13,19 +14,23 @@ namespace {
 // thing -> the one transaction it may ever be bound to, and who said so first.
 class Bindings {
  public:
-  Bindings(const History& history, const char* what, Findings& out) : history_(history), what_(what), out_(out) {}
+  Bindings(const History& history, const char* what, Findings& out)
+      : history_(history), what_(what), out_(out) {}
 
   void bind(const std::string& thing, const std::string& txid, const At& at) {
     if (thing.empty() || txid.empty()) return;
     out_.checked();
     const auto [found, first] = bound_.emplace(thing, Bound{txid, at});
     if (first || found->second.txid == txid) return;
-    out_.violation(at, std::string(what_) + " " + thing + " goes to " + txid + " here, but to " + found->second.txid +
-                           " at " + history_.where(found->second.at));
+    out_.violation(at, std::string(what_) + " " + thing + " goes to " + txid + " here, but to " +
+                           found->second.txid + " at " + history_.where(found->second.at));
   }
 
  private:
-  struct Bound { std::string txid; At at; };
+  struct Bound {
+    std::string txid;
+    At at;
+  };
   const History& history_;
   const char* what_;
   Findings& out_;
@@ -35,7 +40,10 @@ class Bindings {
 class Conflicts {
  public:
   Conflicts(const History& history, Findings& out)
-      : history_(history), out_(out), outpoints_(history, "outpoint", out), withdrawals_(history, "withdrawal", out) {}
+      : history_(history),
+        out_(out),
+        outpoints_(history, "outpoint", out),
+        withdrawals_(history, "withdrawal", out) {}
 
   void run() {
     for (const Journal& journal : history_.journals) {
@@ -44,7 +52,8 @@ class Conflicts {
     for (const Replica& replica : history_.replicas) take_replica(replica);
     for (const TransactionRecord& tx : history_.transactions) {
       withdrawals_.bind(tx.withdrawal_id, tx.txid, tx.at);
-      for (const Prevout& p : tx.prevouts) outpoints_.bind(p.txid + ":" + std::to_string(p.vout), tx.txid, tx.at);
+      for (const Prevout& p : tx.prevouts)
+        outpoints_.bind(p.txid + ":" + std::to_string(p.vout), tx.txid, tx.at);
       take_bytes(tx.hex, tx.txid, tx.at);
     }
     take_events();
@@ -54,7 +63,8 @@ class Conflicts {
  private:
   void take_record(const SigningRecord& record) {
     withdrawals_.bind(record.withdrawal_id, record.txid, record.at);
-    for (const BoundInput& input : record.inputs) outpoints_.bind(input.outpoint, record.txid, record.at);
+    for (const BoundInput& input : record.inputs)
+      outpoints_.bind(input.outpoint, record.txid, record.at);
   }
 
   // Bytes bind their own inputs; the txid is computed from them.
@@ -63,8 +73,10 @@ class Conflicts {
     const auto tx = bitcoin::parse_transaction_hex(hex);
     if (!tx) return out_.violation(at, "transaction bytes do not parse: " + tx.error().message);
     const std::string txid = bitcoin::txid_to_hex(bitcoin::txid(*tx));
-    if (txid != claimed) out_.violation(at, "these bytes are transaction " + txid + ", not " + claimed);
-    for (const bitcoin::TxIn& input : tx->inputs) outpoints_.bind(bitcoin::to_text(input.outpoint), txid, at);
+    if (txid != claimed)
+      out_.violation(at, "these bytes are transaction " + txid + ", not " + claimed);
+    for (const bitcoin::TxIn& input : tx->inputs)
+      outpoints_.bind(bitcoin::to_text(input.outpoint), txid, at);
   }
 
   void take_replica(const Replica& replica) {
@@ -76,19 +88,25 @@ class Conflicts {
     // What the table says an outpoint is reserved for, joined to that withdrawal's transaction.
     std::map<std::string, std::string> txids;
     for (const WithdrawalRow& row : replica.withdrawals) txids.emplace(row.withdrawal_id, row.txid);
-    for (const ReservationRow& row : replica.reservations) outpoints_.bind(row.outpoint, txids[row.withdrawal_id], row.at);
+    for (const ReservationRow& row : replica.reservations)
+      outpoints_.bind(row.outpoint, txids[row.withdrawal_id], row.at);
     for (const LedgerEntry& entry : replica.entries) {
       for (const LedgerCommand& c : entry.commands) {
-        if (c.command == "signed" && c.outcome == "applied") withdrawals_.bind(c.withdrawal_id, c.txid, entry.at);
+        if (c.command == "signed" && c.outcome == "applied")
+          withdrawals_.bind(c.withdrawal_id, c.txid, entry.at);
       }
     }
   }
 
   void take_events() {
-    for (const SessionOpened& e : history_.events.opened) withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
-    for (const ShareEvent& e : history_.events.released) withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
-    for (const ShareEvent& e : history_.events.received) withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
-    for (const Aggregated& e : history_.events.aggregated) withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
+    for (const SessionOpened& e : history_.events.opened)
+      withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
+    for (const ShareEvent& e : history_.events.released)
+      withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
+    for (const ShareEvent& e : history_.events.received)
+      withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
+    for (const Aggregated& e : history_.events.aggregated)
+      withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
     for (const BroadcastEvent& e : history_.events.broadcasts) {
       withdrawals_.bind(e.withdrawal_id, e.txid, e.at);
       take_bytes(e.hex, e.txid, e.at);
@@ -125,7 +143,8 @@ InvariantResult check_conflicting_signature(const History& history) {
   whole = out.need_replicas() && whole;
   if (!whole) return out.result();
   bool signed_anything = false;
-  for (const Journal& journal : history.journals) signed_anything = signed_anything || !journal.records.empty();
+  for (const Journal& journal : history.journals)
+    signed_anything = signed_anything || !journal.records.empty();
   if (!signed_anything) {
     out.inconclusive("no signer's journal holds a signing record");
     return out.result();
@@ -139,21 +158,25 @@ InvariantResult check_share_record(const History& history) {
   bool whole = out.need(history.events_file);
   whole = out.need_journals() && whole;
   if (!whole) return out.result();
-  std::map<std::pair<std::string, std::string>, std::vector<const SigningRecord*>> records;  // signer, session digest
+  std::map<std::pair<std::string, std::string>, std::vector<const SigningRecord*>>
+      records;  // signer, session digest
   std::map<std::string, std::uint64_t> lengths;
   for (const Journal& journal : history.journals) {
     lengths[journal.signer] = journal.length;
-    for (const SigningRecord& record : journal.records) records[{journal.signer, record.session_digest}].push_back(&record);
+    for (const SigningRecord& record : journal.records)
+      records[{journal.signer, record.session_digest}].push_back(&record);
   }
   const auto find = [&](const ShareEvent& share) -> const SigningRecord* {
     const auto found = records.find({share.signer, share.session_digest});
     if (found == records.end()) return nullptr;
     for (const SigningRecord* record : found->second) {
-      if (record->nonces == share.nonces && record->txid == share.txid && record->withdrawal_id == share.withdrawal_id) return record;
+      if (record->nonces == share.nonces && record->txid == share.txid &&
+          record->withdrawal_id == share.withdrawal_id)
+        return record;
     }
     return nullptr;
   };
-  std::set<std::pair<std::string, std::string>> released;   // signer, nonces and shares
+  std::set<std::pair<std::string, std::string>> released;  // signer, nonces and shares
   const auto bytes = [](const ShareEvent& share) {
     std::string text;
     for (const std::string& nonce : share.nonces) text += nonce;
@@ -162,41 +185,50 @@ InvariantResult check_share_record(const History& history) {
   };
   const auto check = [&](const ShareEvent& share, const char* what) {
     out.checked();
-    const std::string name = std::string("a share of ") + share.signer + " for session " + share.session_digest + " was " + what;
+    const std::string name = std::string("a share of ") + share.signer + " for session " +
+                             share.session_digest + " was " + what;
     if (share.nonces.empty() || share.nonces.size() != share.shares.size()) {
-      out.violation(share.at, name + " with " + std::to_string(share.nonces.size()) + " nonces and " +
-                                  std::to_string(share.shares.size()) + " shares");
+      out.violation(share.at, name + " with " + std::to_string(share.nonces.size()) +
+                                  " nonces and " + std::to_string(share.shares.size()) + " shares");
     }
     const SigningRecord* record = find(share);
-    if (record == nullptr) out.violation(share.at, name + ", but its journal has no record of this session, nonces and transaction");
+    if (record == nullptr)
+      out.violation(
+          share.at,
+          name + ", but its journal has no record of this session, nonces and transaction");
     return record;
   };
   for (const ShareEvent& share : history.events.released) {
     const SigningRecord* record = check(share, "released");
     released.insert({share.signer, bytes(share)});
     if (record != nullptr && share.journal_length < record->sequence) {
-      out.violation(share.at, "the share of " + share.signer + " left at journal length " + std::to_string(share.journal_length) +
-                                  ", before its record " + std::to_string(record->sequence) + " (" + history.where(record->at) + ")");
+      out.violation(share.at, "the share of " + share.signer + " left at journal length " +
+                                  std::to_string(share.journal_length) + ", before its record " +
+                                  std::to_string(record->sequence) + " (" +
+                                  history.where(record->at) + ")");
     }
     if (share.journal_length > lengths[share.signer]) {
-      out.violation(share.at, share.signer + " had " + std::to_string(share.journal_length) + " records here, its journal ends at " +
+      out.violation(share.at, share.signer + " had " + std::to_string(share.journal_length) +
+                                  " records here, its journal ends at " +
                                   std::to_string(lengths[share.signer]));
     }
   }
   for (const ShareEvent& share : history.events.received) {
     check(share, ("received by " + share.coordinator).c_str());
     if (!released.contains({share.signer, bytes(share)})) {
-      out.violation(share.at, "a share of " + share.signer + " for session " + share.session_digest +
-                                  " was received, but the signer's log has no release of these bytes");
+      out.violation(share.at,
+                    "a share of " + share.signer + " for session " + share.session_digest +
+                        " was received, but the signer's log has no release of these bytes");
     }
   }
   // A signature is t shares: whoever aggregated one got t records' worth of them.
   for (const Aggregated& e : history.events.aggregated) {
     std::size_t signers = 0;
-    for (const Journal& journal : history.journals) signers += records.contains({journal.signer, e.session_digest}) ? 1 : 0;
+    for (const Journal& journal : history.journals)
+      signers += records.contains({journal.signer, e.session_digest}) ? 1 : 0;
     if (signers < history.experiment.cluster.threshold) {
-      out.violation(e.at, e.process + " aggregated session " + e.session_digest + ", of which only " + std::to_string(signers) +
-                              " journals know");
+      out.violation(e.at, e.process + " aggregated session " + e.session_digest +
+                              ", of which only " + std::to_string(signers) + " journals know");
     }
   }
   return out.result();
@@ -210,7 +242,8 @@ class NonceUses {
   NonceUses(const History& history, Findings& out) : history_(history), out_(out) {}
 
   void record(const std::string& signer, const SigningRecord& r) {
-    for (std::size_t i = 0; i < r.nonces.size(); ++i) use(r.nonces[i], signer, r.session_digest, i, "", r.at);
+    for (std::size_t i = 0; i < r.nonces.size(); ++i)
+      use(r.nonces[i], signer, r.session_digest, i, "", r.at);
   }
   void share(const ShareEvent& s) {
     for (std::size_t i = 0; i < s.nonces.size(); ++i) {
@@ -219,27 +252,35 @@ class NonceUses {
   }
 
  private:
-  struct Use { std::string signer, digest, share; std::size_t input = 0; At at, share_at; };
+  struct Use {
+    std::string signer, digest, share;
+    std::size_t input = 0;
+    At at, share_at;
+  };
 
-  void use(const std::string& nonce, const std::string& signer, const std::string& digest, std::size_t input,
-           const std::string& share, const At& at) {
+  void use(const std::string& nonce, const std::string& signer, const std::string& digest,
+           std::size_t input, const std::string& share, const At& at) {
     out_.checked();
     const auto [found, first] = uses_.emplace(nonce, Use{signer, digest, share, input, at, at});
     Use& use = found->second;
     if (first) return;
     const std::string name = "nonce " + nonce.substr(0, 20) + "..";
     if (use.signer != signer) {
-      out_.violation(at, name + " is used by " + signer + " and by " + use.signer + " at " + history_.where(use.at));
+      out_.violation(at, name + " is used by " + signer + " and by " + use.signer + " at " +
+                             history_.where(use.at));
     } else if (use.digest != digest) {
-      out_.violation(at, name + " of " + signer + " is used in session " + digest + ", and in " + use.digest + " at " + history_.where(use.at));
+      out_.violation(at, name + " of " + signer + " is used in session " + digest + ", and in " +
+                             use.digest + " at " + history_.where(use.at));
     } else if (use.input != input) {
-      out_.violation(at, name + " of " + signer + " is used for inputs " + std::to_string(use.input) + " and " +
-                             std::to_string(input) + " of session " + digest);
+      out_.violation(at, name + " of " + signer + " is used for inputs " +
+                             std::to_string(use.input) + " and " + std::to_string(input) +
+                             " of session " + digest);
     } else if (!share.empty() && use.share.empty()) {
       use.share = share;
       use.share_at = at;
     } else if (!share.empty() && use.share != share) {
-      out_.violation(at, name + " of " + signer + " has share " + share.substr(0, 20) + ".. here and another one at " + history_.where(use.share_at));
+      out_.violation(at, name + " of " + signer + " has share " + share.substr(0, 20) +
+                             ".. here and another one at " + history_.where(use.share_at));
     }
   }
 

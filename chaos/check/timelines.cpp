@@ -12,7 +12,13 @@ namespace {
 constexpr std::int64_t kContinueSlackUs = 250'000;
 
 // One change of one process, in the order the tool wrote them.
-struct Turn { std::int64_t t_us = 0; std::uint32_t line = 0; std::string name; bool up = false; std::int64_t slack_us = 0; };
+struct Turn {
+  std::int64_t t_us = 0;
+  std::uint32_t line = 0;
+  std::string name;
+  bool up = false;
+  std::int64_t slack_us = 0;
+};
 
 void in_order(std::vector<Turn>& turns) {
   std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
@@ -20,7 +26,9 @@ void in_order(std::vector<Turn>& turns) {
   });
 }
 
-bool ends_life(const std::string& why) { return why.starts_with("SIG") || why == "exited" || why.starts_with("stands still"); }
+bool ends_life(const std::string& why) {
+  return why.starts_with("SIG") || why == "exited" || why.starts_with("stands still");
+}
 
 // Turns into intervals of `up`; what is open at the end stays open.
 std::map<std::string, std::vector<Interval>> intervals(const std::vector<Turn>& turns) {
@@ -38,12 +46,20 @@ std::map<std::string, std::vector<Interval>> intervals(const std::vector<Turn>& 
   return out;
 }
 
-std::string role_of(const std::string& name) { return name.substr(0, name.find('-')); }
+std::string role_of(const std::string& name) {
+  return name.substr(0, name.find('-'));
+}
 
-// Maximal intervals in which `holds(counts)` is true, counts being processes per role that are inside an interval.
+// Maximal intervals in which `holds(counts)` is true, counts being processes per role that are
+// inside an interval.
 template <class Holds>
-std::vector<Interval> sweep(const std::map<std::string, std::vector<Interval>>& lines, Interval within, const Holds& holds) {
-  struct Edge { std::int64_t t_us; int delta; std::string role; };
+std::vector<Interval> sweep(const std::map<std::string, std::vector<Interval>>& lines,
+                            Interval within, const Holds& holds) {
+  struct Edge {
+    std::int64_t t_us;
+    int delta;
+    std::string role;
+  };
   std::vector<Edge> edges;
   for (const auto& [name, list] : lines) {
     for (const Interval& i : list) {
@@ -51,7 +67,8 @@ std::vector<Interval> sweep(const std::map<std::string, std::vector<Interval>>& 
       if (i.to != kForever) edges.push_back({i.to, -1, role_of(name)});
     }
   }
-  std::stable_sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.t_us < b.t_us; });
+  std::stable_sort(edges.begin(), edges.end(),
+                   [](const Edge& a, const Edge& b) { return a.t_us < b.t_us; });
   std::vector<Interval> out;
   std::map<std::string, int> counts;
   std::optional<std::int64_t> since;
@@ -92,24 +109,28 @@ void Timelines::build_up(const Events& events) {
   }
   for (const Exited& e : events.exited) turns.push_back({e.t_us, e.at.line, e.name, false, 0});
   for (const FaultMoment& e : events.moments) {
-    if (e.moment == "hit" || e.moment == "sent") turns.push_back({e.t_us, e.at.line, e.name, false, 0});
+    if (e.moment == "hit" || e.moment == "sent")
+      turns.push_back({e.t_us, e.at.line, e.name, false, 0});
   }
   in_order(turns);
   up_ = intervals(turns);
 }
 
 void Timelines::build_gone(const Events& events) {
-  std::vector<Turn> turns;                  // here `up` means: begins to be gone
+  std::vector<Turn> turns;  // here `up` means: begins to be gone
   const auto signer = [](const std::string& name) { return name.starts_with("signer-"); };
   for (const Exited& e : events.exited) {
     if (signer(e.name)) turns.push_back({e.t_us, e.at.line, e.name, true, 0});
   }
   for (const FaultMoment& e : events.moments) {
-    if (signer(e.name) && e.moment == "stopped") turns.push_back({e.t_us, e.at.line, e.name, true, 0});
-    if (signer(e.name) && e.moment == "continued") turns.push_back({e.t_us, e.at.line, e.name, false, kContinueSlackUs});
+    if (signer(e.name) && e.moment == "stopped")
+      turns.push_back({e.t_us, e.at.line, e.name, true, 0});
+    if (signer(e.name) && e.moment == "continued")
+      turns.push_back({e.t_us, e.at.line, e.name, false, kContinueSlackUs});
   }
   for (const UpDown& e : events.up_down) {
-    if (signer(e.name) && e.up) turns.push_back({e.t_us, e.at.line, e.name, false, kContinueSlackUs});
+    if (signer(e.name) && e.up)
+      turns.push_back({e.t_us, e.at.line, e.name, false, kContinueSlackUs});
   }
   for (const Spawned& e : events.spawned) {
     if (signer(e.name)) turns.push_back({e.t_us, e.at.line, e.name, false, 0});
@@ -121,12 +142,14 @@ void Timelines::build_gone(const Events& events) {
 bool Timelines::up_throughout(const std::string& name, std::int64_t from, std::int64_t to) const {
   const auto found = up_.find(name);
   if (found == up_.end()) return false;
-  return std::any_of(found->second.begin(), found->second.end(), [&](const Interval& i) { return i.contains(from, to); });
+  return std::any_of(found->second.begin(), found->second.end(),
+                     [&](const Interval& i) { return i.contains(from, to); });
 }
 
 std::size_t Timelines::steady(const std::string& role, std::int64_t from, std::int64_t to) const {
   std::size_t count = 0;
-  for (const auto& [name, list] : up_) count += role_of(name) == role && up_throughout(name, from, to) ? 1 : 0;
+  for (const auto& [name, list] : up_)
+    count += role_of(name) == role && up_throughout(name, from, to) ? 1 : 0;
   return count;
 }
 
@@ -137,8 +160,11 @@ std::vector<Interval> Timelines::quorate(const chaos::ClusterPlan& plan, Interva
   });
 }
 
-std::vector<Interval> Timelines::quorum_lost(const chaos::ClusterPlan& plan, Interval within) const {
-  return sweep(gone_, within, [&](std::map<std::string, int>& gone) { return gone["signer"] > plan.signers - plan.threshold; });
+std::vector<Interval> Timelines::quorum_lost(const chaos::ClusterPlan& plan,
+                                             Interval within) const {
+  return sweep(gone_, within, [&](std::map<std::string, int>& gone) {
+    return gone["signer"] > plan.signers - plan.threshold;
+  });
 }
 
 std::optional<Interval> Phases::load_and_drain() const {

@@ -1,7 +1,8 @@
 // Transactions as bytes: no-partial-transaction and signing-policy-respected.
 //
-// Invariant: txids, fees, sighashes and signatures are recomputed here from bytes, amounts and scripts; prevouts come from
-// the outputs that the chain shows, not from what anybody wrote beside a signature.
+// Invariant: txids, fees, sighashes and signatures are recomputed here from bytes, amounts and
+// scripts; prevouts come from the outputs that the chain shows, not from what anybody wrote beside
+// a signature.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -16,8 +17,9 @@
 namespace roulette::check {
 namespace {
 
-constexpr std::int64_t kDefaultWithdrawalFeeSat = 10'000;   // Genesis' own default; its record overrides
-constexpr std::int64_t kLeastFeeRateSatPerVb = 1;           // what a node relays at all
+constexpr std::int64_t kDefaultWithdrawalFeeSat =
+    10'000;                                        // Genesis' own default; its record overrides
+constexpr std::int64_t kLeastFeeRateSatPerVb = 1;  // what a node relays at all
 
 using RowById = std::map<std::string, const WithdrawalRow*>;
 
@@ -39,8 +41,10 @@ class Parts {
       if (replica.closed()) check_states(replica);
       for (const WithdrawalRow& row : replica.withdrawals) check_row_bytes(row);
     }
-    for (const TransactionRecord& tx : history_.transactions) same_bytes(tx.txid, tx.hex, tx.at, "transactions.ndjson has");
-    for (const BroadcastEvent& e : history_.events.broadcasts) same_bytes(e.txid, e.hex, e.at, e.process + " sent");
+    for (const TransactionRecord& tx : history_.transactions)
+      same_bytes(tx.txid, tx.hex, tx.at, "transactions.ndjson has");
+    for (const BroadcastEvent& e : history_.events.broadcasts)
+      same_bytes(e.txid, e.hex, e.at, e.process + " sent");
     for (const auto& [key, payments] : payments_by_key(history_)) {
       for (const Payment& payment : payments) {
         const ChainTx& tx = history_.chain.txs[payment.tx];
@@ -52,29 +56,34 @@ class Parts {
  private:
   void check_reservations(const Replica& replica) {
     const RowById rows = rows_by_id(replica);
-    std::map<std::string, std::set<std::string>> inputs;    // withdrawal -> outpoints its template spends
+    std::map<std::string, std::set<std::string>>
+        inputs;  // withdrawal -> outpoints its template spends
     for (const WithdrawalRow& row : replica.withdrawals) {
       if (row.unsigned_tx.empty()) continue;
       const auto tx = bitcoin::parse_transaction_hex(row.unsigned_tx);
       if (!tx) {
-        out_.violation(row.at, "the template of withdrawal " + row.withdrawal_id + " does not parse: " + tx.error().message);
+        out_.violation(row.at, "the template of withdrawal " + row.withdrawal_id +
+                                   " does not parse: " + tx.error().message);
         continue;
       }
-      for (const bitcoin::TxIn& input : tx->inputs) inputs[row.withdrawal_id].insert(bitcoin::to_text(input.outpoint));
+      for (const bitcoin::TxIn& input : tx->inputs)
+        inputs[row.withdrawal_id].insert(bitcoin::to_text(input.outpoint));
     }
     for (const ReservationRow& reservation : replica.reservations) {
       out_.checked();
       if (!rows.contains(reservation.withdrawal_id)) {
-        out_.violation(reservation.at, "outpoint " + reservation.outpoint + " is reserved for " + reservation.withdrawal_id +
-                                           ", which is no withdrawal");
+        out_.violation(reservation.at, "outpoint " + reservation.outpoint + " is reserved for " +
+                                           reservation.withdrawal_id + ", which is no withdrawal");
       } else if (inputs[reservation.withdrawal_id].erase(reservation.outpoint) == 0) {
-        out_.violation(reservation.at, "outpoint " + reservation.outpoint + " is reserved for withdrawal " +
-                                           reservation.withdrawal_id + ", whose template does not spend it");
+        out_.violation(reservation.at,
+                       "outpoint " + reservation.outpoint + " is reserved for withdrawal " +
+                           reservation.withdrawal_id + ", whose template does not spend it");
       }
     }
     for (const auto& [id, left] : inputs) {
       for (const std::string& outpoint : left) {
-        out_.violation(rows.at(id)->at, "withdrawal " + id + " spends " + outpoint + ", which is not reserved for it");
+        out_.violation(rows.at(id)->at, "withdrawal " + id + " spends " + outpoint +
+                                            ", which is not reserved for it");
       }
     }
   }
@@ -84,7 +93,8 @@ class Parts {
       out_.checked();
       if (row.state == "settled" || row.state == "rejected") continue;
       if (history_.lasting_quorum_loss() || history_.interrupted) continue;
-      out_.violation(row.at, "withdrawal " + row.withdrawal_id + " is stuck in state " + row.state + " at the end of the run");
+      out_.violation(row.at, "withdrawal " + row.withdrawal_id + " is stuck in state " + row.state +
+                                 " at the end of the run");
     }
   }
 
@@ -92,33 +102,43 @@ class Parts {
   void check_row_bytes(const WithdrawalRow& row) {
     const bool needs_bytes = state_rank(row.state) >= state_rank("signed");
     if (row.signed_tx.empty()) {
-      if (needs_bytes) out_.violation(row.at, "withdrawal " + row.withdrawal_id + " is " + row.state + " without signed bytes");
+      if (needs_bytes)
+        out_.violation(row.at, "withdrawal " + row.withdrawal_id + " is " + row.state +
+                                   " without signed bytes");
       return;
     }
     const auto tx = bitcoin::parse_transaction_hex(row.signed_tx);
     if (!tx) {
-      return out_.violation(row.at, "the signed bytes of withdrawal " + row.withdrawal_id + " do not parse: " + tx.error().message);
+      return out_.violation(row.at, "the signed bytes of withdrawal " + row.withdrawal_id +
+                                        " do not parse: " + tx.error().message);
     }
     if (to_hex(bitcoin::serialize_without_witness(*tx)) != row.unsigned_tx) {
-      out_.violation(row.at, "withdrawal " + row.withdrawal_id + " is signed for other bytes than its template");
+      out_.violation(row.at, "withdrawal " + row.withdrawal_id +
+                                 " is signed for other bytes than its template");
     }
     in_ledger_.insert(row.txid);
     same_bytes(row.txid, row.signed_tx, row.at, "this replica has");
   }
 
-  void same_bytes(const std::string& txid, const std::string& hex, const At& at, const std::string& who) {
+  void same_bytes(const std::string& txid, const std::string& hex, const At& at,
+                  const std::string& who) {
     out_.checked();
     const auto [found, first] = bytes_.emplace(txid, Held{hex, at});
-    if (first && !in_ledger_.contains(txid)) out_.violation(at, who + " transaction " + txid + ", of which the ledger holds no bytes");
+    if (first && !in_ledger_.contains(txid))
+      out_.violation(at, who + " transaction " + txid + ", of which the ledger holds no bytes");
     if (first || found->second.hex == hex) return;
-    out_.violation(at, who + " other bytes of " + txid + " than " + history_.where(found->second.at));
+    out_.violation(at,
+                   who + " other bytes of " + txid + " than " + history_.where(found->second.at));
   }
 
-  struct Held { std::string hex; At at; };
+  struct Held {
+    std::string hex;
+    At at;
+  };
   const History& history_;
   Findings& out_;
   std::map<std::string, Held> bytes_;
-  std::set<std::string> in_ledger_;         // replicas are read first
+  std::set<std::string> in_ledger_;  // replicas are read first
 };
 
 }  // namespace
@@ -132,7 +152,8 @@ InvariantResult check_partial_transaction(const History& history) {
   whole = out.need(history.transactions_file) && whole;
   whole = out.need_replicas() && whole;
   if (!whole) return out.result();
-  if (history.interrupted) out.inconclusive("the run was interrupted: what stands between states had no time to go on");
+  if (history.interrupted)
+    out.inconclusive("the run was interrupted: what stands between states had no time to go on");
   Parts(history, out).run();
   return out.result();
 }
@@ -145,13 +166,14 @@ namespace {
 struct Known {
   bitcoin::Transaction tx;
   const WithdrawalRow* row = nullptr;
-  std::vector<bitcoin::TxOut> prevouts;     // true ones; empty when one could not be found
+  std::vector<bitcoin::TxOut> prevouts;  // true ones; empty when one could not be found
   std::vector<Hash32> sighashes;
 };
 
 class Policy {
  public:
-  Policy(const History& history, Findings& out) : history_(history), out_(out), wallet_(*history.wallet_script()) {
+  Policy(const History& history, Findings& out)
+      : history_(history), out_(out), wallet_(*history.wallet_script()) {
     output_key_ = *bitcoin::p2tr_output_key(wallet_);
     for (const ClientKey& key : history.keys) keys_.emplace(key.key, &key);
     read_genesis();
@@ -182,7 +204,8 @@ class Policy {
     if (row.unsigned_tx.empty() || known_.contains(row.txid)) return;
     const auto tx = bitcoin::parse_transaction_hex(row.unsigned_tx);
     if (!tx || bitcoin::txid_to_hex(bitcoin::txid(*tx)) != row.txid) {
-      return out_.violation(row.at, "the template of withdrawal " + row.withdrawal_id + " is not transaction " + row.txid);
+      return out_.violation(row.at, "the template of withdrawal " + row.withdrawal_id +
+                                        " is not transaction " + row.txid);
     }
     known_.emplace(row.txid, Known{*tx, &row, {}, {}});
   }
@@ -191,8 +214,10 @@ class Policy {
   std::optional<bitcoin::TxOut> created(const bitcoin::OutPoint& outpoint) const {
     const std::string txid = bitcoin::txid_to_hex(outpoint.txid);
     const bitcoin::Transaction* tx = nullptr;
-    if (const ChainTx* found = history_.chain.find(txid)) tx = &found->tx;
-    else if (const auto other = known_.find(txid); other != known_.end()) tx = &other->second.tx;
+    if (const ChainTx* found = history_.chain.find(txid))
+      tx = &found->tx;
+    else if (const auto other = known_.find(txid); other != known_.end())
+      tx = &other->second.tx;
     if (tx == nullptr || outpoint.vout >= tx->outputs.size()) return std::nullopt;
     return tx->outputs[outpoint.vout];
   }
@@ -202,7 +227,8 @@ class Policy {
     for (const bitcoin::TxIn& input : known.tx.inputs) {
       const auto out = created(input.outpoint);
       if (!out) {
-        return out_.violation(known.row->at, txid + " spends " + bitcoin::to_text(input.outpoint) + ", which no known transaction created");
+        return out_.violation(known.row->at, txid + " spends " + bitcoin::to_text(input.outpoint) +
+                                                 ", which no known transaction created");
       }
       prevouts.push_back(*out);
     }
@@ -220,13 +246,16 @@ class Policy {
     out_.checked();
     const std::string name = journal.signer + " signed " + record.txid;
     const auto found = known_.find(record.txid);
-    if (found == known_.end()) return out_.violation(record.at, name + ", which no replica planned");
+    if (found == known_.end())
+      return out_.violation(record.at, name + ", which no replica planned");
     const Known& known = found->second;
     if (known.row->withdrawal_id != record.withdrawal_id) {
-      out_.violation(record.at, name + " for withdrawal " + record.withdrawal_id + ", but it belongs to " + known.row->withdrawal_id);
+      out_.violation(record.at, name + " for withdrawal " + record.withdrawal_id +
+                                    ", but it belongs to " + known.row->withdrawal_id);
     }
     if (known.row->payload_digest != record.payload_digest) {
-      out_.violation(record.at, name + " for another payload digest than the ledger's (" + history_.where(known.row->at) + ")");
+      out_.violation(record.at, name + " for another payload digest than the ledger's (" +
+                                    history_.where(known.row->at) + ")");
     }
     if (!known.prevouts.empty()) check_inputs(record, known, name);
     if (judged_.insert(record.txid).second) check_outputs(record, known, name);
@@ -234,22 +263,27 @@ class Policy {
 
   void check_inputs(const SigningRecord& record, const Known& known, const std::string& name) {
     if (record.inputs.size() != known.tx.inputs.size()) {
-      return out_.violation(record.at, name + " with " + std::to_string(record.inputs.size()) + " inputs, but it has " +
+      return out_.violation(record.at, name + " with " + std::to_string(record.inputs.size()) +
+                                           " inputs, but it has " +
                                            std::to_string(known.tx.inputs.size()));
     }
     if (record.nonces.size() != record.inputs.size()) {
-      out_.violation(record.at, name + " with " + std::to_string(record.nonces.size()) + " nonces for " +
-                                    std::to_string(record.inputs.size()) + " inputs");
+      out_.violation(record.at, name + " with " + std::to_string(record.nonces.size()) +
+                                    " nonces for " + std::to_string(record.inputs.size()) +
+                                    " inputs");
     }
     for (std::size_t i = 0; i < record.inputs.size(); ++i) {
       const BoundInput& input = record.inputs[i];
       const bitcoin::TxOut& real = known.prevouts[i];
       if (input.outpoint != bitcoin::to_text(known.tx.inputs[i].outpoint)) {
-        out_.violation(record.at, name + " with input " + std::to_string(i) + " at " + input.outpoint + ", but it spends " +
+        out_.violation(record.at, name + " with input " + std::to_string(i) + " at " +
+                                      input.outpoint + ", but it spends " +
                                       bitcoin::to_text(known.tx.inputs[i].outpoint));
       } else if (input.amount_sat != real.amount_sat || input.script != to_hex(real.script)) {
-        out_.violation(record.at, name + " believing that " + input.outpoint + " holds " + std::to_string(input.amount_sat) +
-                                      " sat of script " + input.script + "; it holds " + std::to_string(real.amount_sat) + " sat of " +
+        out_.violation(record.at, name + " believing that " + input.outpoint + " holds " +
+                                      std::to_string(input.amount_sat) + " sat of script " +
+                                      input.script + "; it holds " +
+                                      std::to_string(real.amount_sat) + " sat of " +
                                       to_hex(real.script));
       }
     }
@@ -259,7 +293,8 @@ class Policy {
   void check_outputs(const SigningRecord& record, const Known& known, const std::string& name) {
     const auto client = keys_.find(known.row->key);
     if (client == keys_.end()) {
-      return out_.violation(record.at, name + " for key " + known.row->key + ", which no client made");
+      return out_.violation(record.at,
+                            name + " for key " + known.row->key + ", which no client made");
     }
     const ClientKey& key = *client->second;
     std::size_t payments = 0, changes = 0;
@@ -267,16 +302,21 @@ class Policy {
       if (output.script == key.script) {
         ++payments;
         if (output.amount_sat == key.amount_sat) continue;
-        out_.violation(record.at, name + " paying " + std::to_string(output.amount_sat) + " sat where " +
-                                      std::to_string(key.amount_sat) + " were asked for (" + history_.where(key.at) + ")");
+        out_.violation(record.at, name + " paying " + std::to_string(output.amount_sat) +
+                                      " sat where " + std::to_string(key.amount_sat) +
+                                      " were asked for (" + history_.where(key.at) + ")");
       } else if (output.script == wallet_) {
         ++changes;
       } else {
-        out_.violation(record.at, name + " with an output to " + to_hex(output.script) + ", neither the client's script nor the wallet's");
+        out_.violation(record.at, name + " with an output to " + to_hex(output.script) +
+                                      ", neither the client's script nor the wallet's");
       }
     }
-    if (payments != 1) out_.violation(record.at, name + " with " + std::to_string(payments) + " outputs to its client");
-    if (changes > 1) out_.violation(record.at, name + " with " + std::to_string(changes) + " change outputs");
+    if (payments != 1)
+      out_.violation(record.at,
+                     name + " with " + std::to_string(payments) + " outputs to its client");
+    if (changes > 1)
+      out_.violation(record.at, name + " with " + std::to_string(changes) + " change outputs");
     check_fee(record, known, name);
   }
 
@@ -286,27 +326,32 @@ class Policy {
     const auto paid = bitcoin::total_amount(known.tx.outputs);
     if (!in || !paid) return out_.violation(record.at, name + " with amounts out of range");
     const std::int64_t fee = *in - *paid;
-    const std::int64_t least = kLeastFeeRateSatPerVb * bitcoin::key_path_vsize(known.tx.inputs.size(), known.tx.outputs);
+    const std::int64_t least =
+        kLeastFeeRateSatPerVb * bitcoin::key_path_vsize(known.tx.inputs.size(), known.tx.outputs);
     if (fee < least || fee > most_fee_sat_) {
-      out_.violation(record.at, name + " with a fee of " + std::to_string(fee) + " sat, outside " + std::to_string(least) +
-                                    ".." + std::to_string(most_fee_sat_));
+      out_.violation(record.at, name + " with a fee of " + std::to_string(fee) + " sat, outside " +
+                                    std::to_string(least) + ".." + std::to_string(most_fee_sat_));
     }
     if (fee != known.row->fee_sat) {
-      out_.violation(known.row->at, "withdrawal " + known.row->withdrawal_id + " says fee " + std::to_string(known.row->fee_sat) +
+      out_.violation(known.row->at, "withdrawal " + known.row->withdrawal_id + " says fee " +
+                                        std::to_string(known.row->fee_sat) +
                                         " sat, its transaction pays " + std::to_string(fee));
     }
     for (const bitcoin::TxOut& prevout : known.prevouts) {
-      if (prevout.script != wallet_) out_.violation(record.at, name + " spending a coin that is not the wallet's");
+      if (prevout.script != wallet_)
+        out_.violation(record.at, name + " spending a coin that is not the wallet's");
     }
   }
 
   // Every signature anybody showed, under the tweaked key, for the true prevouts.
   void check_signatures() {
     for (const Replica& replica : history_.replicas) {
-      for (const WithdrawalRow& row : replica.withdrawals) check_bytes(row.txid, row.signed_tx, row.at);
+      for (const WithdrawalRow& row : replica.withdrawals)
+        check_bytes(row.txid, row.signed_tx, row.at);
       for (const LedgerEntry& entry : replica.entries) {
         for (const LedgerCommand& c : entry.commands) {
-          if (c.command == "signed" && c.outcome == "applied") check_list(c.txid, c.signatures, entry.at);
+          if (c.command == "signed" && c.outcome == "applied")
+            check_list(c.txid, c.signatures, entry.at);
         }
       }
     }
@@ -319,7 +364,8 @@ class Policy {
     if (hex.empty() || !bytes_seen_.insert(hex).second) return;
     const auto tx = bitcoin::parse_transaction_hex(hex);
     if (!tx) return out_.violation(at, "signed bytes do not parse: " + tx.error().message);
-    if (bitcoin::txid_to_hex(bitcoin::txid(*tx)) != txid) return out_.violation(at, "these bytes are not transaction " + txid);
+    if (bitcoin::txid_to_hex(bitcoin::txid(*tx)) != txid)
+      return out_.violation(at, "these bytes are not transaction " + txid);
     std::vector<std::string> signatures;
     for (const bitcoin::TxIn& input : tx->inputs) {
       // Key path with SIGHASH_DEFAULT and no annex (DESIGN 6.4): one element of exactly 64 bytes.
@@ -331,22 +377,26 @@ class Policy {
     check_list(txid, signatures, at);
   }
 
-  void check_list(const std::string& txid, const std::vector<std::string>& signatures, const At& at) {
+  void check_list(const std::string& txid, const std::vector<std::string>& signatures,
+                  const At& at) {
     const auto found = known_.find(txid);
-    if (found == known_.end()) return out_.violation(at, "transaction " + txid + " is signed, but no replica planned it");
+    if (found == known_.end())
+      return out_.violation(at, "transaction " + txid + " is signed, but no replica planned it");
     const Known& known = found->second;
-    if (known.sighashes.empty()) return;    // reported where its prevouts were looked for
+    if (known.sighashes.empty()) return;  // reported where its prevouts were looked for
     if (signatures.size() != known.sighashes.size()) {
-      return out_.violation(at, txid + " has " + std::to_string(known.sighashes.size()) + " inputs, but " +
-                                    std::to_string(signatures.size()) + " signatures");
+      return out_.violation(at, txid + " has " + std::to_string(known.sighashes.size()) +
+                                    " inputs, but " + std::to_string(signatures.size()) +
+                                    " signatures");
     }
     for (std::size_t i = 0; i < signatures.size(); ++i) {
       if (!good_.insert(txid + std::to_string(i) + signatures[i]).second) continue;
       out_.checked();
       const auto signature = array_from_hex<64>(signatures[i]);
       if (!signature || !crypto::schnorr_verify(output_key_, known.sighashes[i], *signature)) {
-        out_.violation(at, "the signature of input " + std::to_string(i) + " of " + txid +
-                               " does not verify under the wallet's tweaked key (BIP 341, SIGHASH_DEFAULT)");
+        out_.violation(
+            at, "the signature of input " + std::to_string(i) + " of " + txid +
+                    " does not verify under the wallet's tweaked key (BIP 341, SIGHASH_DEFAULT)");
       }
     }
   }
@@ -357,7 +407,7 @@ class Policy {
   crypto::XOnly output_key_{};
   std::int64_t most_fee_sat_ = kDefaultWithdrawalFeeSat;
   std::map<std::string, const ClientKey*> keys_;
-  std::map<std::string, Known> known_;      // by txid
+  std::map<std::string, Known> known_;  // by txid
   std::set<std::string> judged_, bytes_seen_, good_;
 };
 

@@ -17,8 +17,10 @@ using Json = nlohmann::ordered_json;
 void run_checkers(const History& history, Verdict& verdict) {
   for (const NamedChecker& named : all_checkers()) {
     InvariantResult result = named.check(history);
-    // A pass is what is claimed to the outside: not even a checker's own slip may claim it over nothing.
-    if (result.status == InvariantStatus::Pass && result.checked == 0) result.status = InvariantStatus::Inconclusive;
+    // A pass is what is claimed to the outside: not even a checker's own slip may claim it over
+    // nothing.
+    if (result.status == InvariantStatus::Pass && result.checked == 0)
+      result.status = InvariantStatus::Inconclusive;
     verdict.invariants.push_back(std::move(result));
   }
 }
@@ -29,20 +31,24 @@ void weigh_invariants(const History& history, const Verdict& verdict, Reasons& r
   if (required.empty()) {
     for (const NamedChecker& named : all_checkers()) required.emplace_back(named.id);
   }
-  if (history.experiment.expect == chaos::Expectation::Refusal) required.emplace_back("safe-refusal");
+  if (history.experiment.expect == chaos::Expectation::Refusal)
+    required.emplace_back("safe-refusal");
   std::set<std::string> known;
   for (const InvariantResult& result : verdict.invariants) {
     known.insert(result.id);
     if (result.status == InvariantStatus::Fail) {
-      reasons.fail.push_back(result.id + ": " + (result.violations.empty() ? "violated" : result.violations.front()));
+      reasons.fail.push_back(result.id + ": " +
+                             (result.violations.empty() ? "violated" : result.violations.front()));
       continue;
     }
     const bool wanted = std::find(required.begin(), required.end(), result.id) != required.end();
     if (!wanted || result.status == InvariantStatus::Pass) continue;
-    reasons.inconclusive.push_back(result.id + " is " + status_name(result.status) + (result.note.empty() ? "" : ": " + result.note));
+    reasons.inconclusive.push_back(result.id + " is " + status_name(result.status) +
+                                   (result.note.empty() ? "" : ": " + result.note));
   }
   for (const std::string& id : required) {
-    if (!known.contains(id)) reasons.inconclusive.push_back("required invariant '" + id + "' is none that is checked");
+    if (!known.contains(id))
+      reasons.inconclusive.push_back("required invariant '" + id + "' is none that is checked");
   }
 }
 
@@ -55,7 +61,10 @@ Json json_of(const Quantiles& q, bool with_p95 = true) {
 }
 
 Json json_of(const InvariantResult& result) {
-  Json out{{"id", result.id}, {"status", status_name(result.status)}, {"checked", result.checked}, {"violations", result.violations}};
+  Json out{{"id", result.id},
+           {"status", status_name(result.status)},
+           {"checked", result.checked},
+           {"violations", result.violations}};
   if (!result.note.empty()) out["note"] = result.note;
   return out;
 }
@@ -64,33 +73,44 @@ Json json_of(const InvariantResult& result) {
 
 const char* status_name(InvariantStatus status) {
   switch (status) {
-    case InvariantStatus::Pass: return "pass";
-    case InvariantStatus::Fail: return "fail";
-    case InvariantStatus::Inconclusive: return "inconclusive";
-    case InvariantStatus::NotExercised: return "not-exercised";
+    case InvariantStatus::Pass:
+      return "pass";
+    case InvariantStatus::Fail:
+      return "fail";
+    case InvariantStatus::Inconclusive:
+      return "inconclusive";
+    case InvariantStatus::NotExercised:
+      return "not-exercised";
   }
   return "inconclusive";
 }
 
 const char* verdict_name(VerdictKind verdict) {
   switch (verdict) {
-    case VerdictKind::Pass: return "pass";
-    case VerdictKind::Fail: return "fail";
-    case VerdictKind::Inconclusive: return "inconclusive";
+    case VerdictKind::Pass:
+      return "pass";
+    case VerdictKind::Fail:
+      return "fail";
+    case VerdictKind::Inconclusive:
+      return "inconclusive";
   }
   return "inconclusive";
 }
 
 int verdict_exit_code(VerdictKind verdict) {
   switch (verdict) {
-    case VerdictKind::Pass: return 0;
-    case VerdictKind::Fail: return 1;
-    case VerdictKind::Inconclusive: return 2;
+    case VerdictKind::Pass:
+      return 0;
+    case VerdictKind::Fail:
+      return 1;
+    case VerdictKind::Inconclusive:
+      return 2;
   }
   return 2;
 }
 
-Result<Verdict> judge(const std::string& run_dir, const chaos::Experiment& experiment, const RunFacts& facts) {
+Result<Verdict> judge(const std::string& run_dir, const chaos::Experiment& experiment,
+                      const RunFacts& facts) {
   Result<History> history = load_history(run_dir, experiment);
   if (!history) return history.error();
   history->interrupted = facts.interrupted;
@@ -106,7 +126,8 @@ Result<Verdict> judge(const std::string& run_dir, const chaos::Experiment& exper
                     : !reasons.inconclusive.empty() ? VerdictKind::Inconclusive
                                                     : VerdictKind::Pass;
   verdict.reasons = std::move(reasons.fail);
-  verdict.reasons.insert(verdict.reasons.end(), reasons.inconclusive.begin(), reasons.inconclusive.end());
+  verdict.reasons.insert(verdict.reasons.end(), reasons.inconclusive.begin(),
+                         reasons.inconclusive.end());
   return verdict;
 }
 
@@ -120,11 +141,17 @@ std::string verdict_json(const Verdict& v) {
   for (const InvariantResult& result : v.invariants) out["invariants"].push_back(json_of(result));
   Json by_point = Json::object();
   for (const auto& [point, count] : v.faults_by_point) by_point[point] = count;
-  out["faults"] = {{"requested", v.faults_requested}, {"fired", v.faults_fired}, {"proven", v.faults_proven}, {"by_point", by_point}};
-  out["load"] = {{"requested", v.load_requested}, {"acknowledged", v.load_acknowledged}, {"settled", v.load_settled},
-                 {"rejected", v.load_rejected}, {"refused", v.load_refused}, {"indeterminate", v.load_indeterminate}};
-  out["latency_ms"]["signing"] = {{"undisturbed", json_of(v.signing_undisturbed)}, {"disturbed", json_of(v.signing_disturbed)}};
-  out["latency_ms"]["withdrawal"] = {{"undisturbed", json_of(v.withdrawal_undisturbed)}, {"disturbed", json_of(v.withdrawal_disturbed)}};
+  out["faults"] = {{"requested", v.faults_requested},
+                   {"fired", v.faults_fired},
+                   {"proven", v.faults_proven},
+                   {"by_point", by_point}};
+  out["load"] = {{"requested", v.load_requested}, {"acknowledged", v.load_acknowledged},
+                 {"settled", v.load_settled},     {"rejected", v.load_rejected},
+                 {"refused", v.load_refused},     {"indeterminate", v.load_indeterminate}};
+  out["latency_ms"]["signing"] = {{"undisturbed", json_of(v.signing_undisturbed)},
+                                  {"disturbed", json_of(v.signing_disturbed)}};
+  out["latency_ms"]["withdrawal"] = {{"undisturbed", json_of(v.withdrawal_undisturbed)},
+                                     {"disturbed", json_of(v.withdrawal_disturbed)}};
   out["recovery_ms"] = Json::object();
   for (const auto& [role, q] : v.recovery_ms) out["recovery_ms"][role] = json_of(q, false);
   out["availability"] = v.availability;

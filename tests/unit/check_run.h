@@ -1,0 +1,110 @@
+// A small finished run, made by hand: four withdrawals of a 2-of-3 wallet, one signer killed, the
+// quorum lost for three seconds. Its records are consistent in everything the checkers compare,
+// with real blocks and real signatures.
+//
+// Invariant: judged as it stands it is a `pass` with all fifteen invariants `pass`; a test plants
+// exactly one wrong thing and sees exactly that reported. It knows the record formats
+// (docs/RECORDS.md), not the checkers.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "chaos/check/verdict.h"
+#include "common/bitcoin/transaction.h"
+
+namespace roulette::check::test {
+
+using nlohmann::json;
+
+// A withdrawal of the story, as everybody who tells the truth records it.
+struct Paid {
+  std::string key, id, account, address, txid, session;
+  Bytes script;
+  std::int64_t amount_sat = 0, fee_sat = 0;
+  bitcoin::Transaction tx;  // signed
+  std::vector<bitcoin::TxOut> prevouts;
+  std::vector<int> signers;  // of its session
+};
+
+class Run {
+ public:
+  struct Options {
+    bool unmine = false;  // the block that first held withdrawal 1 is disconnected and mined again
+  };
+  Run() : Run(Options{}) {}
+  explicit Run(const Options& options);
+
+  chaos::Experiment experiment;
+  RunFacts facts;
+  std::vector<Paid> paid;                                 // 0..3
+  std::vector<std::vector<bitcoin::Transaction>> blocks;  // by height, without coinbases
+  std::map<std::string, json> headers;                    // file -> its first line
+  std::vector<std::size_t> events_to_lose;  // line numbers (from 0, by time) that are not written
+
+  // The lines of each file without its header; chain.ndjson and the blocks inside ledger entries
+  // are made when written.
+  std::map<std::string, std::vector<json>> files;
+
+  // The first line that has all these fields; a test that finds none is wrong (asserted).
+  json& line(const std::string& file, const json& fields);
+  json& event(const json& fields) { return line("events.ndjson", fields); }
+  json& answer(std::uint64_t op) {
+    return line("history.ndjson", {{"type", "answer"}, {"op", op}});
+  }
+  json& entry_command(const std::string& file, const json& fields);
+  void erase(const std::string& file,
+             const json& fields);  // every line that has them; at least one
+  void add_event(std::int64_t at_ms, const std::string& process, const std::string& event,
+                 json fields = json::object());
+  // All replicas alike.
+  void each_ledger(const std::function<void(const std::string& file)>& edit);
+
+  void sign(bitcoin::Transaction& tx, const std::vector<bitcoin::TxOut>& prevouts) const;
+  [[nodiscard]] const Bytes& wallet_script() const { return wallet_script_; }
+  // Pays `amount_sat` to `script` from the wallet coin that nothing else spends.
+  [[nodiscard]] bitcoin::Transaction spend_spare(const Bytes& script,
+                                                 std::int64_t amount_sat) const;
+
+  // Writes everything to a fresh folder, judges it and removes the folder.
+  [[nodiscard]] Verdict judged();
+  // The folder, for tests of files as such; judged() then reads it.
+  std::string write();
+  [[nodiscard]] Verdict judged_at(const std::string& folder) const;
+
+ private:
+  void make_wallet();
+  void make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs, std::int64_t amount_sat);
+  void make_experiment();
+  void make_history();
+  void make_events();
+  void make_session(std::size_t i, std::int64_t at_ms, int coordinator);
+  void make_faults();
+  void make_journals();
+  void make_ledgers();
+  void make_transactions();
+  void resolve_blocks();  // puts hashes where entries and states name heights
+  [[nodiscard]] std::vector<json> chain_lines();
+  [[nodiscard]] bitcoin::TxOut created(const bitcoin::OutPoint& outpoint) const;
+
+  Options options_;
+  Bytes wallet_script_;
+  ByteArray<32> secret_{};
+  std::string threshold_key_;
+  bitcoin::Transaction funding_;
+  std::vector<std::string> hashes_;
+  std::map<std::string, std::string> boots_;
+};
+
+// The status of one invariant, and whether any of its violations names this file and says this.
+[[nodiscard]] InvariantStatus status_of(const Verdict& verdict, const std::string& id);
+[[nodiscard]] const InvariantResult& invariant(const Verdict& verdict, const std::string& id);
+[[nodiscard]] bool says(const InvariantResult& result, const std::string& file,
+                        const std::string& text);
+[[nodiscard]] bool has_reason(const Verdict& verdict, const std::string& text);
+
+}  // namespace roulette::check::test
