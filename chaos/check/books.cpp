@@ -197,7 +197,7 @@ class Books {
         if (taken == 0)
           unbooked -= uncredited(outpoint, output.amount_sat, tx, tip, found_deposits);
       }
-      if (taken > 0 && !booked(tx.txid)) unbooked += taken - returned;
+      if (taken > 0 && unbooked_payment(tx.txid)) unbooked += taken - returned;
     }
     for (const auto& [outpoint, posting] : deposits_) {
       if (!found_deposits.contains(outpoint))
@@ -237,11 +237,13 @@ class Books {
     return 0;
   }
 
-  bool booked(const std::string& txid) const {
+  // A withdrawal's transaction whose payment the books do not show yet; a stranger's is never
+  // excused.
+  bool unbooked_payment(const std::string& txid) const {
     for (const WithdrawalRow& row : replica_.withdrawals) {
       if (row.txid != txid) continue;
       const auto moved = moved_.find(row.withdrawal_id);
-      return moved != moved_.end() && moved->second.payments > 0;
+      return moved == moved_.end() || moved->second.payments == 0;
     }
     return false;
   }

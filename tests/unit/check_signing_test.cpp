@@ -1,0 +1,394 @@
+// Planted violations of the invariants about keys, signatures, nonces, shares and policy.
+#include <catch2/catch.hpp>
+
+#include "check_run.h"
+#include "common/bitcoin/script.h"
+#include "common/crypto/hash.h"
+
+namespace roulette::check::test {
+namespace {
+
+constexpr auto kFail = InvariantStatus::Fail;
+constexpr auto kOpen = InvariantStatus::Inconclusive;
+const std::string kHistory = "history.ndjson";
+const std::string kEvents = "events.ndjson";
+const std::string kLedger = "state/ledger-0.ndjson";
+const std::string kSigner = "state/signer-0.ndjson";
+
+void expect_fail(Run& run, const std::string& id, const std::string& file,
+                 const std::string& text) {
+  const Verdict verdict = run.judged();
+  const InvariantResult& result = invariant(verdict, id);
+  INFO(id << ": " << status_name(result.status) << " " << result.note);
+  for (const std::string& v : result.violations) UNSCOPED_INFO(v);
+  CHECK(result.status == kFail);
+  CHECK(says(result, file, text));
+  CHECK(verdict.verdict == VerdictKind::Fail);
+}
+
+json& record_of(Run& run, const std::string& file, std::size_t paid) {
+  return run.line(file, {{"kind", "signing_record"}, {"txid", run.paid[paid].txid}});
+}
+
+json& share_of(Run& run, const char* event, std::size_t paid) {
+  return run.event({{"event", event}, {"txid", run.paid[paid].txid}});
+}
+
+// A transaction of withdrawal `i` with other outputs, planned, signed, journaled and sent by
+// everybody: only what it says is wrong.
+void replace_transaction(Run& run, std::size_t i, bitcoin::Transaction tx) {
+  Paid& p = run.paid[i];
+  run.sign(tx, p.prevouts);
+  const std::string txid = bitcoin::txid_to_hex(bitcoin::txid(tx));
+  const auto swap = [&](json& line) {
+    if (line.contains("txid") && line["txid"] == p.txid) line["txid"] = txid;
+    if (line.contains("hex"))
+      line["hex"] = line["txid"] == txid ? json(to_hex(bitcoin::serialize(tx))) : line["hex"];
+    if (!line.contains("signatures") || line["txid"] != txid) return;
+    for (std::size_t n = 0; n < tx.inputs.size(); ++n)
+      line["signatures"][n] = to_hex(tx.inputs[n].witness[0]);
+  };
+  for (auto& [file, lines] : run.files) {
+    for (json& line : lines) {
+      swap(line);
+      if (line.contains("commands")) {
+        for (json& c : line["commands"]) swap(c);
+      }
+      if (line.value("type", "") != "withdrawal" || line["txid"] != txid) continue;
+      line["unsigned_tx"] = to_hex(bitcoin::serialize_without_witness(tx));
+      line["signed_tx"] = to_hex(bitcoin::serialize(tx));
+    }
+  }
+  for (auto& block : run.blocks) {
+    for (auto& in : block) {
+      if (in == p.tx) in = tx;
+    }
+  }
+}
+
+}  // namespace
+
+// ---- idempotency-key-respected ----
+
+TEST_CASE("a conflicting payload that is answered with 202 breaks its key") {
+  Run run;
+  run.answer(5)["status"] = 202;
+  expect_fail(run, "idempotency-key-respected", kHistory, "answered with 202, not 422");
+}
+
+TEST_CASE("another id for the same key breaks it") {
+  Run run;
+  run.answer(4)["id"] = run.paid[0].id;
+  expect_fail(run, "idempotency-key-respected", kHistory, "key-1 has id");
+}
+
+TEST_CASE("another txid for the same key breaks it") {
+  Run run;
+  run.answer(2)["txid"] = run.paid[1].txid;
+  expect_fail(run, "idempotency-key-respected", kHistory, "key-0 has txid");
+}
+
+TEST_CASE("the same payload must not be refused as a conflict") {
+  Run run;
+  run.answer(4).update({{"status", 422}, {"id", ""}, {"txid", ""}});
+  expect_fail(run, "idempotency-key-respected", kHistory,
+              "with the same payload and refused with 422");
+}
+
+TEST_CASE("a retry gets the status the first answer had") {
+  Run run;
+  run.answer(4)["status"] = 201;
+  expect_fail(run, "idempotency-key-respected", kHistory, "but with 202 at history.ndjson");
+}
+
+TEST_CASE("a second withdrawal under one key in the ledger breaks it") {
+  Run run;
+  run.each_ledger([&](const std::string& file) {
+    json row = run.line(file, {{"type", "withdrawal"}, {"key", "key-0"}});
+    row["withdrawal_id"] = std::string(32, 'e');
+    run.files[file].push_back(row);
+  });
+  expect_fail(run, "idempotency-key-respected", kLedger, "has a second withdrawal");
+}
+
+TEST_CASE("a conflict that the log applied breaks its key") {
+  Run run;
+  run.each_ledger([&](const std::string& file) {
+    run.entry_command(file, {{"outcome", "key-conflict"}})["outcome"] = "applied";
+  });
+  expect_fail(run, "idempotency-key-respected", kLedger, "was applied, not key-conflict");
+}
+
+TEST_CASE("a ledger that holds another payload than the client's breaks the key") {
+  Run run;
+  run.each_ledger([&](const std::string& file) {
+    run.line(file, {{"type", "withdrawal"}, {"key", "key-2"}})["account"] = "bob";
+  });
+  expect_fail(run, "idempotency-key-respected", kLedger, "stands with another payload");
+}
+
+TEST_CASE("a run in which no key was used twice says nothing about keys") {
+  Run run;
+  for (const int op : {2, 4, 5, 10}) run.erase(kHistory, {{"op", op}});
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "idempotency-key-respected") == kOpen);
+  CHECK(verdict.verdict == VerdictKind::Inconclusive);
+}
+
+// ---- no-conflicting-signature ----
+
+TEST_CASE("one outpoint bound to two transactions by two signers is a conflict") {
+  Run run;
+  record_of(run, "state/signer-1.ndjson", 2)["inputs"][0]["outpoint"] =
+      bitcoin::to_text(run.paid[0].tx.inputs[0].outpoint);
+  expect_fail(run, "no-conflicting-signature", "state/signer-1.ndjson", "outpoint");
+}
+
+TEST_CASE("one withdrawal bound to two transactions is a conflict") {
+  Run run;
+  record_of(run, kSigner, 2)["withdrawal_id"] = run.paid[0].id;
+  expect_fail(run, "no-conflicting-signature", kSigner,
+              "withdrawal " + run.paid[0].id + " goes to");
+}
+
+TEST_CASE(
+    "a session for another transaction of a withdrawal is a conflict though nothing came of it") {
+  Run run;
+  run.event({{"event", "session_opened"}, {"withdrawal_id", run.paid[1].id}})["txid"] =
+      std::string(64, 'f');
+  expect_fail(run, "no-conflicting-signature", kEvents, "goes to");
+}
+
+TEST_CASE(
+    "a coin of the wallet spent by an unplanned transaction is a conflict when the coin was "
+    "bound") {
+  Run run;
+  bitcoin::Transaction other = run.paid[2].tx;
+  other.outputs[0].amount_sat -= 1;
+  run.sign(other, run.paid[2].prevouts);
+  run.blocks[7][0] = other;
+  expect_fail(run, "no-conflicting-signature", "state/chain.ndjson", "outpoint");
+}
+
+TEST_CASE("without one signer's journal nothing is known about conflicts") {
+  Run run;
+  run.headers["state/signer-2.ndjson"] = {{"format", "roulette-signer-journal"}, {"version", 9}};
+  const Verdict verdict = run.judged();
+  for (const char* id : {"no-conflicting-signature", "share-has-its-record", "nonce-never-reused",
+                         "signing-policy-respected"}) {
+    INFO(id);
+    CHECK(status_of(verdict, id) == kOpen);
+    CHECK(invariant(verdict, id)
+              .note.find("state/signer-2.ndjson:1: format 'roulette-signer-journal' version 9") !=
+          std::string::npos);
+  }
+}
+
+// ---- share-has-its-record ----
+
+TEST_CASE("a share that reached a coordinator without its record is seen") {
+  Run run;
+  run.erase("state/signer-2.ndjson", {{"sequence", 3}});
+  expect_fail(run, "share-has-its-record", kEvents, "a share of signer-2");
+}
+
+TEST_CASE("a record with other nonces is not the share's record") {
+  Run run;
+  record_of(run, kSigner, 0)["nonces"][0] = std::string(132, 'a');
+  expect_fail(run, "share-has-its-record", kEvents,
+              "no record of this session, nonces and transaction");
+}
+
+TEST_CASE("a share that left before its record is seen") {
+  Run run;
+  share_of(run, "share_released", 0)["journal_length"] = 1;
+  expect_fail(run, "share-has-its-record", kEvents,
+              "left at journal length 1, before its record 2");
+}
+
+TEST_CASE("a journal that lost its tail is noticed by the lengths its signer told") {
+  Run run;
+  share_of(run, "share_released", 0)["journal_length"] = 40;
+  expect_fail(run, "share-has-its-record", kEvents, "its journal ends at");
+}
+
+TEST_CASE("a share that no signer released is seen") {
+  Run run;
+  share_of(run, "share_received", 2)["shares"][0] = std::string(64, '7');
+  expect_fail(run, "share-has-its-record", kEvents, "has no release of these bytes");
+}
+
+TEST_CASE("a signature of fewer journaled signers than t is seen") {
+  Run run;
+  const std::string alone = std::string(64, '8');
+  run.event({{"event", "aggregated"}, {"withdrawal_id", run.paid[2].id}})["session_digest"] = alone;
+  expect_fail(run, "share-has-its-record", kEvents, "of which only 0 journals know");
+}
+
+TEST_CASE("a journal with a gap is no journal") {
+  Run run;
+  run.erase(kSigner, {{"sequence", 3}});
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "share-has-its-record") == kOpen);
+  CHECK(invariant(verdict, "share-has-its-record")
+            .note.find(kSigner + ":4: sequence 4 where 3 was next") != std::string::npos);
+}
+
+TEST_CASE("an event that was lost makes the log unusable") {
+  Run run;
+  run.events_to_lose = {30};
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "share-has-its-record") == kOpen);
+  CHECK(invariant(verdict, "nonce-never-reused").note.find("events were lost") !=
+        std::string::npos);
+}
+
+TEST_CASE("a daemon without any event makes the log unusable") {
+  Run run;
+  run.erase(kEvents, {{"process", "coordinator-1"}});
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "share-has-its-record") == kOpen);
+  CHECK(invariant(verdict, "share-has-its-record").note.find("coordinator-1 wrote no event") !=
+        std::string::npos);
+}
+
+// ---- nonce-never-reused ----
+
+TEST_CASE("one nonce in two sessions is reuse") {
+  Run run;
+  record_of(run, kSigner, 2)["nonces"] = record_of(run, kSigner, 0)["nonces"];
+  expect_fail(run, "nonce-never-reused", kSigner, "is used in session");
+}
+
+TEST_CASE("one nonce for two inputs of one session is reuse") {
+  Run run;
+  json& nonces = record_of(run, kSigner, 1)["nonces"];
+  nonces[1] = nonces[0];
+  expect_fail(run, "nonce-never-reused", kSigner, "is used for inputs 0 and 1");
+}
+
+TEST_CASE("two shares under one nonce are reuse") {
+  Run run;
+  json again = share_of(run, "share_released", 3);
+  again["shares"][0] = std::string(64, '9');
+  again["retry"] = true;
+  run.files[kEvents].push_back(again);
+  expect_fail(run, "nonce-never-reused", kEvents, "and another one at");
+}
+
+TEST_CASE("one nonce of two signers is reuse") {
+  Run run;
+  record_of(run, "state/signer-1.ndjson", 0)["nonces"] = record_of(run, kSigner, 0)["nonces"];
+  expect_fail(run, "nonce-never-reused", "state/signer-1.ndjson",
+              "is used by signer-1 and by signer-0");
+}
+
+TEST_CASE("an exact retry of a share is no reuse") {
+  Run run;
+  json again = share_of(run, "share_released", 3);
+  again["retry"] = true;
+  run.files[kEvents].push_back(again);
+  CHECK(run.judged().verdict == VerdictKind::Pass);
+}
+
+// ---- signing-policy-respected ----
+
+TEST_CASE("a signature under the untweaked key is refused") {
+  Run run;
+  run.each_ledger([&](const std::string& file) {
+    json& row = run.line(file, {{"type", "withdrawal"}, {"key", "key-0"}});
+    auto tx = run.paid[0].tx;
+    tx.inputs[0].witness[0][40] ^= 4;
+    row["signed_tx"] = to_hex(bitcoin::serialize(tx));
+  });
+  expect_fail(run, "signing-policy-respected", kLedger,
+              "does not verify under the wallet's tweaked key");
+}
+
+TEST_CASE("an aggregated signature that does not verify is seen though nobody sent it") {
+  Run run;
+  run.event({{"event", "aggregated"}, {"withdrawal_id", run.paid[1].id}})["signatures"][1] =
+      std::string(128, '1');
+  expect_fail(run, "signing-policy-respected", kEvents, "the signature of input 1");
+}
+
+TEST_CASE("a signature with an explicit hash type is not SIGHASH_DEFAULT") {
+  Run run;
+  auto tx = run.paid[0].tx;
+  tx.inputs[0].witness[0].push_back(1);
+  run.line("state/transactions.ndjson", {{"txid", run.paid[0].txid}})["hex"] =
+      to_hex(bitcoin::serialize(tx));
+  expect_fail(run, "signing-policy-respected", "state/transactions.ndjson",
+              "not one 64-byte signature");
+}
+
+TEST_CASE("a signer that believed in another amount of a coin is seen") {
+  Run run;
+  record_of(run, kSigner, 1)["inputs"][1]["amount_sat"] = 999'999;
+  expect_fail(run, "signing-policy-respected", kSigner, "believing that");
+}
+
+TEST_CASE("change that goes elsewhere is seen") {
+  Run run;
+  auto tx = run.paid[2].tx;
+  tx.outputs[1].script = bitcoin::p2tr_script(crypto::sha256(as_bytes("a thief")));
+  replace_transaction(run, 2, tx);
+  expect_fail(run, "signing-policy-respected", kSigner,
+              "neither the client's script nor the wallet's");
+}
+
+TEST_CASE("a fee out of bounds is seen") {
+  Run run;
+  auto tx = run.paid[2].tx;
+  tx.outputs[1].amount_sat -= 20'000;
+  replace_transaction(run, 2, tx);
+  expect_fail(run, "signing-policy-respected", kSigner, "with a fee of");
+}
+
+TEST_CASE("a payment of another amount than the client asked for is seen") {
+  Run run;
+  auto tx = run.paid[2].tx;
+  tx.outputs[0].amount_sat += 1;
+  tx.outputs[1].amount_sat -= 1;
+  replace_transaction(run, 2, tx);
+  expect_fail(run, "signing-policy-respected", kSigner, "were asked for");
+}
+
+TEST_CASE("a replaced transaction that keeps the policy is no violation of it") {
+  Run run;
+  auto tx = run.paid[2].tx;
+  tx.locktime = 1;
+  replace_transaction(run, 2, tx);
+  const Verdict verdict = run.judged();
+  for (const std::string& v : invariant(verdict, "signing-policy-respected").violations)
+    UNSCOPED_INFO(v);
+  CHECK(status_of(verdict, "signing-policy-respected") == InvariantStatus::Pass);
+}
+
+TEST_CASE("a signature for a transaction that no replica planned is seen") {
+  Run run;
+  json record = record_of(run, kSigner, 0);
+  record.update({{"sequence", run.files[kSigner].size() + 1},
+                 {"txid", std::string(64, '6')},
+                 {"withdrawal_id", std::string(32, '6')}});
+  run.files[kSigner].push_back(record);
+  expect_fail(run, "signing-policy-respected", kSigner, "which no replica planned");
+}
+
+TEST_CASE("a record for another payload than the ledger's is seen") {
+  Run run;
+  record_of(run, "state/signer-2.ndjson", 3)["payload_digest"] = std::string(64, '5');
+  expect_fail(run, "signing-policy-respected", "state/signer-2.ndjson", "another payload digest");
+}
+
+TEST_CASE("without transactions.ndjson the policy is not judged") {
+  Run run;
+  const std::string folder = run.write();
+  REQUIRE(std::remove((folder + "/state/transactions.ndjson").c_str()) == 0);
+  const Verdict verdict = run.judged_at(folder);
+  CHECK(status_of(verdict, "signing-policy-respected") == kOpen);
+  CHECK(status_of(verdict, "no-partial-transaction") == kOpen);
+  CHECK(verdict.verdict == VerdictKind::Inconclusive);
+}
+
+}  // namespace roulette::check::test
