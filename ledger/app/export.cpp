@@ -23,7 +23,8 @@ std::string list_json(const List& list, const ToJson& to_json) {
   return json + "]";
 }
 
-std::string object(const EventFields& fields) { return "{" + fields.text() + "}"; }
+// Every field's text begins with a comma.
+std::string object(const EventFields& fields) { return "{" + fields.text().substr(1) + "}"; }
 std::string quoted(const std::string& plain) { return "\"" + plain + "\""; }
 std::string display(const Hash32& hash) { return bitcoin::txid_to_hex(hash); }
 
@@ -87,17 +88,10 @@ std::string command_json(const wire::Command& command, const wire::Outcome& outc
   fields.add("command", wire::command_name(command.body));
   fields.add("proposer", command.id.proposer.text());
   fields.add("outcome", wire::outcome_name(outcome.kind)).add("detail", outcome.detail);
-  // The withdrawal of the outcome: for a duplicate the first one, not the id the command brought.
-  EventFields body;
-  std::visit(CommandFields{body}, command.body);
-  std::string text = fields.text();
-  if (outcome.withdrawal) {
-    EventFields of_outcome;
-    of_outcome.add_hex("withdrawal", outcome.withdrawal->value());
-    text += "," + of_outcome.text();
-  }
-  if (!body.text().empty()) text += "," + body.text();
-  return "{" + text + "}";
+  // Of the outcome: for a duplicate the first one, not the id that the command brought.
+  if (outcome.withdrawal) fields.add_hex("withdrawal", outcome.withdrawal->value());
+  std::visit(CommandFields{fields}, command.body);
+  return object(fields);
 }
 
 std::string entry_json(const StoredEntry& entry) {

@@ -376,7 +376,7 @@ void LiveLedger::answer_http(const runtime::HttpRequest& request,
     EventFields fields;
     fields.add("ready", ready).add_json("reasons", reasons + "]");
     fields.add("index", machine_->gauges().index);
-    return respond(json_response(ready ? 200 : 503, "{" + fields.text() + "}"));
+    return respond(json_response(ready ? 200 : 503, "{" + fields.text().substr(1) + "}"));
   }
   if (request.path == "/metrics") {
     return respond({.status = 200,

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "ledger/log/base64.h"
+#include "common/base/base64.h"
 
 namespace roulette::ledger::etcd {
 namespace {
