@@ -1,7 +1,7 @@
 // What to send to the node, when to try again, and in which order.
 //
-// Invariant: a child is sent only when none of its own unconfirmed parents is missing. An answer of the node is news, not
-// truth: the next mempool answer overrules it.
+// Invariant: a child is sent only when none of its own unconfirmed parents is missing. An answer of
+// the node is news, not truth: the next mempool answer overrules it.
 #include "coordinator/core/broadcast.h"
 
 #include <algorithm>
@@ -14,17 +14,21 @@ bool Broadcaster::unconfirmed(const wire::WithdrawalView& view) {
   if (view.signed_tx.empty() || !view.planned) return false;
   switch (view.state) {
     case wire::WithdrawalState::Signed:
-    case wire::WithdrawalState::Broadcast: return true;
+    case wire::WithdrawalState::Broadcast:
+      return true;
     case wire::WithdrawalState::Requested:
     case wire::WithdrawalState::Planned:
     case wire::WithdrawalState::Confirmed:
     case wire::WithdrawalState::Settled:
-    case wire::WithdrawalState::Rejected: return false;
+    case wire::WithdrawalState::Rejected:
+      return false;
   }
   return false;
 }
 
-void Broadcaster::send(Step& s, const wire::WithdrawalView& view) { send(s, view, 0); }
+void Broadcaster::send(Step& s, const wire::WithdrawalView& view) {
+  send(s, view, 0);
+}
 
 void Broadcaster::send(Step& s, const wire::WithdrawalView& view, std::size_t depth) {
   if (!unconfirmed(view) || held(view) || depth > limits::kMaxUnsettledAncestors) return;
@@ -37,7 +41,7 @@ void Broadcaster::send(Step& s, const wire::WithdrawalView& view, std::size_t de
     parent_missing = true;
     send(s, item->view, depth + 1);
   }
-  if (parent_missing) return;                        // its turn comes with the parent's answer or the next poll
+  if (parent_missing) return;  // its turn comes with the parent's answer or the next poll
   entry.in_flight = true;
   wishes_.push_back({view.id, SendTransaction{view.id, view.planned->txid, view.signed_tx}});
 }
@@ -55,14 +59,21 @@ bool Broadcaster::result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome o
       entry.missing_since.reset();
       return true;
     case bitcoin::SendOutcome::MempoolChainTooLong:
-    case bitcoin::SendOutcome::PrematureSpend: entry.wait_for_block = true; break;
-    // Parent not there yet, or confirmed with all outputs spent and the ledger does not know yet: the next poll tells.
+    case bitcoin::SendOutcome::PrematureSpend:
+      entry.wait_for_block = true;
+      break;
+    // Parent not there yet, or confirmed with all outputs spent and the ledger does not know yet:
+    // the next poll tells.
     case bitcoin::SendOutcome::MissingInputs:
     case bitcoin::SendOutcome::WarmingUp:
-    case bitcoin::SendOutcome::NodeUnavailable: entry.not_before = s.now + limits::kChainPoll; break;
+    case bitcoin::SendOutcome::NodeUnavailable:
+      entry.not_before = s.now + limits::kChainPoll;
+      break;
     case bitcoin::SendOutcome::FeeTooLow:
     case bitcoin::SendOutcome::MempoolConflict:
-    case bitcoin::SendOutcome::Rejected: entry.not_before = s.now + limits::kForeignWorkGrace; break;
+    case bitcoin::SendOutcome::Rejected:
+      entry.not_before = s.now + limits::kForeignWorkGrace;
+      break;
   }
   return false;
 }
@@ -90,8 +101,8 @@ Instant Broadcaster::missing_since(const wire::WithdrawalView& view, Instant now
 }
 
 std::size_t Broadcaster::in_flight() const {
-  return static_cast<std::size_t>(
-      std::count_if(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.in_flight; }));
+  return static_cast<std::size_t>(std::count_if(
+      entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.in_flight; }));
 }
 
 }  // namespace roulette::coordinator

@@ -1,8 +1,10 @@
-// Keeps every signed, unconfirmed transaction in the node's mempool: sends, sends again, parents first.
+// Keeps every signed, unconfirmed transaction in the node's mempool: sends, sends again, parents
+// first.
 //
-// Invariant: only bytes of a view leave, and a view comes from the applied ledger: there is no other source of bytes here,
-// and nothing here can sign. Level-triggered: what the node does not hold *now* is sent again, however it got lost.
-// Does not decide whose turn it is: the caller asks for one withdrawal at a time.
+// Invariant: only bytes of a view leave, and a view comes from the applied ledger: there is no
+// other source of bytes here, and nothing here can sign. Level-triggered: what the node does not
+// hold *now* is sent again, however it got lost. Does not decide whose turn it is: the caller asks
+// for one withdrawal at a time.
 #pragma once
 
 #include <map>
@@ -20,12 +22,13 @@ class Broadcaster {
   // True for a view that should be with the node: signed and not in the ledger's chain.
   [[nodiscard]] static bool unconfirmed(const wire::WithdrawalView& view);
 
-  // Sends it now, or its missing parents first, unless the node holds it, is being asked, or said to come back later.
+  // Sends it now, or its missing parents first, unless the node holds it, is being asked, or said
+  // to come back later.
   void send(Step& s, const wire::WithdrawalView& view);
   // The node's answer. True when the node holds the transaction now.
   [[nodiscard]] bool result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome outcome);
   void mempool(Instant asked_at, const std::vector<Hash32>& txids);
-  void block_seen();                                 // what waited for a block may try again
+  void block_seen();  // what waited for a block may try again
 
   // Held by the node as of the last mempool answer or a later successful send.
   [[nodiscard]] bool held(const wire::WithdrawalView& view) const;
@@ -34,7 +37,10 @@ class Broadcaster {
   void forget(const WithdrawalId& id) { entries_.erase(id); }
   [[nodiscard]] std::size_t in_flight() const;
 
-  struct Wish { WithdrawalId id; SendTransaction call; };
+  struct Wish {
+    WithdrawalId id;
+    SendTransaction call;
+  };
   [[nodiscard]] std::vector<Wish> take_wishes() { return std::exchange(wishes_, {}); }
 
  private:
@@ -50,7 +56,7 @@ class Broadcaster {
   const WorkingSet& working_;
   std::map<WithdrawalId, Entry> entries_;
   std::set<Hash32> mempool_;
-  std::optional<Instant> mempool_at_;                // when the last answered question was asked
+  std::optional<Instant> mempool_at_;  // when the last answered question was asked
   std::vector<Wish> wishes_;
 };
 

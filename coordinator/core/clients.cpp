@@ -1,6 +1,7 @@
 // The life of a client's request, and the problems it can end in (docs/API.md lists them).
 //
-// Invariant: open_, due_ and waiting_ name the same requests; a reply removes the request from all three.
+// Invariant: open_, due_ and waiting_ name the same requests; a reply removes the request from all
+// three.
 #include "coordinator/core/clients.h"
 
 #include <algorithm>
@@ -11,21 +12,25 @@ namespace roulette::coordinator {
 namespace {
 
 Problem draining() {
-  return {503, "draining", "This coordinator is stopping", "Nothing was proposed by this request; ask another coordinator with the same key.", 1};
+  return {503, "draining", "This coordinator is stopping",
+          "Nothing was proposed by this request; ask another coordinator with the same key.", 1};
 }
 Problem overloaded() {
-  return {503, "overloaded", "Too many requests are open", "Nothing was proposed by this request; try again with the same key.", 1};
+  return {503, "overloaded", "Too many requests are open",
+          "Nothing was proposed by this request; try again with the same key.", 1};
 }
 Problem no_ledger() {
   return {503, "ledger-unavailable", "The ledger does not answer",
-          "The outcome is unknown: try again with the same key, here or at another coordinator.", 1};
+          "The outcome is unknown: try again with the same key, here or at another coordinator.",
+          1};
 }
 Problem quorum_lost() {
   return {503, "quorum-lost", "Fewer signers than the threshold are known",
           "The key is new and nothing was proposed; known keys are answered.", 1};
 }
 Problem closed() {
-  return {503, "closed", "The ledger takes no new withdrawals", "The run has ended; the key was not recorded.", std::nullopt};
+  return {503, "closed", "The ledger takes no new withdrawals",
+          "The run has ended; the key was not recorded.", std::nullopt};
 }
 Problem key_reused() {
   return {422, "idempotency-key-reused", "The key was used with another payload",
@@ -33,21 +38,28 @@ Problem key_reused() {
 }
 Problem rejected(const wire::WithdrawalView& view) {
   return {422, "withdrawal-rejected", "The withdrawal was rejected",
-          std::string(wire::reject_name(view.reject)) + "; final under this key; id " + to_hex(view.id.value()), std::nullopt};
+          std::string(wire::reject_name(view.reject)) + "; final under this key; id " +
+              to_hex(view.id.value()),
+          std::nullopt};
 }
-Problem not_found() { return {404, "not-found", "No such withdrawal", "", std::nullopt}; }
+Problem not_found() {
+  return {404, "not-found", "No such withdrawal", "", std::nullopt};
+}
 
 bool reached_broadcast(const wire::WithdrawalView& view) {
-  return view.state != wire::WithdrawalState::Requested && view.state != wire::WithdrawalState::Planned &&
+  return view.state != wire::WithdrawalState::Requested &&
+         view.state != wire::WithdrawalState::Planned &&
          view.state != wire::WithdrawalState::Signed;
 }
 
 }  // namespace
 
-void Clients::request(Step& s, RequestId request, const ClientRequestBody& body, const Standing& standing) {
+void Clients::request(Step& s, RequestId request, const ClientRequestBody& body,
+                      const Standing& standing) {
   if (standing.draining) return s.reply(request, draining());
   // A command outlives its client: both count against the bound.
-  if (open_.size() >= limits::kMaxOpenRequests || ledger_.pending() >= 2 * limits::kMaxOpenRequests) {
+  if (open_.size() >= limits::kMaxOpenRequests ||
+      ledger_.pending() >= 2 * limits::kMaxOpenRequests) {
     return s.reply(request, overloaded());
   }
   if (!ledger_.available()) return s.reply(request, no_ledger());
@@ -60,16 +72,24 @@ void Clients::request(Step& s, RequestId request, const ClientRequestBody& body,
     RequestId request;
     const Standing& standing;
     void operator()(const CreateWithdrawal& wanted) { self.create(s, request, wanted, standing); }
-    void operator()(const GetWithdrawal& get) { self.ledger_.query(s, wire::QueryById{get.id}, ForClient{request}); }
-    void operator()(const FindByKey& find) { self.ledger_.query(s, wire::QueryByKey{find.key}, ForClient{request}); }
-    void operator()(const GetBalances&) { self.ledger_.query(s, wire::QueryBalances{}, ForClient{request}); }
+    void operator()(const GetWithdrawal& get) {
+      self.ledger_.query(s, wire::QueryById{get.id}, ForClient{request});
+    }
+    void operator()(const FindByKey& find) {
+      self.ledger_.query(s, wire::QueryByKey{find.key}, ForClient{request});
+    }
+    void operator()(const GetBalances&) {
+      self.ledger_.query(s, wire::QueryBalances{}, ForClient{request});
+    }
   };
   std::visit(Visit{*this, s, request, standing}, body);
 }
 
-void Clients::create(Step& s, RequestId request, const CreateWithdrawal& wanted, const Standing& standing) {
+void Clients::create(Step& s, RequestId request, const CreateWithdrawal& wanted,
+                     const Standing& standing) {
   if (!standing.quorum) {
-    // DESIGN 7: before anything is proposed. Only a key the ledger knows already gets more than a 503.
+    // DESIGN 7: before anything is proposed. Only a key the ledger knows already gets more than a
+    // 503.
     ledger_.query(s, wire::QueryByKey{wanted.key}, ForClient{request});
     return;
   }
@@ -88,15 +108,18 @@ void Clients::create(Step& s, RequestId request, const CreateWithdrawal& wanted,
 }
 
 void Clients::applied(Step& s, RequestId request, const wire::LedgerApplied& answer) {
-  if (!open_.contains(request)) return;              // the client is gone; the withdrawal stands all the same
+  if (!open_.contains(request)) return;  // the client is gone; the withdrawal stands all the same
   switch (answer.outcome.kind) {
-    case wire::OutcomeKind::KeyConflict: return finish(s, request, key_reused());
-    case wire::OutcomeKind::Closed: return finish(s, request, closed());
+    case wire::OutcomeKind::KeyConflict:
+      return finish(s, request, key_reused());
+    case wire::OutcomeKind::Closed:
+      return finish(s, request, closed());
     case wire::OutcomeKind::Applied:
     case wire::OutcomeKind::Duplicate:
     case wire::OutcomeKind::Rejected:
     case wire::OutcomeKind::Ignored:
-    case wire::OutcomeKind::Invalid: break;
+    case wire::OutcomeKind::Invalid:
+      break;
   }
   if (!answer.view) return finish(s, request, no_ledger());
   answer_create(s, request, *answer.view);
@@ -121,8 +144,10 @@ void Clients::answered(Step& s, RequestId request, const wire::LedgerAnswer& ans
 void Clients::answer_create(Step& s, RequestId request, const wire::WithdrawalView& view) {
   if (view.state == wire::WithdrawalState::Rejected) return finish(s, request, rejected(view));
   Open& open = open_.at(request);
-  const Duration wait = std::min(std::get<CreateWithdrawal>(open.body).wait, limits::kMaxClientWait);
-  if (reached_broadcast(view) || open.arrived + wait <= s.now) return finish(s, request, WithdrawalAnswer{202, view});
+  const Duration wait =
+      std::min(std::get<CreateWithdrawal>(open.body).wait, limits::kMaxClientWait);
+  if (reached_broadcast(view) || open.arrived + wait <= s.now)
+    return finish(s, request, WithdrawalAnswer{202, view});
   open.waiting = view;
   waiting_[view.id].insert(request);
   schedule(request, open, open.arrived + wait);
@@ -159,7 +184,8 @@ void Clients::drain(Step& s) {
   for (const auto& [request, open] : open_) {
     if (open.waiting) patient.push_back(request);
   }
-  for (const RequestId request : patient) finish(s, request, WithdrawalAnswer{202, *open_.at(request).waiting});
+  for (const RequestId request : patient)
+    finish(s, request, WithdrawalAnswer{202, *open_.at(request).waiting});
 }
 
 std::optional<Instant> Clients::next_deadline() const {
@@ -167,7 +193,9 @@ std::optional<Instant> Clients::next_deadline() const {
   return due_.begin()->first;
 }
 
-void Clients::gone(RequestId request) { forget(request); }
+void Clients::gone(RequestId request) {
+  forget(request);
+}
 
 void Clients::finish(Step& s, RequestId request, ReplyBody body) {
   forget(request);

@@ -1,8 +1,9 @@
 // Requests of API clients from arrival to exactly one reply each.
 //
-// Invariants: a new key is proposed only while a quorum of signers is known (else nothing at all is proposed); every
-// answer comes from an applied command or a barriered read that began after the request; a 5xx says "unknown", never
-// "no". Does not parse HTTP and does not look into withdrawals it has no request for.
+// Invariants: a new key is proposed only while a quorum of signers is known (else nothing at all is
+// proposed); every answer comes from an applied command or a barriered read that began after the
+// request; a 5xx says "unknown", never "no". Does not parse HTTP and does not look into withdrawals
+// it has no request for.
 #pragma once
 
 #include <map>
@@ -17,14 +18,18 @@ class Clients {
  public:
   Clients(const CoordinatorConfig& config, LedgerLink& ledger) : config_(config), ledger_(ledger) {}
 
-  struct Standing { bool draining = false; bool quorum = false; };
+  struct Standing {
+    bool draining = false;
+    bool quorum = false;
+  };
   void request(Step& s, RequestId request, const ClientRequestBody& body, const Standing& standing);
   void gone(RequestId request);
   void applied(Step& s, RequestId request, const wire::LedgerApplied& answer);
   void answered(Step& s, RequestId request, const wire::LedgerAnswer& answer);
-  void learnt(Step& s, const wire::WithdrawalView& view);   // who waits for `broadcast` may be answered
+  void learnt(Step& s,
+              const wire::WithdrawalView& view);  // who waits for `broadcast` may be answered
   void tick(Step& s);
-  void drain(Step& s);                                      // answers those who only wait for progress
+  void drain(Step& s);  // answers those who only wait for progress
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] std::size_t open() const { return open_.size(); }
 
@@ -32,8 +37,8 @@ class Clients {
   struct Open {
     ClientRequestBody body;
     Instant arrived;
-    Instant due;                                     // patience with the ledger, then the end of `wait`
-    std::optional<wire::WithdrawalView> waiting;     // applied, waits for `broadcast`
+    Instant due;  // patience with the ledger, then the end of `wait`
+    std::optional<wire::WithdrawalView> waiting;  // applied, waits for `broadcast`
   };
   void create(Step& s, RequestId request, const CreateWithdrawal& wanted, const Standing& standing);
   void finish(Step& s, RequestId request, ReplyBody body);

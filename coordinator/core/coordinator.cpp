@@ -7,7 +7,8 @@
 
 namespace roulette::coordinator {
 
-Coordinator::Coordinator(CoordinatorConfig config) : machine_(std::make_unique<Machine>(std::move(config))) {}
+Coordinator::Coordinator(CoordinatorConfig config)
+    : machine_(std::make_unique<Machine>(std::move(config))) {}
 Coordinator::Coordinator(Coordinator&&) noexcept = default;
 Coordinator& Coordinator::operator=(Coordinator&&) noexcept = default;
 Coordinator::~Coordinator() = default;
@@ -17,7 +18,11 @@ void Coordinator::step(Instant now, const Event& event, EntropySource& entropy, 
   machine_->step(s, event);
 }
 
-std::optional<Instant> Coordinator::next_deadline() const { return machine_->next_deadline(); }
-Gauges Coordinator::gauges() const { return machine_->gauges(); }
+std::optional<Instant> Coordinator::next_deadline() const {
+  return machine_->next_deadline();
+}
+Gauges Coordinator::gauges() const {
+  return machine_->gauges();
+}
 
 }  // namespace roulette::coordinator

@@ -1,8 +1,10 @@
-// The coordinator's machine: client requests, signing sessions (ROAST), broadcast, chain facts, takeover.
+// The coordinator's machine: client requests, signing sessions (ROAST), broadcast, chain facts,
+// takeover.
 //
-// Invariants (DESIGN 7): nothing is asked of a signer before the template's command is applied; only bytes read back from
-// the applied ledger are broadcast; rebroadcast never signs; safety never depends on ownership. Stateless: it restarts
-// empty and reads the ledger. Pure: HTTP, the node and the peers are effects and events.
+// Invariants (DESIGN 7): nothing is asked of a signer before the template's command is applied;
+// only bytes read back from the applied ledger are broadcast; rebroadcast never signs; safety never
+// depends on ownership. Stateless: it restarts empty and reads the ledger. Pure: HTTP, the node and
+// the peers are effects and events.
 #pragma once
 
 #include <memory>
@@ -20,91 +22,186 @@
 
 namespace roulette::coordinator {
 
-using RequestId = StrongId<struct RequestIdTag, std::uint64_t>;   // the host's number of an open client request
+using RequestId =
+    StrongId<struct RequestIdTag, std::uint64_t>;  // the host's number of an open client request
 
 struct CoordinatorConfig {
   CoordinatorId id;
   BootId boot;
   crypto::frost::Group group;
   Bytes wallet_script;
-  ByteArray<32> wallet_output_key{};       // x-only, after the taproot tweak
-  std::uint32_t nonce_pool = 32;           // public nonces kept ready per signer
+  ByteArray<32> wallet_output_key{};  // x-only, after the taproot tweak
+  std::uint32_t nonce_pool = 32;      // public nonces kept ready per signer
 };
 
 // ---- events ----
-// Requests arrive parsed: the host turned JSON and addresses into values and answered what does not parse with 400.
+// Requests arrive parsed: the host turned JSON and addresses into values and answered what does not
+// parse with 400.
 struct CreateWithdrawal {
-  std::string key;                         // unquoted (see idempotency_key.h)
+  std::string key;  // unquoted (see idempotency_key.h)
   std::string account;
   Bytes script;
   std::int64_t amount_sat = 0;
-  std::int64_t unix_time_us = 0;           // stamped by the host on arrival
-  Duration wait{};                         // Prefer: wait=N, zero without
+  std::int64_t unix_time_us = 0;  // stamped by the host on arrival
+  Duration wait{};                // Prefer: wait=N, zero without
 };
-struct GetWithdrawal { WithdrawalId id; };
-struct FindByKey { std::string key; };
+struct GetWithdrawal {
+  WithdrawalId id;
+};
+struct FindByKey {
+  std::string key;
+};
 struct GetBalances {};
 using ClientRequestBody = std::variant<CreateWithdrawal, GetWithdrawal, FindByKey, GetBalances>;
 
 struct Started {};
-struct ClientRequest { RequestId request; ClientRequestBody body; };
-struct ClientGone { RequestId request; };  // nobody waits for the answer any more
-struct PeerConnected { ConnectionId connection; ProcessName peer; BootId boot; };
-struct PeerLost { ConnectionId connection; };
-struct MessageReceived { ConnectionId connection; wire::Message message; };
+struct ClientRequest {
+  RequestId request;
+  ClientRequestBody body;
+};
+struct ClientGone {
+  RequestId request;
+};  // nobody waits for the answer any more
+struct PeerConnected {
+  ConnectionId connection;
+  ProcessName peer;
+  BootId boot;
+};
+struct PeerLost {
+  ConnectionId connection;
+};
+struct MessageReceived {
+  ConnectionId connection;
+  wire::Message message;
+};
 // Answers of the node to NodeCall with the same number.
-struct NodeUnavailable { std::string reason; };
-struct BlockHashAt { std::optional<Hash32> hash; };        // nothing: no such height in the active chain
-struct MempoolTxids { std::vector<Hash32> txids; };
-struct SendResult { bitcoin::SendOutcome outcome; std::string message; };
-using NodeAnswerBody = std::variant<NodeUnavailable, bitcoin::TipFacts, BlockHashAt, bitcoin::BlockFacts, MempoolTxids,
-                                    SendResult>;
-struct NodeAnswered { std::uint64_t call = 0; NodeAnswerBody body; };
+struct NodeUnavailable {
+  std::string reason;
+};
+struct BlockHashAt {
+  std::optional<Hash32> hash;
+};  // nothing: no such height in the active chain
+struct MempoolTxids {
+  std::vector<Hash32> txids;
+};
+struct SendResult {
+  bitcoin::SendOutcome outcome;
+  std::string message;
+};
+using NodeAnswerBody = std::variant<NodeUnavailable, bitcoin::TipFacts, BlockHashAt,
+                                    bitcoin::BlockFacts, MempoolTxids, SendResult>;
+struct NodeAnswered {
+  std::uint64_t call = 0;
+  NodeAnswerBody body;
+};
 struct ShutdownRequested {};
 struct DeadlineReached {};
-using Event = std::variant<Started, ClientRequest, ClientGone, PeerConnected, PeerLost, MessageReceived, NodeAnswered,
-                           ShutdownRequested, DeadlineReached>;
+using Event = std::variant<Started, ClientRequest, ClientGone, PeerConnected, PeerLost,
+                           MessageReceived, NodeAnswered, ShutdownRequested, DeadlineReached>;
 
 // ---- effects ----
-struct Send { ConnectionId connection; wire::Message message; };
-struct WithdrawalAnswer { int status = 200; wire::WithdrawalView view; };  // 202 for POST, 200 for GET
-struct BalancesAnswer { std::vector<wire::Balance> balances; std::uint64_t index = 0; };
-struct Problem {                           // RFC 9457
+struct Send {
+  ConnectionId connection;
+  wire::Message message;
+};
+struct WithdrawalAnswer {
+  int status = 200;
+  wire::WithdrawalView view;
+};  // 202 for POST, 200 for GET
+struct BalancesAnswer {
+  std::vector<wire::Balance> balances;
+  std::uint64_t index = 0;
+};
+struct Problem {  // RFC 9457
   int status = 500;
-  std::string type;                        // "quorum-lost", "idempotency-key-reused", "not-found", ...
+  std::string type;  // "quorum-lost", "idempotency-key-reused", "not-found", ...
   std::string title;
   std::string detail;
   std::optional<int> retry_after_s;
 };
 using ReplyBody = std::variant<WithdrawalAnswer, BalancesAnswer, Problem>;
-struct Reply { RequestId request; ReplyBody body; };
+struct Reply {
+  RequestId request;
+  ReplyBody body;
+};
 struct GetTip {};
-struct GetBlockHash { std::uint32_t height = 0; };
-struct GetBlock { std::uint32_t height = 0; };             // of the active chain, with the outputs to the wallet's script
+struct GetBlockHash {
+  std::uint32_t height = 0;
+};
+struct GetBlock {
+  std::uint32_t height = 0;
+};  // of the active chain, with the outputs to the wallet's script
 struct GetMempool {};
-struct SendTransaction { WithdrawalId withdrawal_id; Hash32 txid{}; Bytes bytes; };
+struct SendTransaction {
+  WithdrawalId withdrawal_id;
+  Hash32 txid{};
+  Bytes bytes;
+};
 using NodeCallBody = std::variant<GetTip, GetBlockHash, GetBlock, GetMempool, SendTransaction>;
-struct NodeCall { std::uint64_t call = 0; NodeCallBody body; };
+struct NodeCall {
+  std::uint64_t call = 0;
+  NodeCallBody body;
+};
 // Facts for the event log (docs/RECORDS.md); the host writes them before the effects that follow.
-struct SessionOpened { WithdrawalId withdrawal_id; Hash32 txid{}; Hash32 session_digest{}; std::vector<SignerId> signers; };
+struct SessionOpened {
+  WithdrawalId withdrawal_id;
+  Hash32 txid{};
+  Hash32 session_digest{};
+  std::vector<SignerId> signers;
+};
 struct ShareReceived {
-  SignerId signer; WithdrawalId withdrawal_id; Hash32 txid{}; Hash32 session_digest{};
-  std::vector<wire::PubNonce> nonces; std::vector<wire::PartialSignature> shares;
+  SignerId signer;
+  WithdrawalId withdrawal_id;
+  Hash32 txid{};
+  Hash32 session_digest{};
+  std::vector<wire::PubNonce> nonces;
+  std::vector<wire::PartialSignature> shares;
 };
-struct Aggregated { WithdrawalId withdrawal_id; Hash32 txid{}; Hash32 session_digest{}; std::vector<ByteArray<64>> signatures; };
-struct Blamed { SignerId signer; Hash32 session_digest{}; std::string why; Bytes proof; };
-struct TookOver { WithdrawalId withdrawal_id; std::string why; };
-struct QuorumChanged { std::size_t known = 0; };
-// A signer said no. Not blame: it may be right (StaleEpoch, a bound outpoint), and only its word says so.
+struct Aggregated {
+  WithdrawalId withdrawal_id;
+  Hash32 txid{};
+  Hash32 session_digest{};
+  std::vector<ByteArray<64>> signatures;
+};
+struct Blamed {
+  SignerId signer;
+  Hash32 session_digest{};
+  std::string why;
+  Bytes proof;
+};
+struct TookOver {
+  WithdrawalId withdrawal_id;
+  std::string why;
+};
+struct QuorumChanged {
+  std::size_t known = 0;
+};
+// A signer said no. Not blame: it may be right (StaleEpoch, a bound outpoint), and only its word
+// says so.
 struct SignerRefused {
-  SignerId signer; WithdrawalId withdrawal_id; Hash32 session_digest{}; wire::RefusalReason reason{}; std::string detail;
+  SignerId signer;
+  WithdrawalId withdrawal_id;
+  Hash32 session_digest{};
+  wire::RefusalReason reason{};
+  std::string detail;
 };
-// More than n-t signers are blamed for or refuse this message; taken up again when one of them announces a new epoch.
-struct SigningGivenUp { WithdrawalId withdrawal_id; Hash32 txid{}; std::string why; };
-struct SignedApplied { WithdrawalId withdrawal_id; Hash32 txid{}; };  // the ledger holds the bytes
-using Fact = std::variant<SessionOpened, ShareReceived, Aggregated, Blamed, TookOver, QuorumChanged, SignerRefused,
-                          SigningGivenUp, SignedApplied>;
-struct ReadinessChanged { bool ready = false; std::string reason; };  // "no-ledger", "quorum-lost", "no-node", ...
+// More than n-t signers are blamed for or refuse this message; taken up again when one of them
+// announces a new epoch.
+struct SigningGivenUp {
+  WithdrawalId withdrawal_id;
+  Hash32 txid{};
+  std::string why;
+};
+struct SignedApplied {
+  WithdrawalId withdrawal_id;
+  Hash32 txid{};
+};  // the ledger holds the bytes
+using Fact = std::variant<SessionOpened, ShareReceived, Aggregated, Blamed, TookOver, QuorumChanged,
+                          SignerRefused, SigningGivenUp, SignedApplied>;
+struct ReadinessChanged {
+  bool ready = false;
+  std::string reason;
+};  // "no-ledger", "quorum-lost", "no-node", ...
 struct Drained {};
 using Effect = std::variant<Send, Reply, NodeCall, Fact, ReadinessChanged, Drained>;
 using Effects = std::vector<Effect>;
@@ -114,14 +211,14 @@ struct Gauges {
   std::size_t unfinished = 0;
   std::size_t open_sessions = 0;
   std::size_t known_signers = 0;
-  std::size_t pooled_nonces = 0;           // public ones, all signers
+  std::size_t pooled_nonces = 0;  // public ones, all signers
   std::uint32_t ledger_height = 0;
   std::int64_t node_height = 0;
-  std::uint64_t sessions = 0;              // opened since start
-  std::uint64_t signatures = 0;            // transactions completed since start
-  std::size_t pending_commands = 0;        // own commands and reads without the ledger's answer
-  std::size_t signing = 0;                 // withdrawals being signed
-  std::size_t most_outstanding = 0;        // sign requests without an answer, of the busiest signer
+  std::uint64_t sessions = 0;        // opened since start
+  std::uint64_t signatures = 0;      // transactions completed since start
+  std::size_t pending_commands = 0;  // own commands and reads without the ledger's answer
+  std::size_t signing = 0;           // withdrawals being signed
+  std::size_t most_outstanding = 0;  // sign requests without an answer, of the busiest signer
 };
 
 class Coordinator {

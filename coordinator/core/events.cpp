@@ -1,7 +1,8 @@
 // Tells each event to the part it concerns.
 //
-// Invariant: a message counts only from a connection whose peer may send it; anything else is dropped (the host counts
-// it). Nothing is decided here about what to work on: touched_ only marks what work() must look at.
+// Invariant: a message counts only from a connection whose peer may send it; anything else is
+// dropped (the host counts it). Nothing is decided here about what to work on: touched_ only marks
+// what work() must look at.
 #include "coordinator/core/machine.h"
 
 namespace roulette::coordinator {
@@ -16,20 +17,25 @@ void Coordinator::Machine::on(Step& s, const ClientRequest& event) {
   clients_.request(s, event.request, event.body, {draining_since_.has_value(), quorum(s.now)});
 }
 
-void Coordinator::Machine::on(Step&, const ClientGone& event) { clients_.gone(event.request); }
+void Coordinator::Machine::on(Step&, const ClientGone& event) {
+  clients_.gone(event.request);
+}
 
 void Coordinator::Machine::on(Step& s, const PeerConnected& event) {
   const std::uint16_t index = event.peer.index;
   switch (event.peer.role) {
     case Role::Signer:
-      if (index >= signers_.size()) return;          // not of this group
-      signing_.signer_lost(SignerId(index));         // an older connection of the same signer is void
+      if (index >= signers_.size()) return;   // not of this group
+      signing_.signer_lost(SignerId(index));  // an older connection of the same signer is void
       return signers_.connected(s, SignerId(index), event.connection);
-    case Role::Coordinator: return takeover_.connected(s, event.connection, CoordinatorId(index));
-    case Role::Ledger: return ledger_.connected(s, event.connection, LedgerId(index));
+    case Role::Coordinator:
+      return takeover_.connected(s, event.connection, CoordinatorId(index));
+    case Role::Ledger:
+      return ledger_.connected(s, event.connection, LedgerId(index));
     case Role::Etcd:
     case Role::Bitcoind:
-    case Role::Tool: return;
+    case Role::Tool:
+      return;
   }
 }
 
@@ -47,7 +53,8 @@ void Coordinator::Machine::on(Step& s, const PeerLost& event) {
 }
 
 void Coordinator::Machine::on(Step& s, const MessageReceived& event) {
-  if (const auto signer = signers_.of(event.connection)) return from_signer(s, *signer, event.message);
+  if (const auto signer = signers_.of(event.connection))
+    return from_signer(s, *signer, event.message);
   if (const auto* beat = std::get_if<wire::CoordinatorHeartbeat>(&event.message)) {
     return takeover_.heartbeat(event.connection, *beat, s.now);
   }
@@ -87,7 +94,8 @@ void Coordinator::Machine::from_signer(Step& s, SignerId from, const wire::Messa
   }
 }
 
-void Coordinator::Machine::from_ledger(Step& s, ConnectionId connection, const wire::Message& message) {
+void Coordinator::Machine::from_ledger(Step& s, ConnectionId connection,
+                                       const wire::Message& message) {
   if (const auto* status = std::get_if<wire::LedgerStatus>(&message)) {
     ledger_.status(s, connection, *status);
   } else if (const auto* answer = std::get_if<wire::LedgerApplied>(&message)) {
@@ -99,17 +107,20 @@ void Coordinator::Machine::from_ledger(Step& s, ConnectionId connection, const w
   }
 }
 
-void Coordinator::Machine::applied(Step& s, const Purpose& purpose, const wire::LedgerApplied& answer) {
+void Coordinator::Machine::applied(Step& s, const Purpose& purpose,
+                                   const wire::LedgerApplied& answer) {
   if (const auto* own = std::get_if<ForSigned>(&purpose)) {
     if (answer.view && !answer.view->signed_tx.empty()) {
       s.fact(SignedApplied{own->id, answer.view->planned->txid});
     } else {
-      signing_.give_up(s, own->id, "the ledger did not take the signatures: " + answer.outcome.detail);
+      signing_.give_up(s, own->id,
+                       "the ledger did not take the signatures: " + answer.outcome.detail);
     }
   }
   // The view first: who waits for this withdrawal is answered from the newest state.
   if (answer.view) learn(s, *answer.view, answer.index);
-  if (const auto* client = std::get_if<ForClient>(&purpose)) clients_.applied(s, client->request, answer);
+  if (const auto* client = std::get_if<ForClient>(&purpose))
+    clients_.applied(s, client->request, answer);
   if (const auto* sent = std::get_if<ForBroadcast>(&purpose)) announcing_.erase(sent->id);
   if (const auto* fact = std::get_if<ForChain>(&purpose)) {
     chain_.applied(fact->round);
@@ -118,9 +129,11 @@ void Coordinator::Machine::applied(Step& s, const Purpose& purpose, const wire::
   }
 }
 
-void Coordinator::Machine::answered(Step& s, const Purpose& purpose, const wire::LedgerAnswer& answer) {
+void Coordinator::Machine::answered(Step& s, const Purpose& purpose,
+                                    const wire::LedgerAnswer& answer) {
   if (answer.view) learn(s, *answer.view, answer.index);
-  if (const auto* client = std::get_if<ForClient>(&purpose)) clients_.answered(s, client->request, answer);
+  if (const auto* client = std::get_if<ForClient>(&purpose))
+    clients_.answered(s, client->request, answer);
   if (const auto* read = std::get_if<ForTakeover>(&purpose)) {
     takeover_.was_read(read->id);
     touched_.insert(read->id);

@@ -1,7 +1,8 @@
 // Parses the Idempotency-Key field (RFC 8941 section 4.2.5, strings).
 //
-// Invariant: whatever is accepted has exactly one reading. So a bare key may hold neither quotes nor backslashes (they
-// need the quoted form), and parameters after a quoted key are refused instead of ignored.
+// Invariant: whatever is accepted has exactly one reading. So a bare key may hold neither quotes
+// nor backslashes (they need the quoted form), and parameters after a quoted key are refused
+// instead of ignored.
 #include "coordinator/core/idempotency_key.h"
 
 #include "common/base/limits.h"
@@ -9,9 +10,13 @@
 namespace roulette::coordinator {
 namespace {
 
-Error refused(std::string what) { return Error{ErrorKind::Refused, "Idempotency-Key: " + std::move(what)}; }
+Error refused(std::string what) {
+  return Error{ErrorKind::Refused, "Idempotency-Key: " + std::move(what)};
+}
 
-bool visible(char c) { return c >= 0x21 && c <= 0x7e; }
+bool visible(char c) {
+  return c >= 0x21 && c <= 0x7e;
+}
 
 std::string_view trimmed(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };
@@ -55,7 +60,8 @@ Result<std::string> parse_idempotency_key(std::string_view field) {
   }
   if (key.empty()) return refused("empty");
   if (key.size() > limits::kMaxIdempotencyKeyBytes) {
-    return refused("longer than " + std::to_string(limits::kMaxIdempotencyKeyBytes) + " characters");
+    return refused("longer than " + std::to_string(limits::kMaxIdempotencyKeyBytes) +
+                   " characters");
   }
   for (const char c : key) {
     if (!visible(c)) return refused("only visible ASCII characters are allowed");

@@ -1,7 +1,7 @@
 // The Idempotency-Key header field: a string of RFC 8941, or the same characters bare.
 //
-// Invariant: a quoted key and the bare one with the same characters are one key; a key is 1 to 255 visible ASCII
-// characters. A pure function: knows no HTTP and keeps nothing.
+// Invariant: a quoted key and the bare one with the same characters are one key; a key is 1 to 255
+// visible ASCII characters. A pure function: knows no HTTP and keeps nothing.
 #pragma once
 
 #include <string>

@@ -1,7 +1,9 @@
-// Chooses the replica, keeps requests until they are answered, sends them elsewhere when they are not.
+// Chooses the replica, keeps requests until they are answered, sends them elsewhere when they are
+// not.
 //
-// Invariant: due_ holds exactly one entry per pending request. The lowest ready replica that is not suspected of being
-// paused is followed; if all are suspected the lowest ready one is as good as any.
+// Invariant: due_ holds exactly one entry per pending request. The lowest ready replica that is not
+// suspected of being paused is followed; if all are suspected the lowest ready one is as good as
+// any.
 #include "coordinator/core/ledger_link.h"
 
 #include <algorithm>
@@ -23,7 +25,8 @@ bool LedgerLink::lost(Step& s, ConnectionId connection) {
   replicas_.erase(*replica);
   if (followed_ == replica) followed_.reset();
   choose_followed(s);
-  // Unknown outcome: the same commands, with the same ids, go to another replica at once (idempotent by id and state).
+  // Unknown outcome: the same commands, with the same ids, go to another replica at once
+  // (idempotent by id and state).
   for (auto& [request, pending] : pending_) {
     if (pending.sent_to != replica) continue;
     pending.sent_to.reset();
@@ -44,17 +47,21 @@ void LedgerLink::status(Step& s, ConnectionId connection, const wire::LedgerStat
   }
 }
 
-std::optional<Purpose> LedgerLink::applied(Step& s, ConnectionId connection, const wire::LedgerApplied& answer) {
+std::optional<Purpose> LedgerLink::applied(Step& s, ConnectionId connection,
+                                           const wire::LedgerApplied& answer) {
   heard(s, connection);
   const auto at = pending_.find(answer.request);
-  if (at == pending_.end() || !std::holds_alternative<wire::LedgerSubmit>(at->second.message)) return std::nullopt;
+  if (at == pending_.end() || !std::holds_alternative<wire::LedgerSubmit>(at->second.message))
+    return std::nullopt;
   return finish(answer.request);
 }
 
-std::optional<Purpose> LedgerLink::answered(Step& s, ConnectionId connection, const wire::LedgerAnswer& answer) {
+std::optional<Purpose> LedgerLink::answered(Step& s, ConnectionId connection,
+                                            const wire::LedgerAnswer& answer) {
   heard(s, connection);
   const auto at = pending_.find(answer.request);
-  if (at == pending_.end() || !std::holds_alternative<wire::LedgerQuery>(at->second.message)) return std::nullopt;
+  if (at == pending_.end() || !std::holds_alternative<wire::LedgerQuery>(at->second.message))
+    return std::nullopt;
   if (answer.available) return finish(answer.request);
   const auto replica = replica_of(connection);
   if (!replica || at->second.sent_to != replica) return std::nullopt;
@@ -95,7 +102,8 @@ void LedgerLink::add(Step& s, std::uint64_t request, Pending pending) {
 }
 
 // Sends it, if any replica can take it; else it waits for one to become ready.
-void LedgerLink::dispatch(Step& s, std::uint64_t request, Pending& pending, std::optional<LedgerId> avoid) {
+void LedgerLink::dispatch(Step& s, std::uint64_t request, Pending& pending,
+                          std::optional<LedgerId> avoid) {
   const auto replica = choose(pending, avoid);
   if (!replica) {
     pending.unavailable.clear();
@@ -109,8 +117,10 @@ void LedgerLink::dispatch(Step& s, std::uint64_t request, Pending& pending, std:
   std::visit([&](const auto& message) { s.send(connection, message); }, pending.message);
 }
 
-std::optional<LedgerId> LedgerLink::choose(const Pending& pending, std::optional<LedgerId> avoid) const {
-  if (followed_ && followed_ != avoid && !pending.unavailable.contains(*followed_)) return followed_;
+std::optional<LedgerId> LedgerLink::choose(const Pending& pending,
+                                           std::optional<LedgerId> avoid) const {
+  if (followed_ && followed_ != avoid && !pending.unavailable.contains(*followed_))
+    return followed_;
   std::optional<LedgerId> fallback;
   for (const auto& [id, replica] : replicas_) {
     if (!replica.ready || pending.unavailable.contains(id)) continue;
@@ -161,7 +171,8 @@ void LedgerLink::tick(Step& s) {
     const auto before = pending.sent_to;
     if (before) {
       const auto replica = replicas_.find(*before);
-      if (replica != replicas_.end() && replica->second.last_heard <= pending.sent_at) replica->second.suspect = true;
+      if (replica != replicas_.end() && replica->second.last_heard <= pending.sent_at)
+        replica->second.suspect = true;
       choose_followed(s);
     }
     pending.patience = std::min(pending.patience + pending.patience, limits::kLedgerRetryMost);
@@ -187,7 +198,9 @@ std::optional<ConnectionId> LedgerLink::followed() const {
   return replicas_.at(*followed_).connection;
 }
 
-bool LedgerLink::take_followed_changed() { return std::exchange(followed_changed_, false); }
+bool LedgerLink::take_followed_changed() {
+  return std::exchange(followed_changed_, false);
+}
 
 std::optional<LedgerId> LedgerLink::replica_of(ConnectionId connection) const {
   for (const auto& [id, replica] : replicas_) {

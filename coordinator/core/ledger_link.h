@@ -1,8 +1,10 @@
-// The way to the books: one replica is followed, every own command and read is kept until it was answered.
+// The way to the books: one replica is followed, every own command and read is kept until it was
+// answered.
 //
-// Invariant: a command keeps its CommandId through every resubmission, so the log can hold it twice but apply it once;
-// an answer counts from whichever replica it comes, the first one for a request wins and the rest are dropped.
-// Does not know what commands mean: the caller gets its Purpose back with the answer.
+// Invariant: a command keeps its CommandId through every resubmission, so the log can hold it twice
+// but apply it once; an answer counts from whichever replica it comes, the first one for a request
+// wins and the rest are dropped. Does not know what commands mean: the caller gets its Purpose back
+// with the answer.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +18,22 @@
 namespace roulette::coordinator {
 
 // Why something was sent to the ledger.
-struct ForClient { RequestId request; };
-struct ForSigned { WithdrawalId id; };
-struct ForBroadcast { WithdrawalId id; };
-struct ForChain { std::uint64_t round = 0; };        // of ChainWatch
-struct ForTakeover { WithdrawalId id; };
-struct ForProbe {};                                  // is the followed replica alive?
+struct ForClient {
+  RequestId request;
+};
+struct ForSigned {
+  WithdrawalId id;
+};
+struct ForBroadcast {
+  WithdrawalId id;
+};
+struct ForChain {
+  std::uint64_t round = 0;
+};  // of ChainWatch
+struct ForTakeover {
+  WithdrawalId id;
+};
+struct ForProbe {};  // is the followed replica alive?
 using Purpose = std::variant<ForClient, ForSigned, ForBroadcast, ForChain, ForTakeover, ForProbe>;
 
 class LedgerLink {
@@ -33,8 +45,10 @@ class LedgerLink {
   bool lost(Step& s, ConnectionId connection);
   void status(Step& s, ConnectionId connection, const wire::LedgerStatus& status);
   // The purpose of the request this answers; nothing for a late or repeated answer.
-  [[nodiscard]] std::optional<Purpose> applied(Step& s, ConnectionId connection, const wire::LedgerApplied& answer);
-  [[nodiscard]] std::optional<Purpose> answered(Step& s, ConnectionId connection, const wire::LedgerAnswer& answer);
+  [[nodiscard]] std::optional<Purpose> applied(Step& s, ConnectionId connection,
+                                               const wire::LedgerApplied& answer);
+  [[nodiscard]] std::optional<Purpose> answered(Step& s, ConnectionId connection,
+                                                const wire::LedgerAnswer& answer);
   // True when this is the feed of the replica followed now; another's is dropped.
   [[nodiscard]] bool accepts_feed(Step& s, ConnectionId connection);
 
@@ -57,7 +71,7 @@ class LedgerLink {
   struct Replica {
     ConnectionId connection;
     bool ready = false;
-    bool suspect = false;                 // a request waited too long and nothing at all was heard since
+    bool suspect = false;  // a request waited too long and nothing at all was heard since
     Instant last_heard;
   };
   struct Pending {
@@ -66,13 +80,14 @@ class LedgerLink {
     std::optional<LedgerId> sent_to;
     Instant sent_at;
     Duration patience;
-    Instant due;                          // when it is sent elsewhere
-    std::set<LedgerId> unavailable;       // replicas that said they cannot read now
+    Instant due;                     // when it is sent elsewhere
+    std::set<LedgerId> unavailable;  // replicas that said they cannot read now
   };
 
   void add(Step& s, std::uint64_t request, Pending pending);
   void dispatch(Step& s, std::uint64_t request, Pending& pending, std::optional<LedgerId> avoid);
-  [[nodiscard]] std::optional<LedgerId> choose(const Pending& pending, std::optional<LedgerId> avoid) const;
+  [[nodiscard]] std::optional<LedgerId> choose(const Pending& pending,
+                                               std::optional<LedgerId> avoid) const;
   void schedule(std::uint64_t request, Pending& pending, Instant due);
   void choose_followed(Step& s);
   void heard(Step& s, ConnectionId connection);
@@ -88,7 +103,7 @@ class LedgerLink {
   std::set<std::pair<Instant, std::uint64_t>> due_;
   std::size_t pending_commands_ = 0;
   bool probing_ = false;
-  std::uint64_t counter_ = 0;             // of requests and own commands
+  std::uint64_t counter_ = 0;  // of requests and own commands
 };
 
 }  // namespace roulette::coordinator

@@ -1,7 +1,8 @@
 // What is worked on, when, and how the coordinator reports its own state.
 //
-// Invariant: may_work() is asked before a withdrawal is signed or sent, every time. Signing begins in sign() only, for a
-// view in state Planned; bytes leave in keep_broadcast() only, for a view that carries them.
+// Invariant: may_work() is asked before a withdrawal is signed or sent, every time. Signing begins
+// in sign() only, for a view in state Planned; bytes leave in keep_broadcast() only, for a view
+// that carries them.
 #include "coordinator/core/machine.h"
 
 #include <algorithm>
@@ -33,8 +34,9 @@ void Coordinator::Machine::step(Step& s, const Event& event) {
   if (draining_since_) drain(s);
 }
 
-// Deadlines are never further apart than the chain poll, so a longer gap means that we stood still (SIGSTOP, overload):
-// nobody's silence was observed, and what we were about to do may have been done by others.
+// Deadlines are never further apart than the chain poll, so a longer gap means that we stood still
+// (SIGSTOP, overload): nobody's silence was observed, and what we were about to do may have been
+// done by others.
 void Coordinator::Machine::notice_pause(Step& s) {
   const std::optional<Instant> before = std::exchange(last_step_, s.now);
   if (!started_ || !before || s.now - *before <= limits::kPeerSilent) return;
@@ -76,14 +78,17 @@ void Coordinator::Machine::reconsider(Step& s, const WithdrawalId& id) {
   }
   if (!item->view.signed_tx.empty()) signing_.forget(id);
   if (item->view.state == wire::WithdrawalState::Planned) sign(s, *item);
-  // The first send follows the signature at once; what gets lost later is the sweep's (after each mempool answer).
+  // The first send follows the signature at once; what gets lost later is the sweep's (after each
+  // mempool answer).
   if (item->view.state == wire::WithdrawalState::Signed) keep_broadcast(s, item->view);
 }
 
 void Coordinator::Machine::sign(Step& s, const WorkingSet::Item& item) {
   const wire::WithdrawalView& view = item.view;
   if (!view.planned || !view.signed_tx.empty() || signing_.has(view.id) || draining_since_) return;
-  if (signing_.size() >= limits::kMaxSigningWithdrawals && signing_.active() >= limits::kMaxSigningWithdrawals) return;
+  if (signing_.size() >= limits::kMaxSigningWithdrawals &&
+      signing_.active() >= limits::kMaxSigningWithdrawals)
+    return;
   if (!may_work(s, view, item.since, limits::kOwnerPatience)) return;
   signing_.start(s, view);
 }
@@ -96,9 +101,11 @@ void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& v
   broadcaster_.send(s, view);
 }
 
-// The mempool answered: what is signed, unconfirmed and not there is sent again; what is there is broadcast.
+// The mempool answered: what is signed, unconfirmed and not there is sent again; what is there is
+// broadcast.
 void Coordinator::Machine::sweep(Step& s) {
-  // A block that the node has and the ledger does not know yet explains a transaction's absence; but not for long.
+  // A block that the node has and the ledger does not know yet explains a transaction's absence;
+  // but not for long.
   const auto differ = chain_.differ_since();
   const bool chain_lags = differ && s.now - *differ < limits::kForeignWorkGrace;
   for (const auto& [id, item] : working_.items()) {
@@ -108,11 +115,15 @@ void Coordinator::Machine::sweep(Step& s) {
   }
 }
 
-bool Coordinator::Machine::may_work(Step& s, const wire::WithdrawalView& view, Instant since, Duration patience) {
+bool Coordinator::Machine::may_work(Step& s, const wire::WithdrawalView& view, Instant since,
+                                    Duration patience) {
   switch (takeover_.leave(view, since, patience, s.now)) {
-    case Leave::Work: return true;
-    case Leave::Wait: return false;
-    case Leave::ReadFirst: break;
+    case Leave::Work:
+      return true;
+    case Leave::Wait:
+      return false;
+    case Leave::ReadFirst:
+      break;
   }
   if (takeover_.reading(view.id) || draining_since_) return false;
   takeover_.start_reading(view.id);
@@ -126,7 +137,9 @@ void Coordinator::Machine::announce(Step& s, const wire::WithdrawalView& view) {
   ledger_.submit(s, wire::Broadcast{view.id, view.planned->txid}, ForBroadcast{view.id});
 }
 
-bool Coordinator::Machine::quorum(Instant now) const { return signers_.known_count(now) >= config_.group.t(); }
+bool Coordinator::Machine::quorum(Instant now) const {
+  return signers_.known_count(now) >= config_.group.t();
+}
 
 void Coordinator::Machine::report_quorum(Step& s) {
   const std::size_t known = signers_.known_count(s.now);
@@ -137,25 +150,31 @@ void Coordinator::Machine::report_quorum(Step& s) {
 
 void Coordinator::Machine::report_readiness(Step& s) {
   std::pair<bool, std::string> now{false, ""};
-  if (draining_since_) now.second = "draining";
-  else if (!ledger_.available()) now.second = "no-ledger";
-  else if (!working_.synced()) now.second = "ledger-read-incomplete";
-  else if (!quorum(s.now)) now.second = "quorum-lost";
-  else if (!node_known_) now.second = "no-node";
+  if (draining_since_)
+    now.second = "draining";
+  else if (!ledger_.available())
+    now.second = "no-ledger";
+  else if (!working_.synced())
+    now.second = "ledger-read-incomplete";
+  else if (!quorum(s.now))
+    now.second = "quorum-lost";
+  else if (!node_known_)
+    now.second = "no-node";
   // A node lost later stops broadcasts only; withdrawals are still accepted and signed.
-  else now = {true, node_up_ ? "" : "no-node"};
+  else
+    now = {true, node_up_ ? "" : "no-node"};
   if (reported_readiness_ == now) return;
   reported_readiness_ = now;
   s.out.push_back(ReadinessChanged{now.first, now.second});
 }
 
-// Finished when nothing is in flight. Two thirds of the grace is the most that is waited: what is left then is as safe
-// as after a SIGKILL, and the others take it over.
+// Finished when nothing is in flight. Two thirds of the grace is the most that is waited: what is
+// left then is as safe as after a SIGKILL, and the others take it over.
 void Coordinator::Machine::drain(Step& s) {
   signing_.hand_over();
   const bool late = (s.now - *draining_since_).us * 3 >= limits::kDrain.us * 2;
-  const bool idle = clients_.open() == 0 && signing_.size() == 0 && ledger_.pending_commands() == 0 &&
-                    broadcaster_.in_flight() == 0;
+  const bool idle = clients_.open() == 0 && signing_.size() == 0 &&
+                    ledger_.pending_commands() == 0 && broadcaster_.in_flight() == 0;
   if (!idle && !late) return;
   drained_ = true;
   s.out.push_back(Drained{});

@@ -1,8 +1,8 @@
 // The coordinator's parts and the way news travels between them.
 //
-// Invariant: news first, work second: an event is told to the part it concerns, what the ledger said is learnt, and only
-// then is it decided what to sign, send or answer. Every decision is level-triggered from the working set, so a lost
-// message delays work and never loses it.
+// Invariant: news first, work second: an event is told to the part it concerns, what the ledger
+// said is learnt, and only then is it decided what to sign, send or answer. Every decision is
+// level-triggered from the working set, so a lost message delays work and never loses it.
 #pragma once
 
 #include <map>
@@ -37,7 +37,8 @@ struct Coordinator::Machine {
   void sign(Step& s, const WorkingSet::Item& item);
   void keep_broadcast(Step& s, const wire::WithdrawalView& view);
   void sweep(Step& s);
-  [[nodiscard]] bool may_work(Step& s, const wire::WithdrawalView& view, Instant since, Duration patience);
+  [[nodiscard]] bool may_work(Step& s, const wire::WithdrawalView& view, Instant since,
+                              Duration patience);
   void announce(Step& s, const wire::WithdrawalView& view);
   void report_quorum(Step& s);
   void report_readiness(Step& s);
@@ -63,9 +64,16 @@ struct Coordinator::Machine {
 
   // node_calls.cpp: what was asked of the node
   struct ForTip {};
-  struct ForChainRound { std::uint64_t round = 0; std::uint32_t height = 0; };
-  struct ForMempool { Instant asked_at; };
-  struct ForSend { WithdrawalId id; };
+  struct ForChainRound {
+    std::uint64_t round = 0;
+    std::uint32_t height = 0;
+  };
+  struct ForMempool {
+    Instant asked_at;
+  };
+  struct ForSend {
+    WithdrawalId id;
+  };
   using CallPurpose = std::variant<ForTip, ForChainRound, ForMempool, ForSend>;
   void call(Step& s, CallPurpose purpose, NodeCallBody body);
   void poll(Step& s);
@@ -90,14 +98,14 @@ struct Coordinator::Machine {
   bool started_ = false;
   std::optional<Instant> last_step_;
   Instant next_poll_;
-  std::set<WithdrawalId> touched_;                   // to reconsider in this step
-  std::map<std::uint64_t, CallPurpose> calls_;       // without an answer
+  std::set<WithdrawalId> touched_;              // to reconsider in this step
+  std::map<std::uint64_t, CallPurpose> calls_;  // without an answer
   std::uint64_t call_counter_ = 0;
   bool tip_asked_ = false;
   bool mempool_asked_ = false;
-  bool node_known_ = false;                          // answered at least once
-  bool node_up_ = false;                             // the last poll was answered
-  std::set<WithdrawalId> announcing_;                // Broadcast submitted, not applied yet
+  bool node_known_ = false;            // answered at least once
+  bool node_up_ = false;               // the last poll was answered
+  std::set<WithdrawalId> announcing_;  // Broadcast submitted, not applied yet
   std::optional<std::size_t> reported_quorum_;
   std::optional<std::pair<bool, std::string>> reported_readiness_;
   std::optional<Instant> draining_since_;

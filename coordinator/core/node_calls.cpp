@@ -1,7 +1,7 @@
 // What is asked of the node, and where its answers go.
 //
-// Invariant: calls_ remembers every call without an answer; at most one tip and one mempool question are open. An answer
-// of another shape than the question counts as no answer.
+// Invariant: calls_ remembers every call without an answer; at most one tip and one mempool
+// question are open. An answer of another shape than the question counts as no answer.
 #include "common/base/limits.h"
 #include "coordinator/core/machine.h"
 
@@ -32,7 +32,8 @@ void Coordinator::Machine::issue_wishes(Step& s) {
   for (auto& wish : broadcaster_.take_wishes()) call(s, ForSend{wish.id}, std::move(wish.call));
 }
 
-void Coordinator::Machine::node_news(Step& s, const CallPurpose& purpose, const NodeAnswerBody& body) {
+void Coordinator::Machine::node_news(Step& s, const CallPurpose& purpose,
+                                     const NodeAnswerBody& body) {
   std::visit([&](const auto& p) { node_answer(s, p, body); }, purpose);
 }
 
@@ -48,15 +49,18 @@ void Coordinator::Machine::node_answer(Step& s, const ForTip&, const NodeAnswerB
   compare_chain(s);
 }
 
-void Coordinator::Machine::node_answer(Step& s, const ForChainRound& purpose, const NodeAnswerBody& body) {
-  if (const auto* hash = std::get_if<BlockHashAt>(&body)) return chain_.hash_at(s, purpose.round, *hash);
+void Coordinator::Machine::node_answer(Step& s, const ForChainRound& purpose,
+                                       const NodeAnswerBody& body) {
+  if (const auto* hash = std::get_if<BlockHashAt>(&body))
+    return chain_.hash_at(s, purpose.round, *hash);
   if (const auto* block = std::get_if<bitcoin::BlockFacts>(&body)) {
     return chain_.block(s, purpose.round, purpose.height, *block);
   }
   chain_.unavailable(purpose.round);
 }
 
-void Coordinator::Machine::node_answer(Step& s, const ForMempool& purpose, const NodeAnswerBody& body) {
+void Coordinator::Machine::node_answer(Step& s, const ForMempool& purpose,
+                                       const NodeAnswerBody& body) {
   mempool_asked_ = false;
   const auto* mempool = std::get_if<MempoolTxids>(&body);
   if (!mempool) return;
@@ -64,7 +68,8 @@ void Coordinator::Machine::node_answer(Step& s, const ForMempool& purpose, const
   sweep(s);
 }
 
-void Coordinator::Machine::node_answer(Step& s, const ForSend& purpose, const NodeAnswerBody& body) {
+void Coordinator::Machine::node_answer(Step& s, const ForSend& purpose,
+                                       const NodeAnswerBody& body) {
   const auto* result = std::get_if<SendResult>(&body);
   const auto outcome = result ? result->outcome : bitcoin::SendOutcome::NodeUnavailable;
   const bool held = broadcaster_.result(s, purpose.id, outcome);
@@ -74,7 +79,8 @@ void Coordinator::Machine::node_answer(Step& s, const ForSend& purpose, const No
   // Children that waited for this parent.
   for (const auto& [id, other] : working_.items()) {
     for (const Hash32& parent : other.view.parents) {
-      if (parent == item->view.planned->txid && Broadcaster::unconfirmed(other.view)) keep_broadcast(s, other.view);
+      if (parent == item->view.planned->txid && Broadcaster::unconfirmed(other.view))
+        keep_broadcast(s, other.view);
     }
   }
 }

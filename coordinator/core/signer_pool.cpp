@@ -1,7 +1,8 @@
 // Pings, nonce pools and outstanding requests per signer.
 //
-// Invariant: pool + nonces in unanswered requests stay within the target, for every answer brings as many fresh ones as
-// were used; so a signer's own pool bound is never hit by an honest coordinator.
+// Invariant: pool + nonces in unanswered requests stay within the target, for every answer brings
+// as many fresh ones as were used; so a signer's own pool bound is never hit by an honest
+// coordinator.
 #include "coordinator/core/signer_pool.h"
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace roulette::coordinator {
 SignerPool::SignerPool(std::uint16_t n, std::uint32_t nonce_target)
     : signers_(n),
       // Enough for the widest transaction, and never more than a signer keeps.
-      target_(std::clamp<std::size_t>(nonce_target, limits::kMaxInputsPerTransaction, limits::kNoncePoolPerConnection)) {}
+      target_(std::clamp<std::size_t>(nonce_target, limits::kMaxInputsPerTransaction,
+                                      limits::kNoncePoolPerConnection)) {}
 
 void SignerPool::connected(Step& s, SignerId id, ConnectionId connection) {
   Signer fresh;
@@ -56,13 +58,17 @@ void SignerPool::nonces(Step& s, SignerId id, const wire::NonceBatch& batch) {
   if (!batch.nonces.empty()) refill(s, signer, target_ / 2);
 }
 
-void SignerPool::heard(SignerId id, Instant now) { signers_[id.value()].last_heard = now; }
+void SignerPool::heard(SignerId id, Instant now) {
+  signers_[id.value()].last_heard = now;
+}
 
 void SignerPool::forgive_silence(Instant now) {
   for (Signer& signer : signers_) signer.last_heard = std::max(signer.last_heard, now);
 }
 
-void SignerPool::draining(SignerId id) { signers_[id.value()].draining = true; }
+void SignerPool::draining(SignerId id) {
+  signers_[id.value()].draining = true;
+}
 
 void SignerPool::tick(Step& s) {
   for (Signer& signer : signers_) {
@@ -86,7 +92,9 @@ std::optional<Instant> SignerPool::next_deadline(Instant now) const {
 
 // Asks for what the pool lacks when it is at or under the mark; one request at a time.
 void SignerPool::refill(Step& s, Signer& signer, std::size_t low_mark) {
-  if (!refilling_ || !signer.connection || !signer.epoch || signer.draining || signer.nonces_requested) return;
+  if (!refilling_ || !signer.connection || !signer.epoch || signer.draining ||
+      signer.nonces_requested)
+    return;
   std::size_t have = signer.pool.size();
   for (const Asked& asked : signer.asked) have += asked.nonces;
   if (have > low_mark || have >= target_) return;
@@ -103,7 +111,8 @@ std::optional<SignerId> SignerPool::of(ConnectionId connection) const {
 
 bool SignerPool::known(SignerId id, Instant now) const {
   const Signer& signer = signers_[id.value()];
-  return signer.connection && signer.epoch && !signer.draining && now - signer.last_heard <= limits::kSignerSilent;
+  return signer.connection && signer.epoch && !signer.draining &&
+         now - signer.last_heard <= limits::kSignerSilent;
 }
 
 std::size_t SignerPool::known_count(Instant now) const {
@@ -114,12 +123,14 @@ std::size_t SignerPool::known_count(Instant now) const {
 
 bool SignerPool::usable(SignerId id, std::size_t inputs, Instant now) const {
   const Signer& signer = signers_[id.value()];
-  return known(id, now) && signer.pool.size() >= inputs && signer.asked.size() < limits::kMaxOutstandingPerSigner;
+  return known(id, now) && signer.pool.size() >= inputs &&
+         signer.asked.size() < limits::kMaxOutstandingPerSigner;
 }
 
 std::pair<int, std::size_t> SignerPool::reluctance(SignerId id, Instant now) const {
   const Signer& signer = signers_[id.value()];
-  const bool overdue = !signer.asked.empty() && now - signer.asked.front().at >= limits::kSignerOverdue;
+  const bool overdue =
+      !signer.asked.empty() && now - signer.asked.front().at >= limits::kSignerOverdue;
   const bool last = overdue || signer.suspicious || signer.busy_until > now;
   return {last ? 1 : 0, signer.asked.size()};
 }
@@ -133,7 +144,8 @@ wire::SessionSigner SignerPool::take(SignerId id, std::size_t inputs) {
   return out;
 }
 
-void SignerPool::ask(Step& s, SignerId id, const Hash32& session, const wire::SignRequest& request) {
+void SignerPool::ask(Step& s, SignerId id, const Hash32& session,
+                     const wire::SignRequest& request) {
   Signer& signer = signers_[id.value()];
   ROULETTE_ASSERT(signer.connection.has_value());
   signer.asked.push_back(Asked{s.now, session, request.prevouts.size()});
@@ -159,9 +171,13 @@ void SignerPool::drop_nonces(Step& s, SignerId id) {
   refill(s, signer, target_ / 2);
 }
 
-void SignerPool::suspect(SignerId id) { signers_[id.value()].suspicious = true; }
+void SignerPool::suspect(SignerId id) {
+  signers_[id.value()].suspicious = true;
+}
 
-void SignerPool::busy(SignerId id, Instant now) { signers_[id.value()].busy_until = now + limits::kSignerOverdue; }
+void SignerPool::busy(SignerId id, Instant now) {
+  signers_[id.value()].busy_until = now + limits::kSignerOverdue;
+}
 
 std::size_t SignerPool::pooled() const {
   std::size_t count = 0;

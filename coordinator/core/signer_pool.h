@@ -1,8 +1,9 @@
-// The signers as this coordinator sees them: connection, epoch, public nonces, what they were asked and did not answer.
+// The signers as this coordinator sees them: connection, epoch, public nonces, what they were asked
+// and did not answer.
 //
-// Invariant: a public nonce is handed to take() once and belongs to the connection it came over; a new epoch or a new
-// connection starts with none. A signer is *known* while connected, announced, not draining and heard within
-// kSignerSilent. Does not know withdrawals, and blames nobody.
+// Invariant: a public nonce is handed to take() once and belongs to the connection it came over; a
+// new epoch or a new connection starts with none. A signer is *known* while connected, announced,
+// not draining and heard within kSignerSilent. Does not know withdrawals, and blames nobody.
 #pragma once
 
 #include <deque>
@@ -20,7 +21,7 @@ class SignerPool {
   SignerPool(std::uint16_t n, std::uint32_t nonce_target);
 
   void connected(Step& s, SignerId id, ConnectionId connection);
-  void lost(SignerId id);                            // EOF: gone at once, its nonces with it
+  void lost(SignerId id);  // EOF: gone at once, its nonces with it
   // True when the signer announced an epoch we did not know: it rejoined.
   [[nodiscard]] bool status(Step& s, SignerId id, const wire::SignerStatus& status);
   void nonces(Step& s, SignerId id, const wire::NonceBatch& batch);
@@ -29,7 +30,7 @@ class SignerPool {
   void forgive_silence(Instant now);
   void draining(SignerId id);
   void stop_refilling() { refilling_ = false; }
-  void tick(Step& s);                                // pings and what the pools lack
+  void tick(Step& s);  // pings and what the pools lack
   [[nodiscard]] std::optional<Instant> next_deadline(Instant now) const;
 
   [[nodiscard]] std::optional<SignerId> of(ConnectionId connection) const;
@@ -37,7 +38,8 @@ class SignerPool {
   [[nodiscard]] std::size_t known_count(Instant now) const;
   // Known, with `inputs` nonces at hand and room for another request.
   [[nodiscard]] bool usable(SignerId id, std::size_t inputs, Instant now) const;
-  // The better a signer's chance to answer soon, the smaller: overdue or suspicious ones last, then the least busy.
+  // The better a signer's chance to answer soon, the smaller: overdue or suspicious ones last, then
+  // the least busy.
   [[nodiscard]] std::pair<int, std::size_t> reluctance(SignerId id, Instant now) const;
 
   // Takes `inputs` nonces out; the signer must be usable().
@@ -46,20 +48,24 @@ class SignerPool {
   void ask(Step& s, SignerId id, const Hash32& session, const wire::SignRequest& request);
   void answered(SignerId id, const Hash32& session);
   void give(SignerId id, std::span<const wire::PubNonce> fresh);  // came with a share
-  void drop_nonces(Step& s, SignerId id);            // StaleEpoch, UnknownNonce: the pool is worthless
-  void suspect(SignerId id);                         // blamed for something in this epoch: chosen last
-  void busy(SignerId id, Instant now);               // TooMany: chosen last for a while
+  void drop_nonces(Step& s, SignerId id);  // StaleEpoch, UnknownNonce: the pool is worthless
+  void suspect(SignerId id);               // blamed for something in this epoch: chosen last
+  void busy(SignerId id, Instant now);     // TooMany: chosen last for a while
 
   [[nodiscard]] std::size_t pooled() const;
   [[nodiscard]] std::size_t most_outstanding() const;
   [[nodiscard]] std::uint16_t size() const { return static_cast<std::uint16_t>(signers_.size()); }
 
  private:
-  struct Asked { Instant at; Hash32 session{}; std::size_t nonces = 0; };
+  struct Asked {
+    Instant at;
+    Hash32 session{};
+    std::size_t nonces = 0;
+  };
   struct Signer {
     std::optional<ConnectionId> connection;
-    std::optional<BootId> epoch;                     // announced on this connection
-    std::optional<BootId> last_epoch;                // announced on any: what blame belongs to
+    std::optional<BootId> epoch;       // announced on this connection
+    std::optional<BootId> last_epoch;  // announced on any: what blame belongs to
     bool draining = false;
     bool suspicious = false;
     Instant busy_until;
@@ -68,11 +74,11 @@ class SignerPool {
     std::uint64_t pings = 0;
     std::deque<wire::PubNonce> pool;
     bool nonces_requested = false;
-    std::vector<Asked> asked;                        // oldest first, at most kMaxOutstandingPerSigner
+    std::vector<Asked> asked;  // oldest first, at most kMaxOutstandingPerSigner
   };
   void refill(Step& s, Signer& signer, std::size_t low_mark);
 
-  std::vector<Signer> signers_;                      // by id
+  std::vector<Signer> signers_;  // by id
   std::size_t target_;
   bool refilling_ = true;
 };

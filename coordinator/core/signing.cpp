@@ -1,7 +1,8 @@
 // ROAST's coordinator with a nonce pool: whom to ask, what came back, whom to blame.
 //
-// Invariant: sessions_ holds exactly the sessions in which an answer is missing; wants() is the one place that decides
-// whether a job needs another. Deliberately silent about ownership and the ledger: the caller starts and forgets jobs.
+// Invariant: sessions_ holds exactly the sessions in which an answer is missing; wants() is the one
+// place that decides whether a job needs another. Deliberately silent about ownership and the
+// ledger: the caller starts and forgets jobs.
 #include "coordinator/core/signing.h"
 
 #include <algorithm>
@@ -39,10 +40,12 @@ Result<Signing::Job> Signing::make_job(const wire::WithdrawalView& view) const {
   job.payload_digest = view.payload_digest;
   const auto tx = bitcoin::parse_transaction(job.plan.unsigned_tx);
   if (!tx) return tx.error();
-  if (bitcoin::txid(*tx) != job.plan.txid) return Error{ErrorKind::Corrupt, "the template's txid is another"};
+  if (bitcoin::txid(*tx) != job.plan.txid)
+    return Error{ErrorKind::Corrupt, "the template's txid is another"};
   auto sighashes = bitcoin::taproot_sighashes(*tx, job.plan.prevouts);
   if (!sighashes) return sighashes.error();
-  if (sighashes->size() > limits::kMaxInputsPerTransaction) return Error{ErrorKind::Corrupt, "too many inputs"};
+  if (sighashes->size() > limits::kMaxInputsPerTransaction)
+    return Error{ErrorKind::Corrupt, "too many inputs"};
   job.sighashes = std::move(*sighashes);
   return job;
 }
@@ -60,14 +63,17 @@ void Signing::start(Step& s, const wire::WithdrawalView& view) {
     s.fact(SigningGivenUp{view.id, view.planned->txid, job.error().message});
     return;
   }
-  // Taken up again: its earlier sessions count still, whoever has not answered them is not asked a second time.
+  // Taken up again: its earlier sessions count still, whoever has not answered them is not asked a
+  // second time.
   for (const auto& [digest, session] : sessions_) {
     if (session.job == view.id) job->sessions.push_back(digest);
   }
   want(jobs_.emplace(view.id, std::move(*job)).first->second);
 }
 
-void Signing::forget(const WithdrawalId& id) { jobs_.erase(id); }
+void Signing::forget(const WithdrawalId& id) {
+  jobs_.erase(id);
+}
 
 void Signing::give_up(Step& s, const WithdrawalId& id, std::string why) {
   const auto at = jobs_.find(id);
@@ -111,7 +117,8 @@ void Signing::open_wanted(Step& s) {
   while (tries-- > 0) {
     // With fewer than t signers that could answer at all, no job in the queue can be helped.
     std::size_t usable = 0;
-    for (std::uint16_t i = 0; i < signers_.size(); ++i) usable += signers_.usable(SignerId(i), 1, s.now) ? 1 : 0;
+    for (std::uint16_t i = 0; i < signers_.size(); ++i)
+      usable += signers_.usable(SignerId(i), 1, s.now) ? 1 : 0;
     if (usable < config_.group.t()) return;
     const WithdrawalId id = wanted_.front();
     wanted_.pop_front();
@@ -128,7 +135,7 @@ void Signing::open_wanted(Step& s) {
 std::vector<SignerId> Signing::choose(const Job& job, Instant now) const {
   struct Candidate {
     std::pair<int, std::size_t> reluctance;
-    std::uint64_t turn = 0;                    // ties go round, deterministically
+    std::uint64_t turn = 0;  // ties go round, deterministically
     SignerId id;
     auto operator<=>(const Candidate&) const = default;
   };
@@ -137,12 +144,14 @@ std::vector<SignerId> Signing::choose(const Job& job, Instant now) const {
   for (std::uint16_t i = 0; i < n; ++i) {
     const SignerId id(i);
     if (job.excluded.contains(id) || !signers_.usable(id, job.sighashes.size(), now)) continue;
-    const bool in_unanswered = std::any_of(job.sessions.begin(), job.sessions.end(), [&](const Hash32& digest) {
-      const Session& session = sessions_.at(digest);
-      const auto member = member_of(session, id);
-      return member && session.members[*member].standing == Standing::Asked;
-    });
-    if (!in_unanswered) candidates.push_back({signers_.reluctance(id, now), (i + n - opened_ % n) % n, id});
+    const bool in_unanswered =
+        std::any_of(job.sessions.begin(), job.sessions.end(), [&](const Hash32& digest) {
+          const Session& session = sessions_.at(digest);
+          const auto member = member_of(session, id);
+          return member && session.members[*member].standing == Standing::Asked;
+        });
+    if (!in_unanswered)
+      candidates.push_back({signers_.reluctance(id, now), (i + n - opened_ % n) % n, id});
   }
   if (candidates.size() < config_.group.t()) return {};
   std::sort(candidates.begin(), candidates.end());
@@ -160,7 +169,8 @@ bool Signing::open(Step& s, Job& job) {
   request.payload_digest = job.payload_digest;
   request.unsigned_tx = job.plan.unsigned_tx;
   request.prevouts = job.plan.prevouts;
-  for (const SignerId id : chosen) request.signers.push_back(signers_.take(id, job.sighashes.size()));
+  for (const SignerId id : chosen)
+    request.signers.push_back(signers_.take(id, job.sighashes.size()));
   const Hash32 digest = wire::session_digest(request, config_.wallet_output_key, job.sighashes);
   Session session;
   session.job = job.id;
@@ -181,20 +191,21 @@ const crypto::frost::Quorum& Signing::quorum(const std::vector<SignerId>& ids) {
   if (known != quorums_.end()) return known->second;
   if (quorums_.size() >= limits::kQuorumsKept) quorums_.clear();
   auto made = crypto::frost::Quorum::create(config_.group, key_, ids);
-  ROULETTE_ASSERT(made.ok());                  // t distinct ids of the group
+  ROULETTE_ASSERT(made.ok());  // t distinct ids of the group
   return quorums_.emplace(ids, std::move(*made)).first->second;
 }
 
 // ---- answers ----
 
-std::optional<wire::Signed> Signing::share(Step& s, SignerId from, const wire::SignResponse& response) {
+std::optional<wire::Signed> Signing::share(Step& s, SignerId from,
+                                           const wire::SignResponse& response) {
   const auto at = sessions_.find(response.session_digest);
   if (at == sessions_.end()) return std::nullopt;
   Session& session = at->second;
   const auto index = member_of(session, from);
   if (!index || session.members[*index].standing != Standing::Asked) return std::nullopt;
-  s.fact(ShareReceived{from, session.job, session.txid, response.session_digest, session.signers[*index].nonces,
-                       response.shares});
+  s.fact(ShareReceived{from, session.job, session.txid, response.session_digest,
+                       session.signers[*index].nonces, response.shares});
   signers_.answered(from, response.session_digest);
   signers_.give(from, response.next_nonces);
   Member& member = session.members[*index];
@@ -205,7 +216,8 @@ std::optional<wire::Signed> Signing::share(Step& s, SignerId from, const wire::S
   if (session.alive && response.shares.size() != session.signers[*index].nonces.size()) {
     Bytes proof;
     for (const auto& part : response.shares) append(proof, part);
-    blame(s, response.session_digest, session, *index, "a wrong number of shares", std::move(proof));
+    blame(s, response.session_digest, session, *index, "a wrong number of shares",
+          std::move(proof));
   } else if (session.alive && prepare(s, response.session_digest, session)) {
     done = complete(s, response.session_digest, session);
   }
@@ -215,7 +227,8 @@ std::optional<wire::Signed> Signing::share(Step& s, SignerId from, const wire::S
   return done;
 }
 
-// Binds nonces and sighashes once, at the first answer. False when a signer's public nonce is no pair of points.
+// Binds nonces and sighashes once, at the first answer. False when a signer's public nonce is no
+// pair of points.
 bool Signing::prepare(Step& s, const Hash32& digest, Session& session) {
   const auto job = jobs_.find(session.job);
   if (job == jobs_.end() || job->second.aggregated) return false;
@@ -225,11 +238,13 @@ bool Signing::prepare(Step& s, const Hash32& digest, Session& session) {
   const crypto::frost::Quorum& members = quorum(ids);
   for (std::size_t input = 0; input < job->second.sighashes.size(); ++input) {
     std::vector<wire::PubNonce> nonces;
-    for (const wire::SessionSigner& signer : session.signers) nonces.push_back(signer.nonces[input]);
+    for (const wire::SessionSigner& signer : session.signers)
+      nonces.push_back(signer.nonces[input]);
     auto opened = crypto::frost::Session::open(members, nonces, job->second.sighashes[input]);
     ROULETTE_ASSERT(opened.ok());
     if (const auto* bad = std::get_if<crypto::frost::InvalidPubNonce>(&*opened)) {
-      blame(s, digest, session, bad->index, "a public nonce that is no point", Bytes(bad->proof.begin(), bad->proof.end()));
+      blame(s, digest, session, bad->index, "a public nonce that is no point",
+            Bytes(bad->proof.begin(), bad->proof.end()));
       return false;
     }
     session.inputs.push_back(std::get<crypto::frost::Session>(std::move(*opened)));
@@ -247,10 +262,11 @@ std::optional<wire::Signed> Signing::complete(Step& s, const Hash32& digest, Ses
     std::vector<crypto::frost::PartialSig> shares;
     for (const Member& member : session.members) shares.push_back(member.shares[input]);
     auto aggregate = crypto::frost::aggregate(session.inputs[input], shares);
-    ROULETTE_ASSERT(aggregate.ok());           // as many shares as ids
+    ROULETTE_ASSERT(aggregate.ok());  // as many shares as ids
     if (const auto* bad = std::get_if<crypto::frost::BadShares>(&*aggregate)) {
       for (const crypto::frost::BadShare& one : bad->blamed) {
-        blame(s, digest, session, *member_of(session, one.signer), "a share that does not verify", share_proof(one));
+        blame(s, digest, session, *member_of(session, one.signer), "a share that does not verify",
+              share_proof(one));
       }
       return std::nullopt;
     }
@@ -276,10 +292,14 @@ void Signing::refusal(Step& s, SignerId from, const wire::SignRefusal& refusal) 
   switch (refusal.reason) {
     case wire::RefusalReason::StaleEpoch:
     case wire::RefusalReason::UnknownNonce:
-      signers_.drop_nonces(s, from);           // never blame: it restarted, or dropped them (DESIGN 4.4)
+      signers_.drop_nonces(s, from);  // never blame: it restarted, or dropped them (DESIGN 4.4)
       break;
-    case wire::RefusalReason::Draining: signers_.draining(from); break;
-    case wire::RefusalReason::TooMany: signers_.busy(from, s.now); break;
+    case wire::RefusalReason::Draining:
+      signers_.draining(from);
+      break;
+    case wire::RefusalReason::TooMany:
+      signers_.busy(from, s.now);
+      break;
     case wire::RefusalReason::BadNonce:
       // Its word is not believed: our own look at the nonces names whom to blame, or nobody.
       if (job != jobs_.end() && session.alive && prepare(s, refusal.session_digest, session)) {
@@ -301,7 +321,8 @@ void Signing::refusal(Step& s, SignerId from, const wire::SignRefusal& refusal) 
   if (job != jobs_.end()) want(job->second);
 }
 
-void Signing::blame(Step& s, const Hash32& digest, Session& session, std::size_t member, std::string why, Bytes proof) {
+void Signing::blame(Step& s, const Hash32& digest, Session& session, std::size_t member,
+                    std::string why, Bytes proof) {
   const SignerId signer = session.signers[member].id;
   s.fact(Blamed{signer, digest, why, std::move(proof)});
   signers_.suspect(signer);
@@ -314,7 +335,9 @@ void Signing::exclude(Step& s, Job& job, SignerId signer, const std::string& why
   job.excluded.insert(signer);
   const std::size_t left = config_.group.n() - job.excluded.size();
   if (left < config_.group.t()) {
-    give_up(s, job.id, std::to_string(job.excluded.size()) + " signers refuse or are blamed, the last one for: " + why);
+    give_up(s, job.id,
+            std::to_string(job.excluded.size()) +
+                " signers refuse or are blamed, the last one for: " + why);
   }
 }
 
@@ -340,7 +363,7 @@ void Signing::signer_lost(SignerId id) {
 void Signing::signer_rejoined(SignerId id) {
   for (auto& [withdrawal, job] : jobs_) {
     if (job.excluded.erase(id) == 0) continue;
-    if (job.sighashes.empty()) continue;       // the template itself is broken
+    if (job.sighashes.empty()) continue;  // the template itself is broken
     job.given_up = false;
     want(job);
   }
@@ -369,12 +392,15 @@ std::size_t Signing::active() const {
 }
 
 std::size_t Signing::open_sessions() const {
-  return static_cast<std::size_t>(
-      std::count_if(sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second.alive; }));
+  return static_cast<std::size_t>(std::count_if(
+      sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second.alive; }));
 }
 
-// The shares that arrived are worthless without the missing one; who has not answered yet still owes an answer.
-void Signing::kill(Session& session) { session.alive = false; }
+// The shares that arrived are worthless without the missing one; who has not answered yet still
+// owes an answer.
+void Signing::kill(Session& session) {
+  session.alive = false;
+}
 
 void Signing::release(const Hash32& digest) {
   const auto at = sessions_.find(digest);

@@ -1,9 +1,10 @@
 // Signing sessions after ROAST (ePrint 2022/550), for all inputs of a template at once.
 //
-// Invariants: a job exists only for a template that the applied ledger showed; a signer is never in two unanswered
-// sessions of one message, so at most n-t+1 sessions of a message are open; a share is aggregated only under the session
-// it was asked for. Aggregate, verify once, check shares one by one only to find whom to blame (DESIGN 6.6).
-//
+// Invariants: a job exists only for a template that the applied ledger showed; a signer is never in
+// two unanswered sessions of one message, so at most n-t+1 sessions of a message are open; a share
+// is aggregated only under the session it was asked for. Aggregate, verify once, check shares one
+// by one only to find whom to blame (DESIGN 6.6).
+
 //   session   open --all answered--> complete --good--> job aggregated
 //             open --member lost or refused--> dead (its answered members are free at once)
 //             open --50 ms--> overdue: another is opened beside it, it may still complete
@@ -25,23 +26,24 @@ class Signing {
  public:
   Signing(const CoordinatorConfig& config, SignerPool& signers);
 
-  void start(Step& s, const wire::WithdrawalView& view);     // planned, applied, not signed
-  void forget(const WithdrawalId& id);                       // the ledger has bytes, or it is nobody's any more
+  void start(Step& s, const wire::WithdrawalView& view);  // planned, applied, not signed
+  void forget(const WithdrawalId& id);  // the ledger has bytes, or it is nobody's any more
   void give_up(Step& s, const WithdrawalId& id, std::string why);
   // A complete signature: what the ledger is to be told.
-  [[nodiscard]] std::optional<wire::Signed> share(Step& s, SignerId from, const wire::SignResponse& response);
+  [[nodiscard]] std::optional<wire::Signed> share(Step& s, SignerId from,
+                                                  const wire::SignResponse& response);
   void refusal(Step& s, SignerId from, const wire::SignRefusal& refusal);
   void signer_lost(SignerId id);
   void signer_rejoined(SignerId id);
-  void overdue(Step& s);                                     // sessions that are 50 ms old get company
-  void open_wanted(Step& s);                                 // as many sessions as signers and nonces allow
-  void hand_over();                                          // draining: only open sessions go on
+  void overdue(Step& s);      // sessions that are 50 ms old get company
+  void open_wanted(Step& s);  // as many sessions as signers and nonces allow
+  void hand_over();           // draining: only open sessions go on
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
   [[nodiscard]] bool has(const WithdrawalId& id) const { return jobs_.contains(id); }
   [[nodiscard]] std::vector<WithdrawalId> jobs() const;
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
-  [[nodiscard]] std::size_t active() const;                  // neither aggregated nor given up
+  [[nodiscard]] std::size_t active() const;  // neither aggregated nor given up
   [[nodiscard]] std::size_t open_sessions() const;
   [[nodiscard]] std::uint64_t sessions_opened() const { return opened_; }
   [[nodiscard]] std::uint64_t aggregated() const { return aggregated_; }
@@ -52,11 +54,11 @@ class Signing {
     wire::Template plan;
     Hash32 payload_digest{};
     std::vector<Hash32> sighashes;
-    std::set<SignerId> excluded;                   // blamed for, or refusing, this message
-    std::vector<Hash32> sessions;                  // with somebody's answer missing
+    std::set<SignerId> excluded;   // blamed for, or refusing, this message
+    std::vector<Hash32> sessions;  // with somebody's answer missing
     bool aggregated = false;
     bool given_up = false;
-    bool queued = false;                           // in wanted_
+    bool queued = false;  // in wanted_
   };
   enum class Standing : std::uint8_t { Asked, Answered, Gone };
   struct Member {
@@ -67,9 +69,9 @@ class Signing {
   struct Session {
     WithdrawalId job;
     Hash32 txid{};
-    std::vector<wire::SessionSigner> signers;      // ascending ids
-    std::vector<Member> members;                   // same order
-    std::vector<crypto::frost::Session> inputs;    // prepared at the first answer
+    std::vector<wire::SessionSigner> signers;    // ascending ids
+    std::vector<Member> members;                 // same order
+    std::vector<crypto::frost::Session> inputs;  // prepared at the first answer
     bool alive = true;
     bool overdue = false;
   };
@@ -80,20 +82,22 @@ class Signing {
   [[nodiscard]] std::vector<SignerId> choose(const Job& job, Instant now) const;
   [[nodiscard]] const crypto::frost::Quorum& quorum(const std::vector<SignerId>& ids);
   bool prepare(Step& s, const Hash32& digest, Session& session);
-  [[nodiscard]] std::optional<wire::Signed> complete(Step& s, const Hash32& digest, Session& session);
-  void blame(Step& s, const Hash32& digest, Session& session, std::size_t member, std::string why, Bytes proof);
+  [[nodiscard]] std::optional<wire::Signed> complete(Step& s, const Hash32& digest,
+                                                     Session& session);
+  void blame(Step& s, const Hash32& digest, Session& session, std::size_t member, std::string why,
+             Bytes proof);
   void exclude(Step& s, Job& job, SignerId signer, const std::string& why);
   void kill(Session& session);
-  void release(const Hash32& digest);              // forgets a session nobody owes an answer to
+  void release(const Hash32& digest);  // forgets a session nobody owes an answer to
   [[nodiscard]] std::optional<std::size_t> member_of(const Session& session, SignerId id) const;
 
   const CoordinatorConfig& config_;
   SignerPool& signers_;
   crypto::frost::TweakContext key_;
   std::map<WithdrawalId, Job> jobs_;
-  std::map<Hash32, Session> sessions_;             // by digest; also those of forgotten jobs, until answered
-  std::deque<std::pair<Instant, Hash32>> due_;     // in the order of opening
-  std::deque<WithdrawalId> wanted_;                // jobs that want a session, first come first served
+  std::map<Hash32, Session> sessions_;  // by digest; also those of forgotten jobs, until answered
+  std::deque<std::pair<Instant, Hash32>> due_;  // in the order of opening
+  std::deque<WithdrawalId> wanted_;             // jobs that want a session, first come first served
   std::map<std::vector<SignerId>, crypto::frost::Quorum> quorums_;
   std::uint64_t opened_ = 0;
   std::uint64_t aggregated_ = 0;

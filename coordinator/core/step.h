@@ -1,7 +1,7 @@
 // What one step of the machine has at hand: the time, the entropy and the effects it appends to.
 //
-// Invariant: effects are executed in the order they were emitted, so a fact emitted first is written first. Nothing here
-// outlives the step.
+// Invariant: effects are executed in the order they were emitted, so a fact emitted first is
+// written first. Nothing here outlives the step.
 #pragma once
 
 #include <utility>
@@ -23,7 +23,8 @@ struct Step {
 };
 
 // The earlier of two deadlines, nothing being never.
-[[nodiscard]] inline std::optional<Instant> earlier(std::optional<Instant> a, std::optional<Instant> b) {
+[[nodiscard]] inline std::optional<Instant> earlier(std::optional<Instant> a,
+                                                    std::optional<Instant> b) {
   if (!a) return b;
   if (!b) return a;
   return *a < *b ? a : b;

@@ -1,7 +1,8 @@
 // Liveness of the other coordinators from connections and heartbeats, and the rules of leave.
 //
-// Invariant: EOF counts at once, silence after kPeerSilent, a loop without steps after kPeerStuck; a peer that never
-// connected is given kPeerSilent from our start. The lowest live coordinator goes first, the others after a grace.
+// Invariant: EOF counts at once, silence after kPeerSilent, a loop without steps after kPeerStuck;
+// a peer that never connected is given kPeerSilent from our start. The lowest live coordinator goes
+// first, the others after a grace.
 #include "coordinator/core/takeover.h"
 
 #include <algorithm>
@@ -20,7 +21,8 @@ void Takeover::lost(ConnectionId connection) {
   }
 }
 
-void Takeover::heartbeat(ConnectionId connection, const wire::CoordinatorHeartbeat& beat, Instant now) {
+void Takeover::heartbeat(ConnectionId connection, const wire::CoordinatorHeartbeat& beat,
+                         Instant now) {
   for (auto& [id, peer] : peers_) {
     if (peer.connection != connection) continue;
     peer.last_heard = now;
@@ -61,7 +63,8 @@ bool Takeover::lowest_alive(Instant now) const {
   return true;
 }
 
-Leave Takeover::leave(const wire::WithdrawalView& view, Instant since, Duration patience, Instant now) const {
+Leave Takeover::leave(const wire::WithdrawalView& view, Instant since, Duration patience,
+                      Instant now) const {
   if (view.owner == self_) return unread_.contains(view.id) ? Leave::ReadFirst : Leave::Work;
   if (presumed_alive(view.owner, now)) {
     if (now - since < patience) return Leave::Wait;
@@ -73,7 +76,8 @@ Leave Takeover::leave(const wire::WithdrawalView& view, Instant since, Duration 
 
 const char* Takeover::why(const wire::WithdrawalView& view, Instant now) const {
   if (view.owner == self_) return "resumed after a pause";
-  return presumed_alive(view.owner, now) ? "its owner makes no progress" : "its owner is gone or silent";
+  return presumed_alive(view.owner, now) ? "its owner makes no progress"
+                                         : "its owner is gone or silent";
 }
 
 void Takeover::was_read(const WithdrawalId& id) {

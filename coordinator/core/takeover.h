@@ -1,8 +1,9 @@
-// Who works on which withdrawal: heartbeats of the other coordinators, and leave to continue somebody else's work.
+// Who works on which withdrawal: heartbeats of the other coordinators, and leave to continue
+// somebody else's work.
 //
-// Invariant: ownership decides only who goes first; safety never depends on it (DESIGN 7). Before a withdrawal is
-// continued that another coordinator proposed, or that we held while we were paused ourselves, it is read through a
-// barrier. Does not decide what the work is.
+// Invariant: ownership decides only who goes first; safety never depends on it (DESIGN 7). Before a
+// withdrawal is continued that another coordinator proposed, or that we held while we were paused
+// ourselves, it is read through a barrier. Does not decide what the work is.
 #pragma once
 
 #include <map>
@@ -22,15 +23,17 @@ class Takeover {
   void connected(Step& s, ConnectionId connection, CoordinatorId peer);
   void lost(ConnectionId connection);
   void heartbeat(ConnectionId connection, const wire::CoordinatorHeartbeat& beat, Instant now);
-  // We stood still for longer than a peer may be silent: nobody's silence was observed, and what we held may be done.
+  // We stood still for longer than a peer may be silent: nobody's silence was observed, and what we
+  // held may be done.
   void resumed(Instant now, const std::set<WithdrawalId>& held);
-  void beat(Step& s, bool draining);                 // to every peer, every kHeartbeat
+  void beat(Step& s, bool draining);  // to every peer, every kHeartbeat
   void count_step() { ++steps_; }
 
   [[nodiscard]] bool presumed_alive(CoordinatorId id, Instant now) const;
   [[nodiscard]] bool lowest_alive(Instant now) const;
   // `since`: when it began to stand still; `patience`: how long that is left to a live owner.
-  [[nodiscard]] Leave leave(const wire::WithdrawalView& view, Instant since, Duration patience, Instant now) const;
+  [[nodiscard]] Leave leave(const wire::WithdrawalView& view, Instant since, Duration patience,
+                            Instant now) const;
   [[nodiscard]] const char* why(const wire::WithdrawalView& view, Instant now) const;
   [[nodiscard]] bool reading(const WithdrawalId& id) const { return reading_.contains(id); }
   void start_reading(const WithdrawalId& id) { reading_.insert(id); }
@@ -42,7 +45,7 @@ class Takeover {
   struct Peer {
     std::optional<ConnectionId> connection;
     Instant last_heard;
-    Instant last_progress;                           // when `steps` last grew
+    Instant last_progress;  // when `steps` last grew
     std::uint64_t steps = 0;
     bool draining = false;
   };
@@ -50,10 +53,10 @@ class Takeover {
   Instant started_;
   Instant next_beat_;
   std::uint64_t steps_ = 0;
-  std::map<CoordinatorId, Peer> peers_;              // all that ever connected
+  std::map<CoordinatorId, Peer> peers_;  // all that ever connected
   std::set<WithdrawalId> reading_;
-  std::set<WithdrawalId> read_;                      // foreign ones read through a barrier
-  std::set<WithdrawalId> unread_;                    // own ones that were held during a pause
+  std::set<WithdrawalId> read_;    // foreign ones read through a barrier
+  std::set<WithdrawalId> unread_;  // own ones that were held during a pause
 };
 
 }  // namespace roulette::coordinator

@@ -10,7 +10,8 @@ namespace roulette::coordinator {
 namespace {
 
 bool finished(const wire::WithdrawalView& view) {
-  return view.state == wire::WithdrawalState::Settled || view.state == wire::WithdrawalState::Rejected;
+  return view.state == wire::WithdrawalState::Settled ||
+         view.state == wire::WithdrawalState::Rejected;
 }
 
 }  // namespace
@@ -38,8 +39,8 @@ bool WorkingSet::learn(const wire::WithdrawalView& view, std::uint64_t index, In
 void WorkingSet::begin_frame(const wire::LedgerFeed& feed) {
   if (feed.first) {
     synced_ = false;
-    // What is unfinished at feed.index is listed in what follows. Items learnt from a later index stay: the replica that
-    // answers may lag behind the one that told us.
+    // What is unfinished at feed.index is listed in what follows. Items learnt from a later index
+    // stay: the replica that answers may lag behind the one that told us.
     std::set<WithdrawalId> listed;
     for (const wire::WithdrawalView& view : feed.changed) listed.insert(view.id);
     std::vector<WithdrawalId> gone;

@@ -1,7 +1,8 @@
 // The unfinished withdrawals as the applied ledger shows them: what this coordinator works by.
 //
-// Invariant: an item never goes back in the log: a view of an older index than the one it replaces is dropped, whichever
-// replica it came from. Holds only what a replica said was applied; nothing is ever guessed or written here by ourselves.
+// Invariant: an item never goes back in the log: a view of an older index than the one it replaces
+// is dropped, whichever replica it came from. Holds only what a replica said was applied; nothing
+// is ever guessed or written here by ourselves.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +18,14 @@ class WorkingSet {
  public:
   struct Item {
     wire::WithdrawalView view;
-    std::uint64_t index = 0;    // of the log, at least
-    Instant since;              // when this state was first seen here
+    std::uint64_t index = 0;  // of the log, at least
+    Instant since;            // when this state was first seen here
   };
 
   // False when nothing new was learnt. Settled and rejected withdrawals leave the set.
   bool learn(const wire::WithdrawalView& view, std::uint64_t index, Instant now);
-  // The frame's tip, flags and, for the first frame after Follow, what is to be forgotten. Its views are learnt by the
-  // caller, one by one.
+  // The frame's tip, flags and, for the first frame after Follow, what is to be forgotten. Its
+  // views are learnt by the caller, one by one.
   void begin_frame(const wire::LedgerFeed& feed);
   void end_frame(const wire::LedgerFeed& feed);
   void feed_lost() { synced_ = false; }

@@ -1,6 +1,7 @@
 // The chain enters as facts, and what the node lost is sent again from stored bytes.
 //
-// Invariant tested: only bytes of the applied ledger are sent, rebroadcast opens no session, disconnects go in order.
+// Invariant tested: only bytes of the applied ledger are sent, rebroadcast opens no session,
+// disconnects go in order.
 #include <catch2/catch.hpp>
 
 #include "common/base/limits.h"
@@ -14,7 +15,8 @@ using wire::WithdrawalState;
 TEST_CASE("the bytes that are sent are those of the applied ledger, not the coordinator's own") {
   World w(2);
   w.start_all();
-  // Somebody else's valid signature was applied first: ours is ignored, and theirs is what goes out.
+  // Somebody else's valid signature was applied first: ours is ignored, and theirs is what goes
+  // out.
   for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;
   w.create(0, "k1");
   auto view = w.view("k1");
@@ -77,7 +79,8 @@ TEST_CASE("a long chain is fetched in bounded pieces") {
   CHECK(calls == 40);
 }
 
-TEST_CASE("un-mined blocks are disconnected one by one, then payments are sent again from stored bytes") {
+TEST_CASE(
+    "un-mined blocks are disconnected one by one, then payments are sent again from stored bytes") {
   World w;
   w.start_all();
   w.create(0, "k1");
@@ -135,7 +138,7 @@ TEST_CASE("a lost mempool is refilled parents first, and no session is opened") 
   CHECK(w.mempool[0] == parent.planned->txid);
   CHECK(w.mempool[1] == child.planned->txid);
   CHECK(w.mempool[2] == grandchild.planned->txid);
-  CHECK(w.sent.size() == 3);                         // nothing was sent in vain
+  CHECK(w.sent.size() == 3);  // nothing was sent in vain
   CHECK(w.asked() == 0);
   w.lose_mempool();
   w.advance(250);
@@ -210,7 +213,8 @@ TEST_CASE("only the lowest coordinator reports blocks; the other acts when nobod
   w.mine();
   w.advance(200);
   for (const auto& s : w.submitted) {
-    if (std::holds_alternative<wire::BlockConnected>(s.command.body)) CHECK(s.command.id.proposer.index == 0);
+    if (std::holds_alternative<wire::BlockConnected>(s.command.body))
+      CHECK(s.command.id.proposer.index == 0);
   }
   CHECK(w.tip.height == 1);
   w.pause_coordinator(0);
@@ -233,7 +237,7 @@ TEST_CASE("an answer about an older tip un-mines nothing") {
   w.tip = wire::ChainTip{w.chain.back().hash, 2};
   CHECK(before != w.tip.hash);
   auto nudge = w.planned_view("nudge", "alice", CoordinatorId(0));
-  w.add_view(nudge);                                 // feeds the new tip
+  w.add_view(nudge);  // feeds the new tip
   w.advance(300);
   CHECK(w.commands<wire::BlockDisconnected>().empty());
   CHECK(w.tip.height == 2);

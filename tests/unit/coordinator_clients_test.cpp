@@ -1,7 +1,7 @@
 // What clients are told, and what they never are.
 //
-// Invariant tested: answers come from the applied ledger; a 5xx proposes nothing or says "unknown"; a lost quorum lets
-// nothing new in.
+// Invariant tested: answers come from the applied ledger; a 5xx proposes nothing or says "unknown";
+// a lost quorum lets nothing new in.
 #include <catch2/catch.hpp>
 
 #include "common/base/limits.h"
@@ -245,7 +245,9 @@ TEST_CASE("looking a key up causes no payment") {
   CHECK_FALSE(w.knows("k1"));
 }
 
-TEST_CASE("a draining coordinator refuses requests, finishes what is in flight and says when it is done") {
+TEST_CASE(
+    "a draining coordinator refuses requests, finishes what is in flight and says when it is "
+    "done") {
   World w;
   w.start_all();
   for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Silent;

@@ -36,7 +36,8 @@ TEST_CASE("the lowest ready replica is used") {
   CHECK(withdraws(w).at(2).replica == 0);
 }
 
-TEST_CASE("a connection lost in the middle of a submit sends the same command id to another replica") {
+TEST_CASE(
+    "a connection lost in the middle of a submit sends the same command id to another replica") {
   World w;
   w.start_all();
   w.hold_applies = true;
@@ -82,9 +83,9 @@ TEST_CASE("an old replica's late answer is harmless") {
   w.start_all();
   w.hold_applies = true;
   const auto request = w.create(0, "k1");
-  w.advance(301);                                    // held at replica 0, sent to replica 1 as well
+  w.advance(301);  // held at replica 0, sent to replica 1 as well
   REQUIRE(withdraws(w).size() == 2);
-  w.apply_held();                                    // both answer: Applied, then Duplicate
+  w.apply_held();  // both answer: Applied, then Duplicate
   REQUIRE(w.answer(0, request));
   w.advance(500);
   CHECK(w.mempool.size() == 1);
@@ -146,7 +147,8 @@ TEST_CASE("a view of an older index does not replace a newer one") {
   const std::size_t asked = w.asked();
   for (const auto& [connection, name] : w.seat(0).connections) {
     if (name != ProcessName{Role::Ledger, 0}) continue;
-    w.step(0, co::MessageReceived{connection, wire::LedgerFeed{1, w.tip, false, true, false, {stale}}});
+    w.step(0, co::MessageReceived{connection,
+                                  wire::LedgerFeed{1, w.tip, false, true, false, {stale}}});
     break;
   }
   w.advance(300);
@@ -159,7 +161,8 @@ TEST_CASE("the feed of a replica that is not followed is dropped") {
   auto view = w.planned_view("ghost", "alice", CoordinatorId(0));
   for (const auto& [connection, name] : w.seat(0).connections) {
     if (name != ProcessName{Role::Ledger, 2}) continue;
-    w.step(0, co::MessageReceived{connection, wire::LedgerFeed{99, w.tip, false, true, false, {view}}});
+    w.step(0, co::MessageReceived{connection,
+                                  wire::LedgerFeed{99, w.tip, false, true, false, {view}}});
     break;
   }
   CHECK(w.asked() == 0);

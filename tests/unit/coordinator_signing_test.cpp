@@ -1,7 +1,7 @@
 // Signing sessions: whom the coordinator asks, whom it blames, and whom it never waits for.
 //
-// Invariant tested: nothing is asked before apply; t honest responsive signers always finish; no signer is in two
-// unanswered sessions of one message.
+// Invariant tested: nothing is asked before apply; t honest responsive signers always finish; no
+// signer is in two unanswered sessions of one message.
 #include <catch2/catch.hpp>
 
 #include <set>
@@ -21,7 +21,8 @@ bool is_sign_request(const co::Effect& effect) {
   return send && std::holds_alternative<wire::SignRequest>(send->message);
 }
 
-// At every moment: per message, each signer owes at most one answer and at most n-t+1 sessions wait.
+// At every moment: per message, each signer owes at most one answer and at most n-t+1 sessions
+// wait.
 std::size_t most_open_sessions(const World& w, std::size_t seat, const World::Seat& s) {
   (void)w;
   (void)seat;
@@ -127,7 +128,8 @@ TEST_CASE("a signer with a bad share is blamed with the bytes as proof, and repl
   w.start_all();
   w.signer(0).manners = w.signer(1).manners = Manners::BadShare;
   for (int i = 0; i < 5; ++i) w.create(0, "k" + std::to_string(i));
-  for (int i = 0; i < 5; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  for (int i = 0; i < 5; ++i)
+    CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
   const auto blamed = w.facts<co::Blamed>(0);
   REQUIRE_FALSE(blamed.empty());
   for (const co::Blamed& fact : blamed) {
@@ -141,7 +143,8 @@ TEST_CASE("a signer that sends a wrong number of shares is blamed and replaced")
   w.start_all();
   w.signer(0).manners = Manners::WrongCount;
   for (int i = 0; i < 3; ++i) w.create(0, "k" + std::to_string(i));
-  for (int i = 0; i < 3; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  for (int i = 0; i < 3; ++i)
+    CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
   for (const co::Blamed& fact : w.facts<co::Blamed>(0)) CHECK(fact.signer.value() == 0);
 }
 
@@ -150,7 +153,8 @@ TEST_CASE("a signer whose public nonces are no points is blamed, the one who say
   w.signer(4).manners = Manners::BadNonces;
   w.start_all();
   for (int i = 0; i < 5; ++i) w.create(0, "k" + std::to_string(i));
-  for (int i = 0; i < 5; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  for (int i = 0; i < 5; ++i)
+    CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
   const auto blamed = w.facts<co::Blamed>(0);
   REQUIRE_FALSE(blamed.empty());
   for (const co::Blamed& fact : blamed) CHECK(fact.signer.value() == 4);
@@ -180,7 +184,8 @@ TEST_CASE("silent signers block nobody: another session is opened after 50 ms") 
   w.signer(1).manners = w.signer(3).manners = Manners::Silent;
   for (int i = 0; i < 6; ++i) w.create(0, "k" + std::to_string(i));
   w.advance(110);
-  for (int i = 0; i < 6; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  for (int i = 0; i < 6; ++i)
+    CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
   CHECK(w.facts<co::Blamed>(0).empty());
 }
 
@@ -215,7 +220,7 @@ TEST_CASE("an overdue signer is chosen last, not excluded") {
   const std::size_t before = w.signer(0).requests.size() + w.signer(1).requests.size();
   for (int i = 10; i < 16; ++i) w.create(0, "k" + std::to_string(i));
   CHECK(w.signer(0).requests.size() + w.signer(1).requests.size() == before);
-  w.kill_signer(4);                                  // now an overdue one is needed for a quorum
+  w.kill_signer(4);  // now an overdue one is needed for a quorum
   w.create(0, "last");
   CHECK(w.signer(0).requests.size() + w.signer(1).requests.size() == before + 1);
 }
@@ -263,7 +268,8 @@ TEST_CASE("a signer that forgot its nonces is asked for new ones and never blame
   w.signer(2).manners = Manners::ForgotNonces;
   for (int i = 0; i < 5; ++i) w.create(0, "k" + std::to_string(i));
   w.advance(100);
-  for (int i = 0; i < 5; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  for (int i = 0; i < 5; ++i)
+    CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
   CHECK(w.facts<co::SignerRefused>(0).size() == 3);
   CHECK(w.facts<co::Blamed>(0).empty());
 }
@@ -321,13 +327,15 @@ TEST_CASE("no public nonce is sent in two sessions") {
   for (std::uint16_t i = 0; i < 5; ++i) {
     for (const wire::SignRequest& request : w.signer(i).requests) {
       std::vector<wire::PubNonce> all;
-      for (const wire::SessionSigner& member : request.signers) all.insert(all.end(), member.nonces.begin(), member.nonces.end());
+      for (const wire::SessionSigner& member : request.signers)
+        all.insert(all.end(), member.nonces.begin(), member.nonces.end());
       distinct.insert(all);
     }
   }
   for (const auto& all : distinct) {
     for (const wire::PubNonce& nonce : all) {
-      const auto number = static_cast<std::size_t>(std::distance(distinct.begin(), distinct.find(all)));
+      const auto number =
+          static_cast<std::size_t>(std::distance(distinct.begin(), distinct.find(all)));
       sessions[nonce].insert(number);
       CHECK(sessions[nonce].size() == 1);
     }
@@ -347,7 +355,8 @@ TEST_CASE("outstanding requests per signer stay within their bound") {
   CHECK(gauges.signing <= limits::kMaxSigningWithdrawals);
   for (std::uint16_t i = 0; i < 5; ++i) w.release_withheld(i);
   w.advance(2000);
-  for (int i = 0; i < 300; ++i) CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  for (int i = 0; i < 300; ++i)
+    CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
 }
 
 TEST_CASE("an answer from a signer that was not asked is dropped") {

@@ -1,7 +1,7 @@
 // Other coordinators' withdrawals: when they are continued, and what is read before.
 //
-// Invariant tested: a withdrawal is read through a barrier before somebody else continues it; two coordinators that sign
-// one template make the same transaction.
+// Invariant tested: a withdrawal is read through a barrier before somebody else continues it; two
+// coordinators that sign one template make the same transaction.
 #include <catch2/catch.hpp>
 
 #include "common/base/limits.h"
@@ -83,7 +83,7 @@ TEST_CASE("an owner whose loop makes no steps is as good as silent after kPeerSt
   for (const auto& [connection, name] : w.seat(1).connections) {
     if (name == ProcessName{Role::Coordinator, 0}) from_zero = connection;
   }
-  for (int i = 0; i < 20; ++i) {                     // heartbeats go on, the count does not
+  for (int i = 0; i < 20; ++i) {  // heartbeats go on, the count does not
     w.step(1, co::MessageReceived{from_zero, wire::CoordinatorHeartbeat{77, false}});
     w.advance(25);
     if (i == 15) CHECK(w.facts<co::TookOver>(1).empty());
@@ -137,7 +137,8 @@ TEST_CASE("two coordinators that sign one template make the same transaction") {
   CHECK(w.mempool.size() == 1);
 }
 
-TEST_CASE("a signed transaction whose owner died before sending is sent by the other, without signing") {
+TEST_CASE(
+    "a signed transaction whose owner died before sending is sent by the other, without signing") {
   World w(2);
   w.start_all();
   auto view = w.planned_view("k1", "alice", CoordinatorId(0));
@@ -151,7 +152,8 @@ TEST_CASE("a signed transaction whose owner died before sending is sent by the o
   CHECK(w.asked() == 0);
 }
 
-TEST_CASE("a resumed coordinator reads through the barrier before it continues its own withdrawals") {
+TEST_CASE(
+    "a resumed coordinator reads through the barrier before it continues its own withdrawals") {
   World w;
   w.start_all();
   w.create(0, "k1", "coinless");

@@ -1,7 +1,8 @@
 // The scripted parties of the coordinator's tests.
 //
-// Invariant: signatures are real: shares come from a dealt group, and the stand-in ledger refuses `Signed` whose signatures
-// do not verify under the wallet's key. Latency and loss are the simulator's business.
+// Invariant: signatures are real: shares come from a dealt group, and the stand-in ledger refuses
+// `Signed` whose signatures do not verify under the wallet's key. Latency and loss are the
+// simulator's business.
 #include "tests/unit/coordinator_world.h"
 
 #include <algorithm>
@@ -81,7 +82,8 @@ void World::start(std::size_t i) {
   for (std::size_t r = 0; r < replica_up_.size(); ++r) {
     if (replica_up_[r]) connect_replica(i, static_cast<std::uint16_t>(r));
   }
-  for (std::size_t k = 0; k < signers_.size(); ++k) connect_signer(i, static_cast<std::uint16_t>(k));
+  for (std::size_t k = 0; k < signers_.size(); ++k)
+    connect_signer(i, static_cast<std::uint16_t>(k));
 }
 
 void World::start_all() {
@@ -110,7 +112,9 @@ void World::connect_signer(std::size_t coordinator, std::uint16_t index) {
   seats_[coordinator]->connections[connection] = peer;
   step(coordinator, co::PeerConnected{connection, peer, signers_[index]->epoch});
   if (signers_[index]->manners == Manners::Paused) return;
-  step(coordinator, co::MessageReceived{connection, wire::SignerStatus{0, signers_[index]->epoch, 0, 0, {}, false}});
+  step(coordinator,
+       co::MessageReceived{connection,
+                           wire::SignerStatus{0, signers_[index]->epoch, 0, 0, {}, false}});
 }
 
 void World::connect_replica(std::size_t coordinator, std::uint16_t index) {
@@ -119,7 +123,8 @@ void World::connect_replica(std::size_t coordinator, std::uint16_t index) {
   const ConnectionId connection(next_connection_++);
   seats_[coordinator]->connections[connection] = peer;
   step(coordinator, co::PeerConnected{connection, peer, BootId{}});
-  step(coordinator, co::MessageReceived{connection, wire::LedgerStatus{replica_ready_[index], index_, ""}});
+  step(coordinator,
+       co::MessageReceived{connection, wire::LedgerStatus{replica_ready_[index], index_, ""}});
 }
 
 std::optional<ConnectionId> World::connection_of(std::size_t i, ProcessName peer) const {
@@ -134,7 +139,9 @@ void World::step(std::size_t i, const co::Event& event) {
   run();
 }
 
-void World::push(std::size_t i, co::Event event) { queue_.emplace_back(i, std::move(event)); }
+void World::push(std::size_t i, co::Event event) {
+  queue_.emplace_back(i, std::move(event));
+}
 
 // One event at a time, in the order they were caused. A paused machine's events wait.
 void World::run() {
@@ -156,7 +163,8 @@ void World::run() {
 void World::take_effects(std::size_t i) {
   for (; taken_[i] < seats_[i]->effects.size(); ++taken_[i]) {
     const co::Effect effect = seats_[i]->effects[taken_[i]];
-    if (const auto* send = std::get_if<co::Send>(&effect)) deliver(i, send->connection, send->message);
+    if (const auto* send = std::get_if<co::Send>(&effect))
+      deliver(i, send->connection, send->message);
     if (const auto* reply = std::get_if<co::Reply>(&effect)) {
       ROULETTE_ASSERT(!seats_[i]->replies.contains(reply->request));
       seats_[i]->replies.emplace(reply->request, reply->body);
@@ -214,9 +222,10 @@ void World::disconnect_everywhere(ProcessName peer) {
 
 // ---- clients ----
 
-co::RequestId World::create(std::size_t i, const std::string& key, const std::string& account, std::int64_t amount_sat,
-                            Duration wait) {
-  return ask(i, co::CreateWithdrawal{key, account, payee_script(1), amount_sat, 1'700'000'000'000'000, wait});
+co::RequestId World::create(std::size_t i, const std::string& key, const std::string& account,
+                            std::int64_t amount_sat, Duration wait) {
+  return ask(i, co::CreateWithdrawal{key, account, payee_script(1), amount_sat,
+                                     1'700'000'000'000'000, wait});
 }
 
 co::RequestId World::ask(std::size_t i, co::ClientRequestBody body) {
@@ -250,11 +259,12 @@ std::optional<std::string> World::readiness(std::size_t i) const {
 
 void World::deliver(std::size_t i, ConnectionId connection, const wire::Message& message) {
   const auto at = seats_[i]->connections.find(connection);
-  if (at == seats_[i]->connections.end()) return;    // sent into a connection that is gone
+  if (at == seats_[i]->connections.end()) return;  // sent into a connection that is gone
   const ProcessName peer = at->second;
   if (peer.role == Role::Signer) return to_signer(i, *signers_[peer.index], message);
   if (peer.role == Role::Ledger) return to_ledger(i, peer.index, message);
-  const auto back = connection_of(peer.index, ProcessName{Role::Coordinator, static_cast<std::uint16_t>(i)});
+  const auto back =
+      connection_of(peer.index, ProcessName{Role::Coordinator, static_cast<std::uint16_t>(i)});
   if (back) push(peer.index, co::MessageReceived{*back, message});
 }
 
@@ -275,8 +285,10 @@ wire::PubNonce World::fresh_nonce(TestSigner& signer) {
 void World::to_signer(std::size_t i, TestSigner& signer, const wire::Message& message) {
   const auto connection = connection_of(i, ProcessName{Role::Signer, signer.id.value()});
   const auto respond = [&](wire::Message response) {
-    if (signer.manners == Manners::Paused) signer.withheld.emplace_back(i, std::move(response));
-    else push(i, co::MessageReceived{*connection, std::move(response)});
+    if (signer.manners == Manners::Paused)
+      signer.withheld.emplace_back(i, std::move(response));
+    else
+      push(i, co::MessageReceived{*connection, std::move(response)});
   };
   if (const auto* ping = std::get_if<wire::SignerPing>(&message)) {
     respond(wire::SignerStatus{ping->number, signer.epoch, 0, signer.journal, {}, signer.draining});
@@ -303,7 +315,8 @@ void World::answer_sign(std::size_t i, TestSigner& signer, const wire::SignReque
   const auto sighashes = bitcoin::taproot_sighashes(*tx, request.prevouts);
   const Hash32 digest = wire::session_digest(request, output_key_, *sighashes);
   if (signer.manners == Manners::Bound) {
-    return respond(wire::SignRefusal{digest, wire::RefusalReason::OutpointBound, "another txid", std::nullopt});
+    return respond(wire::SignRefusal{digest, wire::RefusalReason::OutpointBound, "another txid",
+                                     std::nullopt});
   }
   if (signer.manners == Manners::ForgotNonces) {
     signer.manners = Manners::Honest;
@@ -322,19 +335,23 @@ void World::answer_sign(std::size_t i, TestSigner& signer, const wire::SignReque
   response.session_digest = digest;
   for (std::size_t input = 0; input < own.size(); ++input) {
     std::vector<wire::PubNonce> nonces;
-    for (const wire::SessionSigner& member : request.signers) nonces.push_back(member.nonces[input]);
+    for (const wire::SessionSigner& member : request.signers)
+      nonces.push_back(member.nonces[input]);
     auto opened = crypto::frost::Session::open(*quorum, nonces, (*sighashes)[input]);
     const auto* session = std::get_if<crypto::frost::Session>(&*opened);
     if (!session) {
       const auto bad = std::get<crypto::frost::InvalidPubNonce>(*opened).index;
-      return respond(wire::SignRefusal{digest, wire::RefusalReason::BadNonce, "", quorum->ids()[bad]});
+      return respond(
+          wire::SignRefusal{digest, wire::RefusalReason::BadNonce, "", quorum->ids()[bad]});
     }
     const auto secret = signer.nonces.find(own[input]);
     ROULETTE_ASSERT(secret != signer.nonces.end());  // a coordinator never uses a nonce twice
-    auto share = crypto::frost::sign(std::move(secret->second), shares_[signer.id.value()], *session);
+    auto share =
+        crypto::frost::sign(std::move(secret->second), shares_[signer.id.value()], *session);
     signer.nonces.erase(secret);
     wire::PartialSignature bytes = *share;
-    if (signer.manners == Manners::BadShare || signer.manners == Manners::BadShareOnce) bytes[31] ^= 1;
+    if (signer.manners == Manners::BadShare || signer.manners == Manners::BadShareOnce)
+      bytes[31] ^= 1;
     response.shares.push_back(bytes);
     response.next_nonces.push_back(fresh_nonce(signer));
   }
@@ -383,14 +400,17 @@ void World::to_ledger(std::size_t i, std::uint16_t replica, const wire::Message&
   if (const auto* submit = std::get_if<wire::LedgerSubmit>(&message)) {
     submitted.push_back({replica, submit->request, submit->command});
     if (deaf_replicas.contains(replica)) return;
-    if (hold_applies) held_.emplace_back(i, replica, *submit);
-    else apply(i, replica, *submit);
+    if (hold_applies)
+      held_.emplace_back(i, replica, *submit);
+    else
+      apply(i, replica, *submit);
     return;
   }
   if (const auto* query = std::get_if<wire::LedgerQuery>(&message)) {
     queried.emplace_back(replica, *query);
     if (deaf_replicas.contains(replica)) return;
-    wire::LedgerAnswer answer{query->request, index_, !unreadable_replicas.contains(replica), std::nullopt, {}};
+    wire::LedgerAnswer answer{
+        query->request, index_, !unreadable_replicas.contains(replica), std::nullopt, {}};
     if (answer.available) {
       if (const auto* by_id = std::get_if<wire::QueryById>(&query->query)) {
         const auto at = views_.find(by_id->id);
@@ -410,7 +430,8 @@ void World::to_ledger(std::size_t i, std::uint16_t replica, const wire::Message&
     wire::LedgerFeed feed{index_, tip, true, true, closed, {}};
     for (const WithdrawalId& id : order_) {
       const auto state = views_.at(id).state;
-      if (state == wire::WithdrawalState::Settled || state == wire::WithdrawalState::Rejected) continue;
+      if (state == wire::WithdrawalState::Settled || state == wire::WithdrawalState::Rejected)
+        continue;
       feed.changed.push_back(views_.at(id));
     }
     push(i, co::MessageReceived{*connection_of(i, {Role::Ledger, replica}), feed});
@@ -426,8 +447,10 @@ void World::apply(std::size_t i, std::uint16_t replica, const wire::LedgerSubmit
   if (touched) answer.view = views_.at(*touched);
   const auto connection = connection_of(i, {Role::Ledger, replica});
   if (connection && seats_[i]->machine) push(i, co::MessageReceived{*connection, answer});
-  if (before != tip.hash) feed_all(order_);
-  else if (touched) feed_all({*touched});
+  if (before != tip.hash)
+    feed_all(order_);
+  else if (touched)
+    feed_all({*touched});
 }
 
 void World::feed_all(const std::vector<WithdrawalId>& changed) {
@@ -482,7 +505,8 @@ wire::Outcome World::execute(const wire::Command& command, std::optional<Withdra
     auto tx = bitcoin::parse_transaction(view.planned->unsigned_tx);
     const auto sighashes = bitcoin::taproot_sighashes(*tx, view.planned->prevouts);
     for (std::size_t k = 0; k < tx->inputs.size(); ++k) {
-      if (!crypto::schnorr_verify(output_key_, (*sighashes)[k], s->signatures[k])) return {Kind::Invalid, "bad", touched};
+      if (!crypto::schnorr_verify(output_key_, (*sighashes)[k], s->signatures[k]))
+        return {Kind::Invalid, "bad", touched};
       tx->inputs[k].witness = {Bytes(s->signatures[k].begin(), s->signatures[k].end())};
     }
     view.signed_tx = bitcoin::serialize(*tx);
@@ -501,7 +525,8 @@ wire::Outcome World::execute(const wire::Command& command, std::optional<Withdra
     tip = {c->hash, c->height};
     chain_facts.push_back("+" + std::to_string(c->height));
     for (auto& [id, view] : views_) {
-      if (!view.planned || std::count(c->txids.begin(), c->txids.end(), view.planned->txid) == 0) continue;
+      if (!view.planned || std::count(c->txids.begin(), c->txids.end(), view.planned->txid) == 0)
+        continue;
       view.state = wire::WithdrawalState::Confirmed;
       view.height = c->height;
     }
@@ -537,15 +562,19 @@ void World::set_replica_ready(std::uint16_t i, bool ready) {
   replica_ready_[i] = ready;
   for (std::size_t c = 0; c < seats_.size(); ++c) {
     const auto connection = connection_of(c, {Role::Ledger, i});
-    if (connection) push(c, co::MessageReceived{*connection, wire::LedgerStatus{ready, index_, ready ? "" : "lag"}});
+    if (connection)
+      push(c,
+           co::MessageReceived{*connection, wire::LedgerStatus{ready, index_, ready ? "" : "lag"}});
   }
   run();
 }
 
-const wire::WithdrawalView& World::view(const std::string& key) const { return views_.at(ids_.at(key)); }
+const wire::WithdrawalView& World::view(const std::string& key) const {
+  return views_.at(ids_.at(key));
+}
 
-wire::WithdrawalView World::planned_view(const std::string& key, const std::string& account, CoordinatorId owner,
-                                         std::vector<Hash32> parents) {
+wire::WithdrawalView World::planned_view(const std::string& key, const std::string& account,
+                                         CoordinatorId owner, std::vector<Hash32> parents) {
   wire::WithdrawalView view;
   ByteArray<16> id{};
   entropy_.fill(id);
@@ -562,15 +591,17 @@ wire::WithdrawalView World::planned_view(const std::string& key, const std::stri
   return view;
 }
 
-wire::Template World::make_template(std::size_t inputs, const std::vector<Hash32>& parents, ByteSpan script,
-                                    std::int64_t amount_sat) {
+wire::Template World::make_template(std::size_t inputs, const std::vector<Hash32>& parents,
+                                    ByteSpan script, std::int64_t amount_sat) {
   bitcoin::Transaction tx;
   wire::Template plan;
-  for (const Hash32& parent : parents) tx.inputs.push_back({{parent, 1}, {}, bitcoin::kSequenceNoReplacement, {}});
+  for (const Hash32& parent : parents)
+    tx.inputs.push_back({{parent, 1}, {}, bitcoin::kSequenceNoReplacement, {}});
   while (tx.inputs.size() < std::max(inputs, parents.size())) {
     Hash32 coin{};
     coin[0] = 0xc0;
-    for (std::size_t k = 0; k < 8; ++k) coin[24 + k] = static_cast<std::uint8_t>(next_coin_ >> (8 * k));
+    for (std::size_t k = 0; k < 8; ++k)
+      coin[24 + k] = static_cast<std::uint8_t>(next_coin_ >> (8 * k));
     ++next_coin_;
     tx.inputs.push_back({{coin, 0}, {}, bitcoin::kSequenceNoReplacement, {}});
   }
@@ -633,17 +664,21 @@ Bytes World::sign_elsewhere(const wire::Template& plan) {
 // ---- the node ----
 
 void World::node(std::size_t i, const co::NodeCall& call) {
-  const auto respond = [&](co::NodeAnswerBody body) { push(i, co::NodeAnswered{call.call, std::move(body)}); };
+  const auto respond = [&](co::NodeAnswerBody body) {
+    push(i, co::NodeAnswered{call.call, std::move(body)});
+  };
   if (const auto* send = std::get_if<co::SendTransaction>(&call.body)) {
     sent.push_back(*send);
     const bool scripted = next_send.has_value();
-    const auto outcome = scripted ? *std::exchange(next_send, std::nullopt)
-                                  : node_up ? accept(*send) : bitcoin::SendOutcome::NodeUnavailable;
+    const auto outcome = scripted  ? *std::exchange(next_send, std::nullopt)
+                         : node_up ? accept(*send)
+                                   : bitcoin::SendOutcome::NodeUnavailable;
     return respond(co::SendResult{outcome, ""});
   }
   if (!node_up) return respond(co::NodeUnavailable{"connection refused"});
   if (std::holds_alternative<co::GetTip>(call.body)) {
-    return respond(bitcoin::TipFacts{chain.back().hash, static_cast<std::int64_t>(chain.size()) - 1});
+    return respond(
+        bitcoin::TipFacts{chain.back().hash, static_cast<std::int64_t>(chain.size()) - 1});
   }
   if (std::holds_alternative<co::GetMempool>(call.body)) return respond(co::MempoolTxids{mempool});
   if (const auto* at = std::get_if<co::GetBlockHash>(&call.body)) {
@@ -663,10 +698,12 @@ bitcoin::SendOutcome World::accept(const co::SendTransaction& send) {
     });
   };
   if (in_chain(send.txid)) return bitcoin::SendOutcome::AlreadyConfirmed;
-  if (std::count(mempool.begin(), mempool.end(), send.txid) > 0) return bitcoin::SendOutcome::Accepted;
+  if (std::count(mempool.begin(), mempool.end(), send.txid) > 0)
+    return bitcoin::SendOutcome::Accepted;
   const auto tx = bitcoin::parse_transaction(send.bytes);
   for (const bitcoin::TxIn& input : tx->inputs) {
-    const bool foreign = input.outpoint.txid[0] == 0xc0 && input.outpoint.vout == 0;   // a funding coin
+    const bool foreign =
+        input.outpoint.txid[0] == 0xc0 && input.outpoint.vout == 0;  // a funding coin
     const bool there = in_chain(input.outpoint.txid) ||
                        std::count(mempool.begin(), mempool.end(), input.outpoint.txid) > 0;
     if (!foreign && !there) return bitcoin::SendOutcome::MissingInputs;
@@ -677,7 +714,8 @@ bitcoin::SendOutcome World::accept(const co::SendTransaction& send) {
 
 void World::mine() {
   TestBlock block;
-  for (std::size_t k = 0; k < 8; ++k) block.hash[k] = static_cast<std::uint8_t>(next_block_ >> (8 * k));
+  for (std::size_t k = 0; k < 8; ++k)
+    block.hash[k] = static_cast<std::uint8_t>(next_block_ >> (8 * k));
   block.hash[31] = 0xbb;
   ++next_block_;
   block.prev = chain.back().hash;

@@ -1,7 +1,9 @@
-// A small world around coordinator machines: replicas, signers with real key shares, a node, clients; no latency, no I/O.
+// A small world around coordinator machines: replicas, signers with real key shares, a node,
+// clients; no latency, no I/O.
 //
-// Invariant: nothing moves but by step(): every effect of a machine is recorded in order before it has any consequence.
-// The parties are scripted stand-ins, deliberately simpler than the real cores; the simulated host runs those.
+// Invariant: nothing moves but by step(): every effect of a machine is recorded in order before it
+// has any consequence. The parties are scripted stand-ins, deliberately simpler than the real
+// cores; the simulated host runs those.
 #pragma once
 
 #include <deque>
@@ -32,14 +34,14 @@ class CountingEntropy final : public EntropySource {
 
 enum class Manners {
   Honest,
-  Silent,            // takes requests, never answers them; answers pings
-  Paused,            // answers nothing
+  Silent,  // takes requests, never answers them; answers pings
+  Paused,  // answers nothing
   BadShare,
   BadShareOnce,
-  BadNonces,         // hands out public nonces that are no points
-  ForgotNonces,      // refuses once with UnknownNonce
-  Bound,             // refuses with OutpointBound
-  WrongCount         // answers with a share too many
+  BadNonces,     // hands out public nonces that are no points
+  ForgotNonces,  // refuses once with UnknownNonce
+  Bound,         // refuses with OutpointBound
+  WrongCount     // answers with a share too many
 };
 
 struct TestSigner {
@@ -48,8 +50,9 @@ struct TestSigner {
   Manners manners = Manners::Honest;
   bool draining = false;
   std::map<wire::PubNonce, crypto::frost::SecNonce> nonces;
-  std::vector<wire::SignRequest> requests;           // in order of arrival, all coordinators
-  std::vector<std::pair<std::size_t, wire::Message>> withheld;   // answers not given: coordinator, message
+  std::vector<wire::SignRequest> requests;  // in order of arrival, all coordinators
+  std::vector<std::pair<std::size_t, wire::Message>>
+      withheld;  // answers not given: coordinator, message
   std::uint64_t journal = 0;
 };
 
@@ -61,13 +64,14 @@ struct TestBlock {
 
 class World {
  public:
-  World(std::size_t coordinators = 1, std::uint16_t n = 5, std::uint16_t t = 3, std::size_t replicas = 3);
+  World(std::size_t coordinators = 1, std::uint16_t n = 5, std::uint16_t t = 3,
+        std::size_t replicas = 3);
   ~World();
 
   // ---- coordinators ----
   struct Seat {
     std::unique_ptr<co::Coordinator> machine;
-    co::Effects effects;                             // all, in order
+    co::Effects effects;  // all, in order
     std::map<ConnectionId, ProcessName> connections;
     bool paused = false;
     bool drained = false;
@@ -76,8 +80,8 @@ class World {
   };
   Seat& seat(std::size_t i) { return *seats_[i]; }
   void step(std::size_t i, const co::Event& event);
-  void advance(std::int64_t ms);                     // lets deadlines pass, one by one
-  void start_all();                                  // Started, everybody connected, pools filled
+  void advance(std::int64_t ms);  // lets deadlines pass, one by one
+  void start_all();               // Started, everybody connected, pools filled
   void start(std::size_t i);
   void kill_coordinator(std::size_t i);
   void pause_coordinator(std::size_t i) { seats_[i]->paused = true; }
@@ -90,37 +94,45 @@ class World {
   co::RequestId create(std::size_t i, const std::string& key, const std::string& account = "alice",
                        std::int64_t amount_sat = 50'000, Duration wait = {});
   co::RequestId ask(std::size_t i, co::ClientRequestBody body);
-  [[nodiscard]] std::optional<co::WithdrawalAnswer> answer(std::size_t i, co::RequestId request) const;
+  [[nodiscard]] std::optional<co::WithdrawalAnswer> answer(std::size_t i,
+                                                           co::RequestId request) const;
   [[nodiscard]] std::optional<co::Problem> problem(std::size_t i, co::RequestId request) const;
 
   // ---- signers ----
   TestSigner& signer(std::uint16_t i) { return *signers_[i]; }
   void kill_signer(std::uint16_t i);
-  void restart_signer(std::uint16_t i);              // new epoch, new connections
-  void release_withheld(std::uint16_t i);            // gives the answers kept back
-  [[nodiscard]] std::size_t asked() const;           // sign requests that reached any signer
+  void restart_signer(std::uint16_t i);     // new epoch, new connections
+  void release_withheld(std::uint16_t i);   // gives the answers kept back
+  [[nodiscard]] std::size_t asked() const;  // sign requests that reached any signer
 
   // ---- the ledger ----
-  struct Submitted { std::uint16_t replica = 0; std::uint64_t request = 0; wire::Command command; };
-  std::vector<Submitted> submitted;                  // every LedgerSubmit, in order
+  struct Submitted {
+    std::uint16_t replica = 0;
+    std::uint64_t request = 0;
+    wire::Command command;
+  };
+  std::vector<Submitted> submitted;  // every LedgerSubmit, in order
   std::vector<std::pair<std::uint16_t, wire::LedgerQuery>> queried;
-  bool hold_applies = false;                         // commands are taken and not applied
+  bool hold_applies = false;  // commands are taken and not applied
   bool hold_feed = false;
-  std::set<std::uint16_t> deaf_replicas;             // paused: they take nothing and say nothing
-  std::set<std::uint16_t> unreadable_replicas;       // answer reads with available = false
+  std::set<std::uint16_t> deaf_replicas;        // paused: they take nothing and say nothing
+  std::set<std::uint16_t> unreadable_replicas;  // answer reads with available = false
   bool closed = false;
   void apply_held();
   void kill_replica(std::uint16_t i);
   void set_replica_ready(std::uint16_t i, bool ready);
   [[nodiscard]] const wire::WithdrawalView& view(const std::string& key) const;
   [[nodiscard]] bool knows(const std::string& key) const { return ids_.contains(key); }
-  void plan(const std::string& key);                 // for account "coinless"
-  void add_view(wire::WithdrawalView view);          // straight into the books, fed to followers
-  [[nodiscard]] wire::WithdrawalView planned_view(const std::string& key, const std::string& account,
-                                                  CoordinatorId owner, std::vector<Hash32> parents = {});
-  [[nodiscard]] Bytes sign_elsewhere(const wire::Template& plan);  // valid bytes, made without any coordinator
+  void plan(const std::string& key);         // for account "coinless"
+  void add_view(wire::WithdrawalView view);  // straight into the books, fed to followers
+  [[nodiscard]] wire::WithdrawalView planned_view(const std::string& key,
+                                                  const std::string& account, CoordinatorId owner,
+                                                  std::vector<Hash32> parents = {});
+  [[nodiscard]] Bytes sign_elsewhere(
+      const wire::Template& plan);  // valid bytes, made without any coordinator
   wire::ChainTip tip;
-  std::vector<std::string> chain_facts;              // "+<height>" and "-<height>" in the order they changed the tip
+  std::vector<std::string>
+      chain_facts;  // "+<height>" and "-<height>" in the order they changed the tip
   template <class Body>
   [[nodiscard]] std::vector<Body> commands() const {
     std::vector<Body> out;
@@ -131,13 +143,13 @@ class World {
   }
 
   // ---- the node ----
-  std::vector<TestBlock> chain;                      // index = height
+  std::vector<TestBlock> chain;  // index = height
   std::vector<Hash32> mempool;
   bool node_up = true;
-  std::optional<bitcoin::SendOutcome> next_send;     // of the next SendTransaction only
+  std::optional<bitcoin::SendOutcome> next_send;  // of the next SendTransaction only
   std::vector<co::SendTransaction> sent;
-  void mine();                                       // what the mempool holds
-  void unmine();                                     // the last block and the whole mempool are gone
+  void mine();    // what the mempool holds
+  void unmine();  // the last block and the whole mempool are gone
   void lose_mempool() { mempool.clear(); }
 
   // ---- records ----
@@ -152,20 +164,21 @@ class World {
   }
   // Position of the first effect the predicate likes, from `from` on.
   template <class Predicate>
-  [[nodiscard]] std::optional<std::size_t> position(std::size_t i, Predicate&& likes, std::size_t from = 0) const {
+  [[nodiscard]] std::optional<std::size_t> position(std::size_t i, Predicate&& likes,
+                                                    std::size_t from = 0) const {
     const auto& effects = seats_[i]->effects;
     for (std::size_t k = from; k < effects.size(); ++k) {
       if (likes(effects[k])) return k;
     }
     return std::nullopt;
   }
-  [[nodiscard]] std::optional<std::string> readiness(std::size_t i) const;   // "" when ready
+  [[nodiscard]] std::optional<std::string> readiness(std::size_t i) const;  // "" when ready
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] const ByteArray<32>& output_key() const { return output_key_; }
   [[nodiscard]] const crypto::frost::Group& group() const { return group_; }
 
  private:
-  void run();                                        // delivers until nothing moves
+  void run();  // delivers until nothing moves
   void take_effects(std::size_t i);
   void deliver(std::size_t i, ConnectionId connection, const wire::Message& message);
   void push(std::size_t i, co::Event event);
@@ -180,8 +193,8 @@ class World {
   [[nodiscard]] std::optional<ConnectionId> connection_of(std::size_t i, ProcessName peer) const;
   void disconnect_everywhere(ProcessName peer);
   wire::PubNonce fresh_nonce(TestSigner& signer);
-  [[nodiscard]] wire::Template make_template(std::size_t inputs, const std::vector<Hash32>& parents, ByteSpan script,
-                                             std::int64_t amount_sat);
+  [[nodiscard]] wire::Template make_template(std::size_t inputs, const std::vector<Hash32>& parents,
+                                             ByteSpan script, std::int64_t amount_sat);
 
   CountingEntropy entropy_{7};
   Instant now_{1'000'000};
@@ -203,7 +216,7 @@ class World {
   std::uint64_t next_connection_ = 1;
   std::uint64_t next_coin_ = 1;
   std::uint64_t next_block_ = 1;
-  std::vector<std::size_t> taken_;                   // effects of each seat that had their consequences
+  std::vector<std::size_t> taken_;  // effects of each seat that had their consequences
   std::vector<std::pair<Hash32, Hash32>> known_prev_;  // of every block ever mined
 };
 

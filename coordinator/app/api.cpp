@@ -1,0 +1,195 @@
+// Parsing and rendering of the HTTP API: see api.h.
+#include "coordinator/app/api.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/limits.h"
+#include "common/bitcoin/address.h"
+#include "common/bitcoin/transaction.h"
+#include "coordinator/core/idempotency_key.h"
+
+namespace roulette::coordinator {
+namespace {
+
+using nlohmann::json;
+using runtime::HttpRequest;
+using runtime::HttpResponse;
+
+constexpr std::string_view kWithdrawals = "/v1/withdrawals";
+constexpr std::int64_t kLongestWaitS = 60;
+
+Problem bad_request(const std::string& detail) {
+  return Problem{400, "bad-request", "The request does not parse", detail, std::nullopt};
+}
+
+// RFC 7240: "wait=10" among other preferences; a preference that does not parse is ignored.
+Duration preferred_wait(std::string_view prefer) {
+  const auto at = prefer.find("wait=");
+  if (at == std::string_view::npos) return {};
+  const std::string_view number = prefer.substr(at + 5);
+  std::int64_t wanted = 0;
+  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), wanted);
+  if (parsed.ec != std::errc{}) return {};
+  return seconds(std::clamp<std::int64_t>(wanted, 0, kLongestWaitS));
+}
+
+std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request,
+                                                      std::int64_t unix_time_us) {
+  if (request.header("idempotency-key").empty())
+    return Problem{400, "idempotency-key-missing", "Idempotency-Key is missing",
+                   "send a key that you made and stored before the first attempt", std::nullopt};
+  if (request.header_repeated("idempotency-key"))
+    return bad_request("Idempotency-Key occurs more than once");
+  const auto key = parse_idempotency_key(request.header("idempotency-key"));
+  if (!key) return bad_request("Idempotency-Key: " + key.error().message);
+  // Objects with two values for one key would be read differently by different parsers.
+  const json body = json::parse(request.body, nullptr, false);
+  if (!body.is_object()) return bad_request("the body is not a JSON object");
+  for (const auto& [name, value] : body.items()) {
+    if (name != "account" && name != "address" && name != "amount_sat")
+      return bad_request("unknown field '" + name + "'");
+  }
+  CreateWithdrawal create;
+  create.key = *key;
+  if (!body.contains("account") || !body["account"].is_string())
+    return bad_request("account: a string is wanted");
+  create.account = body["account"].get<std::string>();
+  if (create.account.empty() || create.account.size() > limits::kMaxAccountNameBytes)
+    return bad_request("account: 1 to 64 bytes are wanted");
+  if (!body.contains("address") || !body["address"].is_string())
+    return bad_request("address: a string is wanted");
+  const auto script = bitcoin::script_from_address(body["address"].get<std::string>());
+  if (!script) return bad_request("address: " + script.error().message);
+  create.script = *script;
+  if (!body.contains("amount_sat") || !body["amount_sat"].is_number_integer())
+    return bad_request("amount_sat: a whole number of satoshi is wanted");
+  create.amount_sat = body["amount_sat"].is_number_unsigned() &&
+                              body["amount_sat"].get<std::uint64_t>() >
+                                  static_cast<std::uint64_t>(bitcoin::kMaxMoneySat)
+                          ? -1
+                          : body["amount_sat"].get<std::int64_t>();
+  if (create.amount_sat <= 0 || create.amount_sat > bitcoin::kMaxMoneySat)
+    return bad_request("amount_sat: out of range");
+  create.unix_time_us = unix_time_us;
+  create.wait = preferred_wait(request.header("prefer"));
+  return ClientRequestBody{create};
+}
+
+std::variant<ClientRequestBody, Problem> parse_get(const HttpRequest& request) {
+  if (request.path == "/v1/balances") return ClientRequestBody{GetBalances{}};
+  if (request.path == kWithdrawals) {
+    if (!request.has_query("idempotency_key"))
+      return bad_request("idempotency_key is wanted: /v1/withdrawals?idempotency_key=KEY");
+    const auto key = parse_idempotency_key(request.query_value("idempotency_key"));
+    if (!key) return bad_request("idempotency_key: " + key.error().message);
+    return ClientRequestBody{FindByKey{*key}};
+  }
+  const auto id = array_from_hex<16>(
+      std::string_view(request.path).substr(std::min(request.path.size(), kWithdrawals.size() + 1)));
+  if (!id) return Problem{404, "not-found", "No such withdrawal", "ids are 32 hex digits", {}};
+  return ClientRequestBody{GetWithdrawal{WithdrawalId(*id)}};
+}
+
+json withdrawal_json(const wire::WithdrawalView& view) {
+  const auto address = bitcoin::address_from_script(view.script);
+  json out{{"id", to_hex(view.id.value())},
+           {"state", wire::state_name(view.state)},
+           {"account", view.account},
+           {"address", address.ok() ? json(*address) : json(nullptr)},
+           {"amount_sat", view.amount_sat},
+           {"txid", nullptr},
+           {"fee_sat", nullptr},
+           {"height", view.height > 0 ? json(view.height) : json(nullptr)},
+           {"requested_at_us", view.requested_at_us}};
+  if (view.reject != wire::RejectReason::None) out["reject"] = wire::reject_name(view.reject);
+  if (view.planned) {
+    out["txid"] = bitcoin::txid_to_hex(view.planned->txid);
+    out["fee_sat"] = view.planned->fee_sat;
+  }
+  return out;
+}
+
+HttpResponse render_problem(const Problem& problem) {
+  HttpResponse response;
+  response.status = problem.status;
+  response.content_type = "application/problem+json";
+  response.body = json{{"type", problem.type},
+                       {"title", problem.title},
+                       {"status", problem.status},
+                       {"detail", problem.detail}}
+                      .dump();
+  if (problem.retry_after_s)
+    response.headers.emplace_back("Retry-After", std::to_string(*problem.retry_after_s));
+  response.subject = "status";
+  return response;
+}
+
+HttpResponse render_withdrawal(const WithdrawalAnswer& answer) {
+  HttpResponse response;
+  response.status = answer.status;
+  response.body = withdrawal_json(answer.view).dump();
+  if (answer.status == 202) {
+    response.headers.emplace_back(
+        "Location", std::string(kWithdrawals) + "/" + to_hex(answer.view.id.value()));
+  }
+  response.subject = answer.status == 202 ? "withdrawal" : "status";
+  return response;
+}
+
+HttpResponse render_balances(const BalancesAnswer& answer) {
+  json list = json::array();
+  for (const wire::Balance& balance : answer.balances)
+    list.push_back({{"account", balance.account}, {"amount_sat", balance.amount_sat}});
+  HttpResponse response;
+  response.body = json{{"index", answer.index}, {"balances", list}}.dump();
+  response.subject = "status";
+  return response;
+}
+
+}  // namespace
+
+bool token_accepted(const HttpRequest& request, const std::string& token) {
+  const std::string wanted = "Bearer " + token;
+  const std::string_view given = request.header("authorization");
+  if (given.size() != wanted.size() || request.header_repeated("authorization")) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    difference |= static_cast<unsigned char>(wanted[i]) ^ static_cast<unsigned char>(given[i]);
+  return difference == 0;
+}
+
+std::variant<ClientRequestBody, Problem> parse_request(const HttpRequest& request,
+                                                       std::int64_t unix_time_us) {
+  const bool one = request.path.starts_with(std::string(kWithdrawals) + "/");
+  if (request.path != kWithdrawals && request.path != "/v1/balances" && !one)
+    return Problem{404, "not-found", "No such resource", request.path, std::nullopt};
+  if (request.method == "GET") return parse_get(request);
+  if (request.method == "POST" && request.path == kWithdrawals)
+    return parse_create(request, unix_time_us);
+  return Problem{405, "method-not-allowed", "Method not allowed", request.method, std::nullopt};
+}
+
+const char* request_kind(const ClientRequestBody& body) {
+  struct Name {
+    const char* operator()(const CreateWithdrawal&) const { return "create"; }
+    const char* operator()(const GetWithdrawal&) const { return "get"; }
+    const char* operator()(const FindByKey&) const { return "find"; }
+    const char* operator()(const GetBalances&) const { return "balances"; }
+  };
+  return std::visit(Name{}, body);
+}
+
+HttpResponse render(const ReplyBody& reply) {
+  struct Render {
+    HttpResponse operator()(const WithdrawalAnswer& a) const { return render_withdrawal(a); }
+    HttpResponse operator()(const BalancesAnswer& a) const { return render_balances(a); }
+    HttpResponse operator()(const Problem& p) const { return render_problem(p); }
+  };
+  return std::visit(Render{}, reply);
+}
+
+}  // namespace roulette::coordinator

@@ -1,0 +1,41 @@
+// What the coordinator's configuration file says (docs/CONFIG.md, "coordinator").
+//
+// Invariant: load_settings() returns only settings whose every key was known, present and in range;
+// relative paths are made absolute against the file's folder. Opens no other file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/base/time.h"
+
+namespace roulette::coordinator {
+
+struct Address {
+  std::string host;        // numeric IPv4
+  std::uint16_t port = 0;  // 0: any
+};
+
+struct Settings {
+  std::string cluster_id;
+  ProcessName name;
+  Address listen;  // other coordinators, TLS
+  Address http;    // the API, /healthz, /readyz, /metrics
+  std::filesystem::path folder;
+  std::filesystem::path ca, certificate, key;
+  std::filesystem::path group, token;
+  std::map<ProcessName, Address> peers;  // signers, ledger replicas, other coordinators
+  Address node_rpc;
+  std::filesystem::path node_cookie;
+  Duration drain;
+
+  [[nodiscard]] std::filesystem::path event_file() const { return folder / "events.ndjson"; }
+};
+
+[[nodiscard]] Result<Settings> load_settings(const std::filesystem::path& file);
+
+}  // namespace roulette::coordinator
