@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "common/runtime/event_log.h"
@@ -45,14 +46,14 @@ struct CommandFields {
     out.add("anchor_block", display(v.anchor_block));
   }
   void operator()(const wire::Withdraw& v) const {
-    out.add_hex("withdrawal_id", v.id.value()).add("key", v.key).add("account", v.account);
+    out.add_hex("proposed_id", v.id.value()).add("key", v.key).add("account", v.account);
     out.add_hex("script", v.script).add("amount_sat", v.amount_sat);
     out.add_hex("payload_digest", v.payload_digest);
     out.add("owner", ProcessName{Role::Coordinator, v.owner.value()}.text());
     out.add("requested_at_us", v.requested_at_us);
   }
   void operator()(const wire::Signed& v) const {
-    out.add_hex("withdrawal_id", v.withdrawal_id.value()).add("txid", display(v.txid));
+    out.add("txid", display(v.txid));
     out.add_json("signatures", list_json(v.signatures, [](const ByteArray<64>& signature) {
       return quoted(to_hex(signature));
     }));
@@ -64,7 +65,7 @@ struct CommandFields {
     out.add("by", ProcessName{Role::Coordinator, v.by.value()}.text());
   }
   void operator()(const wire::Broadcast& v) const {
-    out.add_hex("withdrawal_id", v.withdrawal_id.value()).add("txid", display(v.txid));
+    out.add("txid", display(v.txid));
   }
   void operator()(const wire::BlockConnected& v) const {
     out.add("hash", display(v.hash)).add("prev", display(v.prev)).add("height", v.height);
@@ -83,13 +84,21 @@ struct CommandFields {
   void operator()(const wire::EndOfRun&) const {}
 };
 
+// The one concerned: for a duplicate the first one, not the id that the command brought.
+std::optional<WithdrawalId> withdrawal_of(const wire::Command& command,
+                                          const wire::Outcome& outcome) {
+  if (outcome.withdrawal) return outcome.withdrawal;
+  if (const auto* v = std::get_if<wire::Signed>(&command.body)) return v->withdrawal_id;
+  if (const auto* v = std::get_if<wire::Broadcast>(&command.body)) return v->withdrawal_id;
+  return std::nullopt;
+}
+
 std::string command_json(const wire::Command& command, const wire::Outcome& outcome) {
   EventFields fields;
   fields.add("command", wire::command_name(command.body));
   fields.add("proposer", command.id.proposer.text());
   fields.add("outcome", wire::outcome_name(outcome.kind)).add("detail", outcome.detail);
-  // Of the outcome: for a duplicate the first one, not the id that the command brought.
-  if (outcome.withdrawal) fields.add_hex("withdrawal", outcome.withdrawal->value());
+  if (const auto id = withdrawal_of(command, outcome)) fields.add_hex("withdrawal_id", id->value());
   std::visit(CommandFields{fields}, command.body);
   return object(fields);
 }

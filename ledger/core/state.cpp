@@ -271,6 +271,7 @@ Applied apply_signed(Books& books, const wire::Signed& command) {
   Change change(books);
   withdrawal.view.signed_tx = std::move(bytes).value();
   withdrawal.signed_hash = crypto::sha256(withdrawal.view.signed_tx);
+  if (withdrawal.view.height != 0) withdrawal.broadcast = true;  // a block had it before us
   std::string forks = keep_heads(books, command.journals);
   change.refresh(known->second);
   return change.finish({OutcomeKind::Applied, std::move(forks), id});

@@ -663,7 +663,7 @@ TEST_CASE("a planned withdrawal found in a block is paid, reported, and planned 
   CHECK(story.give(late).outcome.kind == OutcomeKind::Applied);
   CHECK(story.state_of("k") == WithdrawalState::Confirmed);
   (void)story.unmine();
-  CHECK(story.state_of("k") == WithdrawalState::Signed);
+  CHECK(story.state_of("k") == WithdrawalState::Broadcast);
 }
 
 TEST_CASE("our own change is no deposit, though the block lists it as a wallet output") {
