@@ -440,10 +440,12 @@ TEST_CASE("a connection that the server closed while idle is not reused") {
 }
 
 TEST_CASE("answers that are cut short, too big or no HTTP are errors with unknown outcome") {
-  const char* texts[] = {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "",
-                         "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", "SSH-2.0-nope\r\n\r\n"};
-  for (const char* text : texts) {
-    RawServer server([text](int fd) {
+  const std::string texts[] = {
+      "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "",
+      "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n" + std::string(101, 'x'),
+      "SSH-2.0-nope\r\n\r\n"};
+  for (const std::string& text : texts) {
+    RawServer server([&text](int fd) {
       (void)receive_until(fd, "\r\n\r\n");
       send_text(fd, text);
     });
@@ -544,6 +546,23 @@ TEST_CASE("a refused, cut or silent stream ends with an error and a destroyed on
   pair.responders[0]({});
   REQUIRE(pair.loop.run_until([&] { return pair.open_connections() == 0; }, kPatience));
   CHECK_FALSE(called);
+}
+
+TEST_CASE("a stream hands over a body larger than its buffer whole") {
+  const std::string body(300000, 'z');
+  RawServer server([&](int fd) {
+    (void)receive_until(fd, "\r\n\r\n");
+    send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + body);
+  });
+  EventLoop loop;
+  HttpClient client(loop, {.port = server.port()});
+  std::string got;
+  std::optional<Status> ended;
+  const auto stream = client.stream(
+      {}, {{}, [&](std::string_view data) { got.append(data); }, [&](Status s) { ended = s; }});
+  REQUIRE(loop.run_until([&] { return ended.has_value(); }, kPatience));
+  CHECK(ended->ok());
+  CHECK(got == body);
 }
 
 TEST_CASE("a line splitter joins pieces, skips empty lines and refuses endless ones") {
