@@ -88,8 +88,9 @@ std::variant<ClientRequestBody, Problem> parse_get(const HttpRequest& request) {
     if (!key) return bad_request("idempotency_key: " + key.error().message);
     return ClientRequestBody{FindByKey{*key}};
   }
-  const auto id = array_from_hex<16>(
-      std::string_view(request.path).substr(std::min(request.path.size(), kWithdrawals.size() + 1)));
+  const auto id =
+      array_from_hex<16>(std::string_view(request.path)
+                             .substr(std::min(request.path.size(), kWithdrawals.size() + 1)));
   if (!id) return Problem{404, "not-found", "No such withdrawal", "ids are 32 hex digits", {}};
   return ClientRequestBody{GetWithdrawal{WithdrawalId(*id)}};
 }
@@ -133,8 +134,8 @@ HttpResponse render_withdrawal(const WithdrawalAnswer& answer) {
   response.status = answer.status;
   response.body = withdrawal_json(answer.view).dump();
   if (answer.status == 202) {
-    response.headers.emplace_back(
-        "Location", std::string(kWithdrawals) + "/" + to_hex(answer.view.id.value()));
+    response.headers.emplace_back("Location",
+                                  std::string(kWithdrawals) + "/" + to_hex(answer.view.id.value()));
   }
   response.subject = answer.status == 202 ? "withdrawal" : "status";
   return response;

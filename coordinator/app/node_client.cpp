@@ -13,13 +13,13 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kConnections = 8;
-constexpr Duration kDeadline = seconds(2);      // a paused node must not hold a poll for ever
-constexpr int kNoSuchHeight = -8;               // RPC_INVALID_PARAMETER: "Block height out of range"
+constexpr Duration kDeadline = seconds(2);  // a paused node must not hold a poll for ever
+constexpr int kNoSuchHeight = -8;           // RPC_INVALID_PARAMETER: "Block height out of range"
 constexpr int kUnauthorized = 401;
 
 struct RpcAnswer {
   json result;
-  int code = 0;           // of the JSON-RPC error, 0 without
+  int code = 0;  // of the JSON-RPC error, 0 without
   std::string message;
   bool answered = false;  // a JSON-RPC body came
 };
@@ -45,13 +45,18 @@ RpcAnswer parse(const Result<runtime::HttpResponse>& response) {
   return answer;
 }
 
-bool failed(const RpcAnswer& answer) { return !answer.answered || answer.code != 0; }
-
-NodeAnswerBody unavailable(const RpcAnswer& answer) {
-  return NodeUnavailable{answer.message + (answer.code != 0 ? " (" + std::to_string(answer.code) + ")" : "")};
+bool failed(const RpcAnswer& answer) {
+  return !answer.answered || answer.code != 0;
 }
 
-NodeAnswerBody not_understood() { return NodeUnavailable{"the node's answer was not understood"}; }
+NodeAnswerBody unavailable(const RpcAnswer& answer) {
+  return NodeUnavailable{answer.message +
+                         (answer.code != 0 ? " (" + std::to_string(answer.code) + ")" : "")};
+}
+
+NodeAnswerBody not_understood() {
+  return NodeUnavailable{"the node's answer was not understood"};
+}
 
 }  // namespace
 
@@ -63,7 +68,9 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
 
   State(runtime::EventLoop& loop, Options o)
       : options(std::move(o)),
-        http(loop, {.address = options.rpc.host, .port = options.rpc.port, .connections = kConnections}) {}
+        http(loop,
+             {.address = options.rpc.host, .port = options.rpc.port, .connections = kConnections}) {
+  }
 
   // The cookie changes at every restart of the node.
   void read_cookie() {
@@ -73,14 +80,17 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
     authorization = "Basic " + encode_base64(as_bytes(cookie));
   }
 
-  void rpc(const std::string& method, const json& params, std::function<void(RpcAnswer)> done, bool again = true) {
+  void rpc(const std::string& method, const json& params, std::function<void(RpcAnswer)> done,
+           bool again = true) {
     if (authorization.empty()) read_cookie();
     runtime::HttpCall call;
     call.method = "POST";
     call.headers = {{"authorization", authorization}};
-    call.body = json{{"jsonrpc", "2.0"}, {"id", ++next_id}, {"method", method}, {"params", params}}.dump();
+    call.body =
+        json{{"jsonrpc", "2.0"}, {"id", ++next_id}, {"method", method}, {"params", params}}.dump();
     call.deadline = kDeadline;
-    http.call(std::move(call), [this, method, params, done = std::move(done), again](Result<runtime::HttpResponse> r) {
+    http.call(std::move(call), [this, method, params, done = std::move(done),
+                                again](Result<runtime::HttpResponse> r) {
       if (again && r.ok() && r->status == kUnauthorized) {
         read_cookie();  // refused before it was read: nothing was done, so asking once more is safe
         return rpc(method, params, done, false);
@@ -104,7 +114,8 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
     rpc("getblockhash", json::array({height}), [done](const RpcAnswer& a) {
       if (a.code == kNoSuchHeight) return done(BlockHashAt{std::nullopt});
       if (failed(a)) return done(unavailable(a));
-      const auto hash = a.result.is_string() ? bitcoin::txid_from_hex(a.result.get<std::string>()) : std::nullopt;
+      const auto hash =
+          a.result.is_string() ? bitcoin::txid_from_hex(a.result.get<std::string>()) : std::nullopt;
       if (!hash) return done(not_understood());
       done(BlockHashAt{*hash});
     });
@@ -117,7 +128,9 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
         if (failed(block)) return done(unavailable(block));
         if (!block.result.is_string()) return done(not_understood());
         const auto parsed = bitcoin::parse_block_hex(block.result.get<std::string>());
-        if (!parsed) return done(NodeUnavailable{"block " + std::to_string(height) + ": " + parsed.error().message});
+        if (!parsed)
+          return done(
+              NodeUnavailable{"block " + std::to_string(height) + ": " + parsed.error().message});
         done(bitcoin::block_facts(*parsed, height, options.wallet_script));
       });
     });
@@ -128,7 +141,8 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
       if (failed(a)) return done(unavailable(a));
       MempoolTxids out;
       for (const json& entry : a.result) {
-        const auto id = entry.is_string() ? bitcoin::txid_from_hex(entry.get<std::string>()) : std::nullopt;
+        const auto id =
+            entry.is_string() ? bitcoin::txid_from_hex(entry.get<std::string>()) : std::nullopt;
         if (!id) return done(not_understood());
         out.txids.push_back(*id);
       }
@@ -139,7 +153,8 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
   void send_transaction(const SendTransaction& order, const Done& done) {
     rpc("sendrawtransaction", json::array({to_hex(order.bytes)}), [done](const RpcAnswer& a) {
       if (!a.answered) return done(SendResult{bitcoin::SendOutcome::NodeUnavailable, a.message});
-      if (a.code != 0) return done(SendResult{bitcoin::classify_send_error(a.code, a.message), a.message});
+      if (a.code != 0)
+        return done(SendResult{bitcoin::classify_send_error(a.code, a.message), a.message});
       done(SendResult{bitcoin::SendOutcome::Accepted, ""});
     });
   }

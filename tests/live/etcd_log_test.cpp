@@ -2,7 +2,7 @@
 #include <set>
 
 #include "ledger/core/ledger.h"
-#include "ledger/log/base64.h"
+#include "common/base/base64.h"
 #include "ledger/log/etcd_log.h"
 #include "ledger/log/etcd_messages.h"
 #include "tests/live/etcd_cluster.h"

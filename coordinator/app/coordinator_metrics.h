@@ -1,0 +1,38 @@
+// The coordinator's figures for /metrics, and the highest values that `limits` events report.
+//
+// Invariant: counters follow the machine's own counts, so /metrics and the records cannot disagree;
+// a peak is the highest value seen at the end of any batch since start.
+#pragma once
+
+#include <string>
+
+#include "common/runtime/event_log.h"
+#include "common/runtime/metrics.h"
+#include "coordinator/core/coordinator.h"
+
+namespace roulette::coordinator {
+
+class CoordinatorMetrics {
+ public:
+  CoordinatorMetrics();
+
+  [[nodiscard]] runtime::Metrics& registry() { return registry_; }
+  void answered(const char* kind, int status, Duration since_arrival);
+  void dropped(const std::string& why);      // a message or greeting not accepted
+  void refused(const char* reason);          // by a signer
+  void sent_to_node(const char* outcome);    // one sendrawtransaction
+  void observe_peaks(const Gauges& gauges);  // at the end of a batch
+  [[nodiscard]] std::string text(const Gauges& gauges, bool ready);
+  [[nodiscard]] runtime::EventFields limits() const;
+
+ private:
+  void set(const char* name, const char* help, double value);
+
+  struct Peaks {
+    std::size_t open_requests = 0, signing = 0, most_outstanding = 0;
+  };
+  runtime::Metrics registry_;
+  Peaks peaks_;
+};
+
+}  // namespace roulette::coordinator
