@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -20,7 +21,7 @@ using runtime::HttpRequest;
 using runtime::HttpResponse;
 
 constexpr std::string_view kWithdrawals = "/v1/withdrawals";
-constexpr std::int64_t kLongestWaitS = 60;
+constexpr std::int64_t kLongestWaitS = limits::kMaxClientWait.us / seconds(1).us;
 
 Problem bad_request(const std::string& detail) {
   return Problem{400, "bad-request", "The request does not parse", detail, std::nullopt};
@@ -37,6 +38,25 @@ Duration preferred_wait(std::string_view prefer) {
   return seconds(std::clamp<std::int64_t>(wanted, 0, kLongestWaitS));
 }
 
+// Objects with two values for one name are read differently by different parsers: `repeated` names
+// the first one. Anything but one JSON value becomes a discarded value.
+json parse_body(const std::string& text, std::string& repeated) {
+  std::set<std::string> names;
+  const auto note = [&](int depth, json::parse_event_t event, json& value) {
+    if (event != json::parse_event_t::key || depth != 1) return true;
+    const auto name = value.get<std::string>();
+    if (!names.insert(name).second && repeated.empty()) repeated = name;
+    return true;
+  };
+  return json::parse(text, note, false);
+}
+
+// What clients sent may stand in a problem's detail: bytes that are no UTF-8 become U+FFFD instead
+// of an exception.
+std::string dumped(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request,
                                                       std::int64_t unix_time_us) {
   if (request.header("idempotency-key").empty())
@@ -45,9 +65,10 @@ std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request
   if (request.header_repeated("idempotency-key"))
     return bad_request("Idempotency-Key occurs more than once");
   const auto key = parse_idempotency_key(request.header("idempotency-key"));
-  if (!key) return bad_request("Idempotency-Key: " + key.error().message);
-  // Objects with two values for one key would be read differently by different parsers.
-  const json body = json::parse(request.body, nullptr, false);
+  if (!key) return bad_request(key.error().message);
+  std::string repeated;
+  const json body = parse_body(request.body, repeated);
+  if (!repeated.empty()) return bad_request("field '" + repeated + "' occurs twice");
   if (!body.is_object()) return bad_request("the body is not a JSON object");
   for (const auto& [name, value] : body.items()) {
     if (name != "account" && name != "address" && name != "amount_sat")
@@ -118,11 +139,10 @@ HttpResponse render_problem(const Problem& problem) {
   HttpResponse response;
   response.status = problem.status;
   response.content_type = "application/problem+json";
-  response.body = json{{"type", problem.type},
-                       {"title", problem.title},
-                       {"status", problem.status},
-                       {"detail", problem.detail}}
-                      .dump();
+  response.body = dumped(json{{"type", problem.type},
+                              {"title", problem.title},
+                              {"status", problem.status},
+                              {"detail", problem.detail}});
   if (problem.retry_after_s)
     response.headers.emplace_back("Retry-After", std::to_string(*problem.retry_after_s));
   response.subject = "status";
@@ -132,7 +152,7 @@ HttpResponse render_problem(const Problem& problem) {
 HttpResponse render_withdrawal(const WithdrawalAnswer& answer) {
   HttpResponse response;
   response.status = answer.status;
-  response.body = withdrawal_json(answer.view).dump();
+  response.body = dumped(withdrawal_json(answer.view));
   if (answer.status == 202) {
     response.headers.emplace_back("Location",
                                   std::string(kWithdrawals) + "/" + to_hex(answer.view.id.value()));
@@ -146,7 +166,7 @@ HttpResponse render_balances(const BalancesAnswer& answer) {
   for (const wire::Balance& balance : answer.balances)
     list.push_back({{"account", balance.account}, {"amount_sat", balance.amount_sat}});
   HttpResponse response;
-  response.body = json{{"index", answer.index}, {"balances", list}}.dump();
+  response.body = dumped(json{{"index", answer.index}, {"balances", list}});
   response.subject = "status";
   return response;
 }

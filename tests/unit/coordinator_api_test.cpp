@@ -1,0 +1,167 @@
+// The HTTP API's spelling: what parses, what is refused with the field named, what replies look
+// like.
+//
+// Invariant tested: nothing that is not exactly the documented request reaches the machine, and no
+// input of a client makes rendering fail.
+#include <catch2/catch.hpp>
+
+#include "common/bitcoin/address.h"
+#include "common/bitcoin/script.h"
+#include "coordinator/app/api.h"
+
+using namespace roulette;
+using namespace roulette::coordinator;
+using runtime::HttpRequest;
+
+namespace {
+
+std::string some_address() {
+  ByteArray<20> hash{};
+  hash.fill(7);
+  return *bitcoin::address_from_script(bitcoin::p2wpkh_script(hash));
+}
+
+HttpRequest post(std::string body, std::string key = "k1") {
+  HttpRequest request;
+  request.method = "POST";
+  request.path = "/v1/withdrawals";
+  request.headers = {{"idempotency-key", std::move(key)}};
+  request.body = std::move(body);
+  return request;
+}
+
+std::string body_with(const std::string& amount, const std::string& more = "") {
+  return R"({"account":"alice","address":")" + some_address() + R"(","amount_sat":)" + amount +
+         more + "}";
+}
+
+Problem refusal(const HttpRequest& request) {
+  const auto parsed = parse_request(request, 0);
+  REQUIRE(std::holds_alternative<Problem>(parsed));
+  return std::get<Problem>(parsed);
+}
+
+HttpRequest get(std::string path) {
+  HttpRequest request;
+  request.method = "GET";
+  request.path = std::move(path);
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("a well-formed withdrawal request becomes values") {
+  auto request = post(body_with("50000"), "\"k1\"");
+  request.headers.emplace_back("prefer", "respond-async, wait=10");
+  const auto parsed = parse_request(request, 77);
+  REQUIRE(std::holds_alternative<ClientRequestBody>(parsed));
+  const auto& create = std::get<CreateWithdrawal>(std::get<ClientRequestBody>(parsed));
+  CHECK(create.key == "k1");
+  CHECK(create.account == "alice");
+  CHECK(create.script == *bitcoin::script_from_address(some_address()));
+  CHECK(create.amount_sat == 50'000);
+  CHECK(create.unix_time_us == 77);
+  CHECK(create.wait == seconds(10));
+}
+
+TEST_CASE("a missing, doubled or malformed idempotency key is a 400") {
+  auto request = post(body_with("1000"));
+  request.headers.clear();
+  CHECK(refusal(request).status == 400);
+  CHECK(refusal(request).type == "idempotency-key-missing");
+  request = post(body_with("1000"));
+  request.headers.emplace_back("idempotency-key", "k2");
+  CHECK(refusal(request).status == 400);
+  CHECK(refusal(post(body_with("1000"), "two words")).status == 400);
+}
+
+TEST_CASE("amounts are whole satoshi in range, and nothing else") {
+  for (const char* amount : {"1.5", "1e3", "1000.0", "\"1000\"", "null", "true", "0", "-1", "[]",
+                             "2100000000000001", "99999999999999999999", "18446744073709551615"}) {
+    INFO(amount);
+    const Problem problem = refusal(post(body_with(amount)));
+    CHECK(problem.status == 400);
+    CHECK(problem.detail.find("amount_sat") != std::string::npos);
+  }
+}
+
+TEST_CASE("unknown, repeated, missing and mistyped fields are refused by name") {
+  CHECK(refusal(post(body_with("1000", R"(,"memo":"x")"))).detail.find("memo") !=
+        std::string::npos);
+  CHECK(refusal(post(body_with("1000", R"(,"amount_sat":2000)"))).detail.find("amount_sat") !=
+        std::string::npos);
+  CHECK(refusal(post(R"({"amount_sat":1000})")).detail.find("account") != std::string::npos);
+  CHECK(refusal(post(R"({"account":7,"address":"x","amount_sat":1000})")).detail.find("account") !=
+        std::string::npos);
+  CHECK(refusal(post(R"({"account":"alice","amount_sat":1000})")).detail.find("address") !=
+        std::string::npos);
+  CHECK(refusal(post(R"({"account":"alice","address":"bcrt1qqqq","amount_sat":1000})"))
+            .detail.find("address") != std::string::npos);
+}
+
+TEST_CASE("a body that is not one JSON object is a 400") {
+  for (const char* body : {"", "[]", "null", "{", "{} {}", "\"x\"", "{\"account\":\"\xff\"}"}) {
+    INFO(body);
+    CHECK(refusal(post(body)).status == 400);
+  }
+}
+
+TEST_CASE("an address of another network is refused") {
+  ByteArray<20> hash{};
+  hash.fill(7);
+  const auto main_net =
+      bitcoin::address_from_script(bitcoin::p2wpkh_script(hash), bitcoin::kMainnetHrp);
+  CHECK(refusal(post(R"({"account":"alice","address":")" + *main_net + R"(","amount_sat":1000})"))
+            .detail.find("address") != std::string::npos);
+}
+
+TEST_CASE("reads parse by id, by key and for balances; anything else is 404 or 405") {
+  const auto by_id = parse_request(get("/v1/withdrawals/" + std::string(32, 'a')), 0);
+  CHECK(std::holds_alternative<GetWithdrawal>(std::get<ClientRequestBody>(by_id)));
+  auto by_key = get("/v1/withdrawals");
+  CHECK(refusal(by_key).status == 400);
+  by_key.query = {{"idempotency_key", "k1"}};
+  CHECK(std::get<FindByKey>(std::get<ClientRequestBody>(parse_request(by_key, 0))).key == "k1");
+  const auto balances = parse_request(get("/v1/balances"), 0);
+  CHECK(std::holds_alternative<GetBalances>(std::get<ClientRequestBody>(balances)));
+  CHECK(refusal(get("/v1/withdrawals/")).status == 404);
+  CHECK(refusal(get("/v1/withdrawals/" + std::string(31, 'a'))).status == 404);
+  CHECK(refusal(get("/v1/other")).status == 404);
+  auto wrong = get("/v1/balances");
+  wrong.method = "DELETE";
+  CHECK(refusal(wrong).status == 405);
+}
+
+TEST_CASE("a problem that quotes bytes which are no UTF-8 is still rendered") {
+  const auto response = render(refusal(get("/v1/\xff\xfe")));
+  CHECK(response.status == 404);
+  CHECK(response.content_type == "application/problem+json");
+}
+
+TEST_CASE("replies carry status, location, retry-after and a txid that is null until planned") {
+  wire::WithdrawalView view;
+  view.script = *bitcoin::script_from_address(some_address());
+  auto response = render(WithdrawalAnswer{202, view});
+  CHECK(response.status == 202);
+  CHECK(runtime::find_field(response.headers, "Location") ==
+        "/v1/withdrawals/" + std::string(32, '0'));
+  CHECK(response.body.find("\"txid\":null") != std::string::npos);
+  CHECK(response.body.find(some_address()) != std::string::npos);
+  view.planned.emplace();
+  response = render(WithdrawalAnswer{200, view});
+  CHECK(response.body.find("\"txid\":\"" + std::string(64, '0')) != std::string::npos);
+  response = render(Problem{503, "quorum-lost", "t", "d", 1});
+  CHECK(response.status == 503);
+  CHECK(runtime::find_field(response.headers, "Retry-After") == "1");
+}
+
+TEST_CASE("only the whole bearer token is accepted") {
+  HttpRequest request = get("/v1/balances");
+  CHECK_FALSE(token_accepted(request, "secret"));
+  request.headers = {{"authorization", "Bearer secret"}};
+  CHECK(token_accepted(request, "secret"));
+  CHECK_FALSE(token_accepted(request, "secreT"));
+  CHECK_FALSE(token_accepted(request, "secrets"));
+  request.headers.emplace_back("authorization", "Bearer secret");
+  CHECK_FALSE(token_accepted(request, "secret"));
+}
