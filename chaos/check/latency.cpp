@@ -78,13 +78,15 @@ Samples withdrawals(const History& history, const Phases& phases) {
   return out;
 }
 
+// From the moment the client first meant to send the key, whichever of its requests was answered.
 double availability(const History& history) {
   std::map<std::string, bool> prompt;
-  for (const auto& [key, op] : first_invokes(history)) prompt.emplace(key, false);
+  const auto first = first_invokes(history);
+  for (const auto& [key, op] : first) prompt.emplace(key, false);
   for (const Operation& op : history.operations) {
     const auto found = prompt.find(op.key);
     if (found == prompt.end() || op.get() || op.conflict() || !op.ok()) continue;
-    if (op.answered_us - op.intended_us <= kPromptAnswerUs) found->second = true;
+    if (op.answered_us - first.at(op.key)->intended_us <= kPromptAnswerUs) found->second = true;
   }
   if (prompt.empty()) return 0;
   const auto good =

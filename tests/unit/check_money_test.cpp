@@ -17,29 +17,6 @@ const std::string kHistory = "history.ndjson";
 const std::string kEvents = "events.ndjson";
 const std::string kLedger = "state/ledger-0.ndjson";
 
-// The invariant fails, names the record, and the run fails with it.
-void expect_fail(Run& run, const std::string& id, const std::string& file,
-                 const std::string& text) {
-  const Verdict verdict = run.judged();
-  const InvariantResult& result = invariant(verdict, id);
-  INFO(id << ": " << status_name(result.status) << " " << result.note);
-  for (const std::string& v : result.violations) UNSCOPED_INFO(v);
-  CHECK(result.status == kFail);
-  CHECK(says(result, file, text));
-  CHECK(verdict.verdict == VerdictKind::Fail);
-  CHECK(has_reason(verdict, id));
-}
-
-// The invariant cannot be judged, says which file, and the run is no pass.
-void expect_open(Run& run, const std::string& id, const std::string& file) {
-  const Verdict verdict = run.judged();
-  const InvariantResult& result = invariant(verdict, id);
-  INFO(id << ": " << status_name(result.status) << " " << result.note);
-  CHECK(result.status == kOpen);
-  CHECK(result.note.find(file) != std::string::npos);
-  CHECK(verdict.verdict != VerdictKind::Pass);
-}
-
 Bytes stranger() {
   return bitcoin::p2tr_script(crypto::sha256(as_bytes("a stranger")));
 }

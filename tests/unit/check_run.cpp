@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include "chaos/plan/schedule.h"
 #include "common/base/assert.h"
@@ -695,6 +696,24 @@ void Run::erase(const std::string& file, const json& fields) {
   if (lines.size() == before) throw std::logic_error(file + " has no line with " + fields.dump());
 }
 
+void Run::delay_signing(std::size_t i, std::int64_t later_ms) {
+  for (json& e : files["events.ndjson"]) {
+    const std::string event = e.at("event");
+    if (!e.contains("withdrawal_id") || e["withdrawal_id"] != paid[i].id) continue;
+    if (event == "session_opened" || event.starts_with("share_")) continue;
+    e["t_us"] = e["t_us"].get<std::int64_t>() + later_ms * 1000;
+  }
+}
+
+void Run::keep_quorum() {
+  for (const char* moment : {"sent", "stopped", "continued"}) {
+    erase("events.ndjson", {{"event", "fault"}, {"fault_id", 2}, {"moment", moment}});
+  }
+  erase("events.ndjson", {{"event", "down"}, {"why", "SIGSTOP"}});
+  delay_signing(2, -2'900);
+  answer(7)["problem"] = "draining";
+}
+
 void Run::each_ledger(const std::function<void(const std::string& file)>& edit) {
   for (const char* file : {"state/ledger-0.ndjson", "state/ledger-1.ndjson"}) edit(file);
 }
@@ -810,6 +829,31 @@ bool has_reason(const Verdict& verdict, const std::string& text) {
   return std::any_of(
       verdict.reasons.begin(), verdict.reasons.end(),
       [&](const std::string& reason) { return reason.find(text) != std::string::npos; });
+}
+
+void expect_fail(Run& run, const std::string& id, const std::string& file,
+                 const std::string& text) {
+  const Verdict verdict = run.judged();
+  const InvariantResult& result = invariant(verdict, id);
+  std::string found = id + ": " + status_name(result.status) + " " + result.note;
+  for (const std::string& violation : result.violations) found += "\n  " + violation;
+  INFO(found);
+  CHECK(result.status == InvariantStatus::Fail);
+  CHECK(says(result, file, text));
+  CHECK(verdict.verdict == VerdictKind::Fail);
+  CHECK(has_reason(verdict, id));
+}
+
+void expect_open(Run& run, const std::string& id, const std::string& why) {
+  const Verdict verdict = run.judged();
+  const InvariantResult& result = invariant(verdict, id);
+  std::string found = id + ": " + status_name(result.status) + " " + result.note;
+  for (const std::string& violation : result.violations) found += "\n  " + violation;
+  INFO(found);
+  CHECK(result.status == InvariantStatus::Inconclusive);
+  CHECK(result.note.find(why) != std::string::npos);
+  CHECK(verdict.verdict == VerdictKind::Inconclusive);
+  CHECK(has_reason(verdict, id));
 }
 
 }  // namespace roulette::check::test

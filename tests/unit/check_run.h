@@ -61,6 +61,10 @@ class Run {
              const json& fields);  // every line that has them; at least one
   void add_event(std::int64_t at_ms, const std::string& process, const std::string& event,
                  json fields = json::object());
+  // Everything that shows withdrawal `i` signed comes so much later.
+  void delay_signing(std::size_t i, std::int64_t later_ms);
+  // The second fault's victims were never seen paused, and withdrawal 2 was signed at once.
+  void keep_quorum();
   // All replicas alike.
   void each_ledger(const std::function<void(const std::string& file)>& edit);
 
@@ -106,5 +110,10 @@ class Run {
 [[nodiscard]] bool says(const InvariantResult& result, const std::string& file,
                         const std::string& text);
 [[nodiscard]] bool has_reason(const Verdict& verdict, const std::string& text);
+
+// The invariant fails, names the record and says this, and the run fails with it.
+void expect_fail(Run& run, const std::string& id, const std::string& file, const std::string& text);
+// The invariant cannot be judged, says why, and the run is no pass.
+void expect_open(Run& run, const std::string& id, const std::string& why);
 
 }  // namespace roulette::check::test

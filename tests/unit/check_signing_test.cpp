@@ -15,17 +15,6 @@ const std::string kEvents = "events.ndjson";
 const std::string kLedger = "state/ledger-0.ndjson";
 const std::string kSigner = "state/signer-0.ndjson";
 
-void expect_fail(Run& run, const std::string& id, const std::string& file,
-                 const std::string& text) {
-  const Verdict verdict = run.judged();
-  const InvariantResult& result = invariant(verdict, id);
-  INFO(id << ": " << status_name(result.status) << " " << result.note);
-  for (const std::string& v : result.violations) UNSCOPED_INFO(v);
-  CHECK(result.status == kFail);
-  CHECK(says(result, file, text));
-  CHECK(verdict.verdict == VerdictKind::Fail);
-}
-
 json& record_of(Run& run, const std::string& file, std::size_t paid) {
   return run.line(file, {{"kind", "signing_record"}, {"txid", run.paid[paid].txid}});
 }
