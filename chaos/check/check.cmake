@@ -1,7 +1,24 @@
-add_library(roulette_chaos_check STATIC check/books.cpp check/continuity.cpp check/coverage.cpp check/findings.cpp
-  check/history.cpp check/history_client.cpp check/history_events.cpp check/history_state.cpp check/keys.cpp
-  check/latency.cpp check/ledger_model.cpp check/payments.cpp check/processes.cpp check/record_reader.cpp
-  check/refusal.cpp check/replicas.cpp check/signatures.cpp check/timelines.cpp check/transactions.cpp
+add_library(roulette_chaos_check STATIC
+  check/books.cpp
+  check/continuity.cpp
+  check/coverage.cpp
+  check/findings.cpp
+  check/history.cpp
+  check/history_client.cpp
+  check/history_events.cpp
+  check/history_state.cpp
+  check/keys.cpp
+  check/latency.cpp
+  check/ledger_model.cpp
+  check/payments.cpp
+  check/processes.cpp
+  check/record_reader.cpp
+  check/refusal.cpp
+  check/replicas.cpp
+  check/signatures.cpp
+  check/timelines.cpp
+  check/transactions.cpp
   check/verdict.cpp)
-target_link_libraries(roulette_chaos_check PUBLIC roulette_chaos_plan roulette_base roulette_bitcoin
+target_link_libraries(roulette_chaos_check
+  PUBLIC roulette_chaos_plan roulette_base roulette_bitcoin
   PRIVATE roulette_crypto roulette_wire nlohmann_json::nlohmann_json)

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "chaos/check/checkers.h"
+#include "chaos/check/ledger_model.h"
 
 namespace roulette::check {
 namespace {
@@ -202,7 +203,11 @@ namespace {
 class ChainAndLedger {
  public:
   ChainAndLedger(const History& history, const Replica& replica, const Bytes& wallet, Findings& out)
-      : history_(history), replica_(replica), wallet_(wallet), out_(out) {
+      : history_(history),
+        replica_(replica),
+        wallet_(wallet),
+        out_(out),
+        model_(replay(replica, history.settle_depth())) {
     for (const WithdrawalRow& row : replica.withdrawals) {
       if (!row.txid.empty()) by_txid_.emplace(row.txid, &row);
     }
@@ -217,13 +222,17 @@ class ChainAndLedger {
   }
 
  private:
+  // Block by block: what the replica followed is the active chain as far as it goes.
   void check_tip() {
-    const LedgerState& state = *replica_.state;
-    out_.checked();
-    if (state.height >= history_.chain.hashes.size() ||
-        history_.chain.hashes[state.height] != state.tip) {
-      out_.violation(state.at, "the tip " + state.tip + " at height " +
-                                   std::to_string(state.height) + " is not in the active chain");
+    if (model_.chain.empty()) return out_.inconclusive(replica_.name + " followed no block");
+    const std::vector<std::string>& active = history_.chain.hashes;
+    for (std::size_t i = 0; i < model_.chain.size(); ++i) {
+      out_.checked();
+      const std::size_t height = model_.anchor_height + i;
+      if (height < active.size() && active[height] == model_.chain[i]) continue;
+      return out_.violation(replica_.state->at,
+                            replica_.name + " followed block " + model_.chain[i] + " at height " +
+                                std::to_string(height) + ", which is not in the active chain");
     }
   }
 
@@ -235,7 +244,7 @@ class ChainAndLedger {
                                        " has no such withdrawal");
     }
     const WithdrawalRow& row = *found->second;
-    if (tx.height > replica_.state->height) return;  // a block after the coordinators were stopped
+    if (tx.height > model_.height()) return;  // a block after the coordinators were stopped
     if (row.height != tx.height) {
       out_.violation(row.at, "withdrawal " + row.withdrawal_id + " stands at height " +
                                  std::to_string(row.height) + ", its transaction " + tx.txid +
@@ -263,7 +272,7 @@ class ChainAndLedger {
                                  history_.where(tx->at) + ")");
     }
     const std::uint32_t depth =
-        replica_.state->height >= row.height ? replica_.state->height - row.height + 1 : 0;
+        model_.height() >= row.height ? model_.height() - row.height + 1 : 0;
     if (row.state == "settled" && depth < history_.settle_depth()) {
       out_.violation(row.at, name + ", but its block is only " + std::to_string(depth) + " deep");
     }
@@ -273,6 +282,7 @@ class ChainAndLedger {
   const Replica& replica_;
   const Bytes& wallet_;
   Findings& out_;
+  LedgerModel model_;
   std::map<std::string, const WithdrawalRow*> by_txid_;
 };
 

@@ -336,10 +336,13 @@ TEST_CASE("a withdrawal at another height than its transaction is seen") {
   expect_fail(run, "chain-matches-ledger", kLedger, "stands at height 4, its transaction");
 }
 
-TEST_CASE("a ledger whose tip is not in the active chain is seen") {
+TEST_CASE("a replica that followed a block of another chain is seen") {
   Run run;
-  run.line("state/ledger-1.ndjson", {{"type", "state"}})["tip"] = std::string(64, 'd');
-  expect_fail(run, "chain-matches-ledger", "state/ledger-1.ndjson", "is not in the active chain");
+  run.entry_command("state/ledger-1.ndjson",
+                    {{"command", "block_connected"}, {"height", 9}})["hash"] = std::string(64, 'd');
+  run.entry_command("state/ledger-1.ndjson", {{"command", "block_connected"}, {"height", 9}})
+      .update({{"txids", json::array()}, {"wallet_outputs", json::array()}});
+  expect_fail(run, "chain-matches-ledger", "state/ledger-1.ndjson", "ledger-1 followed block dddd");
 }
 
 TEST_CASE("a payment that does not come from the wallet is seen") {

@@ -84,6 +84,18 @@ TEST_CASE("the same payload must not be refused as a conflict") {
               "with the same payload and refused with 422");
 }
 
+TEST_CASE("a recorded business refusal is no conflict though it is a 422, too") {
+  Run run;
+  for (const std::uint64_t op : {3, 4}) {
+    run.answer(op).update(
+        {{"status", 422}, {"id", ""}, {"txid", ""}, {"problem", "withdrawal-rejected"}});
+  }
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "idempotency-key-respected") == InvariantStatus::Pass);
+  CHECK(says(invariant(verdict, "no-duplicate-payment"), "state/chain.ndjson",
+             "key-1 was refused with 422"));
+}
+
 TEST_CASE("a retry gets the status the first answer had") {
   Run run;
   run.answer(4)["status"] = 201;
