@@ -15,15 +15,22 @@ namespace co = coordinator;
 constexpr Duration kPatience = milliseconds(1500);
 constexpr Duration kRetry = milliseconds(50);
 constexpr Duration kPoll = milliseconds(150);
+constexpr Duration kTrailing = seconds(3);
 constexpr std::uint64_t kMaxEvents = 2'000'000;
 
 class Clients {
  public:
   Clients(World& world, const StoryOptions& options, Instant healed)
       : world_(world), options_(options), healed_(healed), prng_(options.world.seed ^ 0xc11e) {
-    add("pay-alice", "alice", 400'000);
-    add("pay-bob", "bob", 500'000);
-    add("pay-alice-again", "alice", 600'000);
+    if (options.payments == 3) {
+      add("pay-alice", "alice", 400'000);
+      add("pay-bob", "bob", 500'000);
+      add("pay-alice-again", "alice", 600'000);
+    }
+    for (std::size_t i = clients_.size(); i < options.payments; ++i) {
+      const auto extra = static_cast<std::int64_t>(i) * 1'000;
+      add("pay-" + std::to_string(i), i % 2 == 0 ? "alice" : "bob", 20'000 + extra);
+    }
     wait_for_funds();
   }
   Clients(const Clients&) = delete;
@@ -206,16 +213,18 @@ Outcome run_story(const StoryOptions& options) {
   const auto in_time = [&] {
     return world.agenda.now() - start < options.bound && world.agenda.done() < kMaxEvents;
   };
-  while (in_time() && !(clients.settled() && world.at_rest()) &&
-         world.agenda.run_one()) {
+  while (in_time() && !world.at_rest()) {
+    world.let_mine(true);
+    while (in_time() && !(clients.settled() && world.finished())) (void)world.agenda.run_one();
+    // With slow messages the books trail a chain that grows. If they learn now that a block was
+    // un-mined, it takes blocks again.
+    world.let_mine(false);
+    const Instant patience = world.agenda.now() + kTrailing;
+    while (world.agenda.now() < patience && !world.at_rest()) (void)world.agenda.run_one();
   }
   Outcome outcome;
   outcome.took = world.agenda.now() - start;
   for (const auto& [name, places] : world.places()) outcome.places[name] = places;
-  world.stop_mining();
-  const Instant end = world.agenda.now() + seconds(5);
-  while (world.agenda.now() < end && !world.at_rest() && world.agenda.run_one()) {
-  }
   outcome.records = world.records();
   clients.hand_over(outcome.records);
   outcome.violations = judge(outcome.records);
@@ -251,8 +260,13 @@ StoryOptions draw_story(std::uint64_t seed) {
       prng.below(2) == 0 ? 0 : 1 + static_cast<std::uint32_t>(prng.below(200));
   story.duplicate_per_mille = 300;
   story.conflict_per_mille = 300;
-  story.wait = milliseconds(prng.below(2) == 0 ? 0 : 500);
   story.think = range(1'000, 500'000);
+  if (prng.below(4) == 0) {
+    story.payments = 4 + prng.below(20);
+    story.think = range(0, 100'000);
+    story.world.flush_every = 1 + prng.below(9);
+  }
+  story.wait = milliseconds(prng.below(2) == 0 ? 0 : 500);
   const auto any = [&] {
     const std::uint64_t pick = prng.below(kSigners + kCoordinators + kLedgers);
     if (pick < kSigners) return ProcessName{Role::Signer, static_cast<std::uint16_t>(pick)};
@@ -299,7 +313,8 @@ std::string describe(const StoryOptions& story) {
   const auto range = [](const Range& r) {
     return std::to_string(r.low.us) + ".." + std::to_string(r.high.us) + " us";
   };
-  std::string text = "seed " + std::to_string(world.seed) + ": hop " + range(world.hop) +
+  std::string text = "seed " + std::to_string(world.seed) + ": " +
+                     std::to_string(story.payments) + " payments, hop " + range(world.hop) +
                      ", disk " + range(world.disk) + ", engine " + range(world.engine) +
                      ", node " + range(world.node) + ", block every " +
                      std::to_string(world.block_interval.us / 1000) + " ms, flush every " +

@@ -1,8 +1,8 @@
-// Three clients pay through the simulated cluster, under faults, until all is settled.
+// Three clients or more pay through the simulated cluster, under faults, until all is settled.
 //
-// What it runs: alice, bob and alice again each send one withdrawal under a key of their own; the
-// third needs change of the first two. Without an answer or after a 5xx they repeat the same key
-// at the other coordinator; once acknowledged they ask by id and by key until it is settled.
+// What it runs: each client sends one withdrawal under a key of its own; the third of three needs
+// change of the first two. Without an answer or after a 5xx it repeats the same key at the other
+// coordinator; once acknowledged it asks by id, by key and by exact retry until it is settled.
 // When it passes: settled within the bound of virtual time, and judge() finds nothing. The same
 // options give the same trace hash. Known gaps: world.h.
 #pragma once
@@ -25,6 +25,7 @@ struct StoryOptions {
   WorldOptions world;
   Plants plants;
   std::vector<TimedFault> faults;
+  std::size_t payments = 3;               // more are smaller: change upon unsettled change
   std::uint32_t duplicate_per_mille = 0;  // of creates go to both coordinators at once
   std::uint32_t conflict_per_mille = 0;   // of creates are followed by another payload
   Duration wait{};                        // Prefer: wait

@@ -97,7 +97,7 @@ class World {
   bool lose_log(std::uint16_t replica, Duration down);
   bool kill_node(Duration down);
   void pause_node(Duration down);                         // it answers late, and mines nothing
-  void stop_mining() { mining_ = false; }
+  void let_mine(bool yes) { mining_ = yes; }
 
   // ---- clients ----
   // Calls back once: with the reply, or without when the coordinator was not there, died, or was
@@ -108,7 +108,9 @@ class World {
   // ---- what happened ----
   Agenda agenda;
   Trace trace;
-  // All are up, current and ready at the node's tip, and every withdrawal is settled or rejected.
+  // All are up and current, and every withdrawal is settled or rejected.
+  [[nodiscard]] bool finished() const;
+  // Also at the node's tip.
   [[nodiscard]] bool at_rest() const;
   [[nodiscard]] Records records() const;                  // all but the clients' part
   [[nodiscard]] const std::map<ProcessName, std::vector<Place>>& places() const { return places_; }

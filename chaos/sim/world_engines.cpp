@@ -207,7 +207,7 @@ void World::mine_later() {
       if (chain_->unflushed() >= options_.flush_every) chain_->flush();
       trace.note(agenda.now(), {Role::Bitcoind, 0}, "mined", "", chain_->blocks().size() - 1);
     }
-    if (mining_) mine_later();
+    mine_later();
   });
 }
 
@@ -391,7 +391,7 @@ Duration World::slowest_signing() const {
   return slowest;
 }
 
-bool World::at_rest() const {
+bool World::finished() const {
   const auto up = [](const Seat& seat) { return seat.up && !seat.paused && !seat.stopping; };
   if (!node_up_ || !std::all_of(signers_.begin(), signers_.end(), up) ||
       !std::all_of(coordinators_.begin(), coordinators_.end(), up)) {
@@ -399,9 +399,15 @@ bool World::at_rest() const {
   }
   return std::all_of(ledgers_.begin(), ledgers_.end(), [this](const LedgerSeat& seat) {
     return seat.up && !seat.paused && seat.ready && seat.delivered == log_.size() &&
-           seat.machine->state().tip().hash == chain_->tip().hash &&
            seat.machine->state().unfinished().empty();
   });
+}
+
+bool World::at_rest() const {
+  const Hash32 tip = chain_->tip().hash;
+  return finished() && std::all_of(ledgers_.begin(), ledgers_.end(), [&](const LedgerSeat& seat) {
+           return seat.machine->state().tip().hash == tip;
+         });
 }
 
 Records World::records() const {
