@@ -1,7 +1,7 @@
 // The commands of `roulette`: parsed by main.cpp, each in a file of its own.
 //
-// Invariant: a command returns one of the exit codes of DESIGN 9 and has printed why; JSON goes to stdout, progress to
-// stderr. Nothing here decides what a verdict is (chaos/check does).
+// Invariant: a command returns one of the exit codes of DESIGN 9 and has printed why; JSON goes to
+// stdout, progress to stderr. Nothing here decides what a verdict is (chaos/check does).
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,13 @@ inline constexpr int kExitUsage = 64;
 inline constexpr int kExitInternal = 70;
 
 struct RunOptions {
-  std::vector<std::string> paths;           // experiment files or folders of them
+  std::vector<std::string> paths;  // experiment files or folders of them
   std::string runs_dir = "runs";
   std::optional<std::uint64_t> seed;
   std::optional<std::uint32_t> duration_s;
-  bool keep = false;                        // keeps work/
+  bool keep = false;  // keeps work/
   bool json = false;
-  bool dry_run = false;                     // prints the schedule, starts nothing
+  bool dry_run = false;  // prints the schedule, starts nothing
   BinaryOptions binaries;
 };
 [[nodiscard]] int run_command(const RunOptions& options);
@@ -37,7 +37,7 @@ struct UpOptions {
   std::uint32_t coins = 400;
   bool json = false;
   bool keep = false;
-  bool no_restart = false;                  // a process that ends stays down
+  bool no_restart = false;  // a process that ends stays down
   BinaryOptions binaries;
 };
 [[nodiscard]] int up_command(const UpOptions& options);

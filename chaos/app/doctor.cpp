@@ -1,12 +1,13 @@
-// `roulette doctor` and `roulette version`: what a run needs, each line ok or the remedy. See commands.h.
+// `roulette doctor` and `roulette version`: what a run needs, each line ok or the remedy. See
+// commands.h.
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
 
-#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "chaos/app/commands.h"
 #include "chaos/live/environment.h"
@@ -24,26 +25,29 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kDiskNeededMiB = 1024;   // three etcd members alone take 190 MB
+constexpr std::uint64_t kDiskNeededMiB = 1024;  // three etcd members alone take 190 MB
 
 struct Finding {
   std::string what;
   bool ok = false;
-  bool needed = true;       // a run cannot be without it
-  std::string detail;       // the value, or the remedy
+  bool needed = true;  // a run cannot be without it
+  std::string detail;  // the value, or the remedy
 };
 
 Finding kernel() {
   const Status status = Supervisor::check_kernel();
-  return {"pidfd", status.ok(), true, status.ok() ? "signals reach only our own processes" : status.error().message};
+  return {"pidfd", status.ok(), true,
+          status.ok() ? "signals reach only our own processes" : status.error().message};
 }
 
 Finding memory_lock() {
   static char page[4096];
   const bool ok = mlock(page, sizeof page) == 0;
   if (ok) munlock(page, sizeof page);
-  return {"mlock", ok, false, ok ? "signers can lock their memory"
-                                 : std::string("refused (") + strerror(errno) + "): signers warn and record memory_locked: false"};
+  return {"mlock", ok, false,
+          ok ? "signers can lock their memory"
+             : std::string("refused (") + strerror(errno) +
+                   "): signers warn and record memory_locked: false"};
 }
 
 Finding ports() {
@@ -59,14 +63,16 @@ Finding disk(const std::string& runs_dir) {
   std::error_code error;
   const std::uint64_t free_mib = fs::space(folder, error).available >> 20;
   const bool ok = !error && free_mib >= kDiskNeededMiB;
-  return {"disk", ok, true, std::to_string(free_mib) + " MiB free in " + folder.string() +
-                                (ok ? "" : ": a run needs " + std::to_string(kDiskNeededMiB) + " MiB")};
+  return {"disk", ok, true,
+          std::to_string(free_mib) + " MiB free in " + folder.string() +
+              (ok ? "" : ": a run needs " + std::to_string(kDiskNeededMiB) + " MiB")};
 }
 
 Finding commit(const std::string& runs_dir) {
   const auto us = fdatasync_p50_us(fs::absolute(runs_dir).string());
   if (!us) return {"fdatasync", false, true, "the run folder cannot be written"};
-  return {"fdatasync", true, true, "p50 " + std::to_string(*us) + " us (a signature waits for one)"};
+  return {"fdatasync", true, true,
+          "p50 " + std::to_string(*us) + " us (a signature waits for one)"};
 }
 
 void programs(const BinaryOptions& options, std::vector<Finding>& out) {
@@ -76,32 +82,45 @@ void programs(const BinaryOptions& options, std::vector<Finding>& out) {
     return;
   }
   out.push_back({"roulette-*", true, true, fs::path(found->signer).parent_path().string()});
-  for (const auto& [name, argv] : {std::pair{std::string("etcd"), std::vector{found->etcd}}, std::pair{std::string("bitcoind"), found->bitcoind}}) {
+  for (const auto& [name, argv] : {std::pair{std::string("etcd"), std::vector{found->etcd}},
+                                   std::pair{std::string("bitcoind"), found->bitcoind}}) {
     const std::string version = version_line(argv);
-    out.push_back({name, !version.empty(), true, version.empty() ? argv.back() + " does not run" : version + " (" + argv.back() + ")"});
+    out.push_back(
+        {name, !version.empty(), true,
+         version.empty() ? argv.back() + " does not run" : version + " (" + argv.back() + ")"});
   }
 }
 
 }  // namespace
 
 int doctor_command(const DoctorOptions& options) {
-  std::vector<Finding> findings{kernel(), memory_lock(), ports(), disk(options.runs_dir), commit(options.runs_dir)};
+  std::vector<Finding> findings{kernel(), memory_lock(), ports(), disk(options.runs_dir),
+                                commit(options.runs_dir)};
   programs(options.binaries, findings);
   bool ready = true;
   json lines = json::array();
   for (const Finding& f : findings) {
     if (f.needed && !f.ok) ready = false;
     lines.push_back({{"what", f.what}, {"ok", f.ok}, {"needed", f.needed}, {"detail", f.detail}});
-    if (!options.json) std::cout << (f.ok ? "ok      " : f.needed ? "MISSING " : "warning ") << f.what << ": " << f.detail << "\n";
+    if (!options.json)
+      std::cout << (f.ok       ? "ok      "
+                    : f.needed ? "MISSING "
+                               : "warning ")
+                << f.what << ": " << f.detail << "\n";
   }
-  if (options.json) std::cout << json{{"ready", ready}, {"findings", lines}}.dump() << std::endl;
-  else std::cout << (ready ? "ready" : "not ready: mend what is MISSING") << std::endl;
+  if (options.json)
+    std::cout << json{{"ready", ready}, {"findings", lines}}.dump() << std::endl;
+  else
+    std::cout << (ready ? "ready" : "not ready: mend what is MISSING") << std::endl;
   return ready ? kExitPass : kExitInconclusive;
 }
 
 int version_command(bool as_json) {
-  if (as_json) std::cout << json{{"roulette", ROULETTE_VERSION}, {"scheme", "BIP 445 draft 0.12"}}.dump() << std::endl;
-  else std::cout << "roulette " ROULETTE_VERSION " (FROST: BIP 445 draft 0.12)" << std::endl;
+  if (as_json)
+    std::cout << json{{"roulette", ROULETTE_VERSION}, {"scheme", "BIP 445 draft 0.12"}}.dump()
+              << std::endl;
+  else
+    std::cout << "roulette " ROULETTE_VERSION " (FROST: BIP 445 draft 0.12)" << std::endl;
   return kExitPass;
 }
 

@@ -1,4 +1,5 @@
-// `roulette`: flags, commands and exit codes. What the commands do stands in their own files (commands.h).
+// `roulette`: flags, commands and exit codes. What the commands do stands in their own files
+// (commands.h).
 //
 // CLI11 is expensive to compile and stays here.
 #include <iostream>
@@ -20,7 +21,8 @@ int killpoints_command(bool json) {
     std::cout << runtime::kill_points_json() << std::endl;
     return kExitPass;
   }
-  for (const runtime::KillPoint& point : runtime::list_kill_points()) std::cout << point.point << "\n";
+  for (const runtime::KillPoint& point : runtime::list_kill_points())
+    std::cout << point.point << "\n";
   return kExitPass;
 }
 
@@ -32,11 +34,14 @@ void add_binaries(CLI::App& command, BinaryOptions& binaries) {
 }
 
 void add_run(CLI::App& app, RunOptions& o) {
-  CLI::App* run = app.add_subcommand("run", "Run experiments: start a cluster, load it, kill inside it, judge the records");
+  CLI::App* run = app.add_subcommand(
+      "run", "Run experiments: start a cluster, load it, kill inside it, judge the records");
   run->add_option("PATH", o.paths, "Experiment files, or folders of them")->required();
   run->add_option("--seed", o.seed, "Instead of the file's seed");
   run->add_option("--duration", o.duration_s, "Seconds of load, instead of the file's duration_s");
-  run->add_option("--runs", o.runs_dir, "Where run folders are made")->capture_default_str()->envname("ROULETTE_RUNS");
+  run->add_option("--runs", o.runs_dir, "Where run folders are made")
+      ->capture_default_str()
+      ->envname("ROULETTE_RUNS");
   run->add_flag("--keep", o.keep, "Keep work/ (process folders and logs) after the export");
   run->add_flag("--json", o.json, "Print verdict.json on stdout");
   run->add_flag("--dry-run", o.dry_run, "Print the drawn schedule and its hash, start nothing");
@@ -44,29 +49,37 @@ void add_run(CLI::App& app, RunOptions& o) {
 }
 
 void add_up(CLI::App& app, UpOptions& o) {
-  CLI::App* up = app.add_subcommand("up", "Start a funded cluster and keep it until Ctrl-C or SIGTERM");
+  CLI::App* up =
+      app.add_subcommand("up", "Start a funded cluster and keep it until Ctrl-C or SIGTERM");
   up->add_option("--signers", o.plan.signers)->capture_default_str();
   up->add_option("--threshold", o.plan.threshold)->capture_default_str();
   up->add_option("--coordinators", o.plan.coordinators)->capture_default_str();
   up->add_option("--coins", o.coins, "Coins of the wallet at the start")->capture_default_str();
   up->add_option("--block-interval-ms", o.plan.block_interval_ms)->capture_default_str();
-  up->add_option("--runs", o.runs_dir, "Where run folders are made")->capture_default_str()->envname("ROULETTE_RUNS");
+  up->add_option("--runs", o.runs_dir, "Where run folders are made")
+      ->capture_default_str()
+      ->envname("ROULETTE_RUNS");
   up->add_flag("--json", o.json, "One line on stdout when ready");
   up->add_flag("--no-restart", o.no_restart, "A process that ends stays down");
   add_binaries(*up, o.binaries);
 }
 
 void add_doctor(CLI::App& app, DoctorOptions& o) {
-  CLI::App* doctor = app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
   doctor->add_flag("--json", o.json);
   doctor->add_option("--runs", o.runs_dir)->capture_default_str()->envname("ROULETTE_RUNS");
   add_binaries(*doctor, o.binaries);
 }
 
 int dispatch(int argc, char** argv) {
-  CLI::App app{"Quorum Roulette: kills a threshold-signing cluster inside its rounds and proves that money moved exactly once"};
+  CLI::App app{
+      "Quorum Roulette: kills a threshold-signing cluster inside its rounds and proves that money "
+      "moved exactly once"};
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 pass, 1 fail, 2 inconclusive or something missing, 64 wrong file or flags, 70 internal error.");
+  app.footer(
+      "Exit codes: 0 pass, 1 fail, 2 inconclusive or something missing, 64 wrong file or flags, 70 "
+      "internal error.");
   RunOptions run;
   UpOptions up;
   DoctorOptions doctor;
@@ -74,8 +87,10 @@ int dispatch(int argc, char** argv) {
   add_run(app, run);
   add_up(app, up);
   add_doctor(app, doctor);
-  app.add_subcommand("killpoints", "List the points where a process can be stopped")->add_flag("--json", json);
-  app.add_subcommand("version", "Versions of the tool and of what it runs")->add_flag("--json", json);
+  app.add_subcommand("killpoints", "List the points where a process can be stopped")
+      ->add_flag("--json", json);
+  app.add_subcommand("version", "Versions of the tool and of what it runs")
+      ->add_flag("--json", json);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -14,9 +14,11 @@ std::string milliseconds_text(double ms) {
   return text;
 }
 
-void print_latency(const char* what, const check::Quantiles& quiet, const check::Quantiles& killed) {
-  std::fprintf(stderr, "  %-28s p50 %-9s p99 %-9s (n %llu)   under kills: p50 %-9s p99 %-9s (n %llu)\n", what,
-               milliseconds_text(quiet.p50).c_str(), milliseconds_text(quiet.p99).c_str(),
+void print_latency(const char* what, const check::Quantiles& quiet,
+                   const check::Quantiles& killed) {
+  std::fprintf(stderr,
+               "  %-28s p50 %-9s p99 %-9s (n %llu)   under kills: p50 %-9s p99 %-9s (n %llu)\n",
+               what, milliseconds_text(quiet.p50).c_str(), milliseconds_text(quiet.p99).c_str(),
                static_cast<unsigned long long>(quiet.n), milliseconds_text(killed.p50).c_str(),
                milliseconds_text(killed.p99).c_str(), static_cast<unsigned long long>(killed.n));
 }
@@ -35,15 +37,18 @@ void Progress::line(const std::string& text) {
 void Progress::show(const ProgressFacts& facts) {
   if (facts.elapsed_s - last_shown_s_ < 1.0 && last_shown_s_ >= 0) return;
   const double span = last_shown_s_ < 0 ? facts.elapsed_s : facts.elapsed_s - last_shown_s_;
-  const double rate = span <= 0 ? 0 : static_cast<double>(facts.load.acknowledged - last_acknowledged_) / span;
+  const double rate =
+      span <= 0 ? 0 : static_cast<double>(facts.load.acknowledged - last_acknowledged_) / span;
   last_shown_s_ = facts.elapsed_s;
   last_acknowledged_ = facts.load.acknowledged;
   char text[200];
   std::snprintf(text, sizeof text,
-                "%5.1f s  %5.1f/s  acknowledged %llu (%llu open)  faults %zu/%zu  signers up %u/%u (quorum %u)  p99 %s  %.0f s left",
+                "%5.1f s  %5.1f/s  acknowledged %llu (%llu open)  faults %zu/%zu  signers up %u/%u "
+                "(quorum %u)  p99 %s  %.0f s left",
                 facts.elapsed_s, rate, static_cast<unsigned long long>(facts.load.acknowledged),
-                static_cast<unsigned long long>(facts.load.open), facts.fired, facts.scheduled, facts.signers_up,
-                facts.signers, facts.threshold, milliseconds_text(facts.load.p99_ms).c_str(), duration_s_ - facts.elapsed_s);
+                static_cast<unsigned long long>(facts.load.open), facts.fired, facts.scheduled,
+                facts.signers_up, facts.signers, facts.threshold,
+                milliseconds_text(facts.load.p99_ms).c_str(), duration_s_ - facts.elapsed_s);
   std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", text);
   std::fflush(stderr);
 }
@@ -51,27 +56,37 @@ void Progress::show(const ProgressFacts& facts) {
 void print_verdict(const check::Verdict& v, const std::string& run_dir) {
   std::fprintf(stderr, "\ninvariants\n");
   for (const check::InvariantResult& invariant : v.invariants) {
-    std::fprintf(stderr, "  %-28s %-13s %8llu checked%s%s\n", invariant.id.c_str(), check::status_name(invariant.status),
-                 static_cast<unsigned long long>(invariant.checked), invariant.note.empty() ? "" : "   ",
-                 invariant.note.c_str());
-    for (const std::string& violation : invariant.violations) std::fprintf(stderr, "      %s\n", violation.c_str());
+    std::fprintf(stderr, "  %-28s %-13s %8llu checked%s%s\n", invariant.id.c_str(),
+                 check::status_name(invariant.status),
+                 static_cast<unsigned long long>(invariant.checked),
+                 invariant.note.empty() ? "" : "   ", invariant.note.c_str());
+    for (const std::string& violation : invariant.violations)
+      std::fprintf(stderr, "      %s\n", violation.c_str());
   }
   std::fprintf(stderr, "faults   %llu scheduled, %llu fired, %llu proven, at %zu points\n",
-               static_cast<unsigned long long>(v.faults_requested), static_cast<unsigned long long>(v.faults_fired),
+               static_cast<unsigned long long>(v.faults_requested),
+               static_cast<unsigned long long>(v.faults_fired),
                static_cast<unsigned long long>(v.faults_proven), v.faults_by_point.size());
-  std::fprintf(stderr, "payments %llu requested, %llu acknowledged, %llu settled, %llu rejected, %llu indeterminate\n",
-               static_cast<unsigned long long>(v.load_requested), static_cast<unsigned long long>(v.load_acknowledged),
-               static_cast<unsigned long long>(v.load_settled), static_cast<unsigned long long>(v.load_rejected),
+  std::fprintf(stderr,
+               "payments %llu requested, %llu acknowledged, %llu settled, %llu rejected, %llu "
+               "indeterminate\n",
+               static_cast<unsigned long long>(v.load_requested),
+               static_cast<unsigned long long>(v.load_acknowledged),
+               static_cast<unsigned long long>(v.load_settled),
+               static_cast<unsigned long long>(v.load_rejected),
                static_cast<unsigned long long>(v.load_indeterminate));
   print_latency("request to signature", v.signing_undisturbed, v.signing_disturbed);
   print_latency("request to broadcast", v.withdrawal_undisturbed, v.withdrawal_disturbed);
   for (const auto& [role, q] : v.recovery_ms) {
     std::fprintf(stderr, "  %-28s p50 %-9s max %s (n %llu)\n", ("recovery of a " + role).c_str(),
-                 milliseconds_text(q.p50).c_str(), milliseconds_text(q.max).c_str(), static_cast<unsigned long long>(q.n));
+                 milliseconds_text(q.p50).c_str(), milliseconds_text(q.max).c_str(),
+                 static_cast<unsigned long long>(q.n));
   }
   std::fprintf(stderr, "\n%s", check::verdict_name(v.verdict));
   for (const std::string& reason : v.reasons) std::fprintf(stderr, "\n  %s", reason.c_str());
-  std::fprintf(stderr, "\nrecords: %s (verdict.json, faults.ndjson, state/)\nnext: build/release/bin/roulette run --help\n",
+  std::fprintf(stderr,
+               "\nrecords: %s (verdict.json, faults.ndjson, state/)\nnext: "
+               "build/release/bin/roulette run --help\n",
                run_dir.c_str());
 }
 

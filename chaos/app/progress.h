@@ -1,6 +1,8 @@
-// What a run shows while it works: a rewritten line on a terminal, one plain line a second elsewhere; all on stderr.
+// What a run shows while it works: a rewritten line on a terminal, one plain line a second
+// elsewhere; all on stderr.
 //
-// Invariant: nothing here is read by anything; the last words of a run are verdict, why, folder, next command.
+// Invariant: nothing here is read by anything; the last words of a run are verdict, why, folder,
+// next command.
 #pragma once
 
 #include <cstdint>

@@ -22,14 +22,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kStartLimit = seconds(60);
-constexpr Duration kFaultsSettle = seconds(30);   // for victims to come back after the load
-constexpr Duration kHealBound = seconds(45);      // for every accepted withdrawal to settle after that
+constexpr Duration kFaultsSettle = seconds(30);  // for victims to come back after the load
+constexpr Duration kHealBound = seconds(45);  // for every accepted withdrawal to settle after that
 constexpr Duration kTick = milliseconds(200);
 
 // One run from file to verdict.
 class Run {
  public:
-  Run(Experiment experiment, const RunOptions& options) : e_(std::move(experiment)), options_(options) {}
+  Run(Experiment experiment, const RunOptions& options)
+      : e_(std::move(experiment)), options_(options) {}
 
   Result<check::Verdict> execute() {
     schedule_ = draw_schedule(e_);
@@ -37,10 +38,14 @@ class Run {
     auto session = Session::create(options_.runs_dir, fs::path(e_.path).stem().string());
     if (!session) return session.error();
     s_ = std::move(session).value();
-    signals_ = std::make_unique<runtime::TerminationSignals>(s_->loop, [this] { interrupt("interrupted by a signal"); });
-    // The tool is a process of a run too: its own limits are its host's, its records stand in the run folder.
-    if (const Status status = write_file("experiment.yaml", e_.text); !status) return status.error();
-    if (const Status status = s_->prepare(e_.cluster, coins(), options_.binaries); !status) return status.error();
+    signals_ = std::make_unique<runtime::TerminationSignals>(
+        s_->loop, [this] { interrupt("interrupted by a signal"); });
+    // The tool is a process of a run too: its own limits are its host's, its records stand in the
+    // run folder.
+    if (const Status status = write_file("experiment.yaml", e_.text); !status)
+      return status.error();
+    if (const Status status = s_->prepare(e_.cluster, coins(), options_.binaries); !status)
+      return status.error();
     progress_ = std::make_unique<Progress>(e_.workload.duration_s, s_->run_dir);
     if (const Status status = start(); !status) return abandoned(status.error());
     load_phase();
@@ -67,18 +72,22 @@ class Run {
     s_->phase("setup");
     faults_ = std::make_unique<FaultEngine>(
         s_->loop, *s_->log, *s_->supervisor, e_, schedule_,
-        FaultEngine::Hooks{
-            [this](ProcessName name, const std::vector<std::string>& lines) { return s_->cluster->restart(name, lines); },
-            [this](const std::string& why) { s_->cluster->note_node_height(why); }});
+        FaultEngine::Hooks{[this](ProcessName name, const std::vector<std::string>& lines) {
+                             return s_->cluster->restart(name, lines);
+                           },
+                           [this](const std::string& why) { s_->cluster->note_node_height(why); }});
     s_->faults = faults_.get();
     const Status status = s_->cluster->start(
         kStartLimit, [this](const std::string& line) { progress_->line(line); },
         [this](ProcessName name) { return faults_->control_lines(name); });
     if (!status) return status;
-    if (const Status written = write_file("environment.json", s_->cluster->environment_json()); !written) return written;
-    auto load = Load::create(s_->loop, e_.workload, e_.seed,
-                             LoadTarget{s_->cluster->coordinators(), s_->cluster->token(), s_->cluster->accounts()},
-                             s_->run_dir + "/history.ndjson");
+    if (const Status written = write_file("environment.json", s_->cluster->environment_json());
+        !written)
+      return written;
+    auto load = Load::create(
+        s_->loop, e_.workload, e_.seed,
+        LoadTarget{s_->cluster->coordinators(), s_->cluster->token(), s_->cluster->accounts()},
+        s_->run_dir + "/history.ndjson");
     if (!load) return load.error();
     load_ = std::move(load).value();
     return {};
@@ -138,8 +147,8 @@ class Run {
       } else if (!stop_since_[i]) {
         stop_since_[i] = now;
       } else if (now - *stop_since_[i] >= milliseconds(rule.for_ms)) {
-        interrupt("stop condition: " + rule.metric + " above " + std::to_string(rule.above) + " for " +
-                  std::to_string(rule.for_ms) + " ms");
+        interrupt("stop condition: " + rule.metric + " above " + std::to_string(rule.above) +
+                  " for " + std::to_string(rule.for_ms) + " ms");
       }
     }
   }
@@ -157,7 +166,8 @@ class Run {
     if (facts_.interrupted) return;
     s_->phase("drain");
     progress_->line("load ended; waiting for victims to return and for clients to be answered");
-    if (!s_->loop.run_until([this] { return stopped_ || (faults_->settled() && load_->drained()); }, kFaultsSettle)) {
+    if (!s_->loop.run_until([this] { return stopped_ || (faults_->settled() && load_->drained()); },
+                            kFaultsSettle)) {
       problems_.push_back("after " + std::to_string(kFaultsSettle.us / 1000000) +
                           " s not every victim was back or not every client was answered");
     }
@@ -174,11 +184,13 @@ class Run {
         });
       }
       // A short wait between questions, cut short by the answer that ends it.
-      [[maybe_unused]] const bool done = s_->loop.run_until([&] { return settled || stopped_; }, milliseconds(200));
+      [[maybe_unused]] const bool done =
+          s_->loop.run_until([&] { return settled || stopped_; }, milliseconds(200));
     }
     // An answer that is still under way must not find this frame gone.
     [[maybe_unused]] const bool answered = s_->loop.run_until([&] { return !asking; }, seconds(15));
-    if (!settled) problems_.push_back("not every accepted withdrawal settled within the heal bound");
+    if (!settled)
+      problems_.push_back("not every accepted withdrawal settled within the heal bound");
   }
 
   void finish() {
@@ -202,17 +214,20 @@ class Run {
   void write_faults() {
     std::string text;
     for (const std::string& line : faults_->records()) text += line + "\n";
-    if (const Status status = write_file("faults.ndjson", text); !status) problems_.push_back(status.error().message);
+    if (const Status status = write_file("faults.ndjson", text); !status)
+      problems_.push_back(status.error().message);
   }
 
   Result<check::Verdict> abandoned(const Error& error) {
     if (error.kind == ErrorKind::Preflight || error.kind == ErrorKind::Usage) return error;
     progress_->line("start failed: " + error.message);
-    return Error{ErrorKind::Preflight, "the cluster did not start: " + error.message + " (logs: " + s_->run_dir + "/work)"};
+    return Error{ErrorKind::Preflight, "the cluster did not start: " + error.message +
+                                           " (logs: " + s_->run_dir + "/work)"};
   }
 
   Result<check::Verdict> verdict() {
-    for (const std::string& exit : s_->supervisor->unasked_exits()) facts_.unasked_exits.push_back(exit);
+    for (const std::string& exit : s_->supervisor->unasked_exits())
+      facts_.unasked_exits.push_back(exit);
     facts_.problems = problems_;
     for (const ProcessName& name : s_->supervisor->all()) {
       double& slot = facts_.memory_mb[role_name(name.role)];
@@ -221,7 +236,8 @@ class Run {
     const std::string dir = s_->run_dir;
     Result<check::Verdict> verdict = check::judge(dir, e_, facts_);
     if (!verdict) return verdict;
-    if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status) return status.error();
+    if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status)
+      return status.error();
     if (!options_.keep) {
       std::error_code ignored;  // what cannot be removed is litter, not a wrong verdict
       fs::remove_all(fs::path(dir) / "work", ignored);
@@ -256,9 +272,11 @@ Result<std::vector<std::string>> experiment_files(const std::vector<std::string>
     std::vector<std::string> inside;
     for (const auto& entry : fs::directory_iterator(path)) {
       const std::string extension = entry.path().extension().string();
-      if (extension == ".yaml" || extension == ".yml" || extension == ".json") inside.push_back(entry.path().string());
+      if (extension == ".yaml" || extension == ".yml" || extension == ".json")
+        inside.push_back(entry.path().string());
     }
-    if (inside.empty()) return Error{ErrorKind::Usage, path + ": no experiment (*.yaml, *.json) in this folder"};
+    if (inside.empty())
+      return Error{ErrorKind::Usage, path + ": no experiment (*.yaml, *.json) in this folder"};
     std::sort(inside.begin(), inside.end());
     files.insert(files.end(), inside.begin(), inside.end());
   }
@@ -277,8 +295,9 @@ int run_one(const std::string& path, const RunOptions& options) {
   if (options.seed) experiment->seed = *options.seed;
   if (options.duration_s) experiment->workload.duration_s = *options.duration_s;
   if (experiment->workload.duration_s <= experiment->workload.undisturbed_s) {
-    return report_error(Error{ErrorKind::Usage, "--duration " + std::to_string(experiment->workload.duration_s) +
-                                                    " leaves no time for faults after undisturbed_s"});
+    return report_error(
+        Error{ErrorKind::Usage, "--duration " + std::to_string(experiment->workload.duration_s) +
+                                    " leaves no time for faults after undisturbed_s"});
   }
   if (options.dry_run) {
     print_schedule(*experiment);

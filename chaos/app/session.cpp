@@ -22,19 +22,22 @@ std::string utc_now() {
 
 }  // namespace
 
-Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir, const std::string& label) {
+Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
+                                                 const std::string& label) {
   std::unique_ptr<Session> session(new Session());
   runtime::KernelEntropy entropy;
   ByteArray<2> tag{};
   entropy.fill(tag);
-  const std::filesystem::path folder = std::filesystem::absolute(runs_dir) / (utc_now() + "-" + label + "-" + to_hex(tag));
-  if (std::filesystem::exists(folder)) return Error{ErrorKind::Preflight, folder.string() + " exists already"};
+  const std::filesystem::path folder =
+      std::filesystem::absolute(runs_dir) / (utc_now() + "-" + label + "-" + to_hex(tag));
+  if (std::filesystem::exists(folder))
+    return Error{ErrorKind::Preflight, folder.string() + " exists already"};
   if (const Status made = runtime::create_folder_durably(folder / "work"); !made) {
     return Error{ErrorKind::Preflight, "the run folder cannot be made: " + made.error().message};
   }
   session->run_dir = folder.string();
-  auto log = runtime::EventLog::open(folder / "work" / "tool-0.events.ndjson", ProcessName{Role::Tool, 0},
-                                     runtime::draw_boot_id(entropy));
+  auto log = runtime::EventLog::open(folder / "work" / "tool-0.events.ndjson",
+                                     ProcessName{Role::Tool, 0}, runtime::draw_boot_id(entropy));
   if (!log) return log.error();
   session->log = std::move(log).value();
   Supervisor::Hooks hooks;
@@ -44,8 +47,10 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir, co
     if (s->on_exit) s->on_exit(name, facts);
   };
   hooks.on_hit = [s](ProcessName name, const HitFacts& facts) {
-    if (s->faults != nullptr) s->faults->on_hit(name, facts);
-    else s->supervisor->write_control(name, "release " + std::to_string(facts.sequence));
+    if (s->faults != nullptr)
+      s->faults->on_hit(name, facts);
+    else
+      s->supervisor->write_control(name, "release " + std::to_string(facts.sequence));
   };
   hooks.on_seen = [s](ProcessName name, std::uint32_t arm_id) {
     if (s->faults != nullptr) s->faults->on_seen(name, arm_id);
@@ -60,11 +65,13 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir, co
   hooks.on_stop_continue = [s](ProcessName name, bool stopped) {
     if (s->faults != nullptr) s->faults->on_stop_continue(name, stopped);
   };
-  session->supervisor = std::make_unique<Supervisor>(session->loop, *session->log, std::move(hooks));
+  session->supervisor =
+      std::make_unique<Supervisor>(session->loop, *session->log, std::move(hooks));
   return session;
 }
 
-Status Session::prepare(const ClusterPlan& plan, std::uint64_t coins, const BinaryOptions& binaries) {
+Status Session::prepare(const ClusterPlan& plan, std::uint64_t coins,
+                        const BinaryOptions& binaries) {
   if (const Status kernel = Supervisor::check_kernel(); !kernel) return kernel;
   const Result<Binaries> found = find_binaries(binaries, plan.chain == "bitcoind");
   if (!found) return found.error();

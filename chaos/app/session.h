@@ -1,6 +1,8 @@
-// One cluster under the tool: loop, log, supervisor, cluster and (in a run) faults, wired to each other.
+// One cluster under the tool: loop, log, supervisor, cluster and (in a run) faults, wired to each
+// other.
 //
-// Invariant: destroying a Session leaves no process. It makes the run folder and refuses one that exists.
+// Invariant: destroying a Session leaves no process. It makes the run folder and refuses one that
+// exists.
 #pragma once
 
 #include <memory>
@@ -16,10 +18,12 @@ namespace roulette::chaos {
 class Session {
  public:
   // runs/<UTC time>-<label>-<4 hex digits>
-  [[nodiscard]] static Result<std::unique_ptr<Session>> create(const std::string& runs_dir, const std::string& label);
+  [[nodiscard]] static Result<std::unique_ptr<Session>> create(const std::string& runs_dir,
+                                                               const std::string& label);
 
   // Everything that can be missing is found here, before anything starts (ErrorKind::Preflight).
-  [[nodiscard]] Status prepare(const ClusterPlan& plan, std::uint64_t coins, const BinaryOptions& binaries);
+  [[nodiscard]] Status prepare(const ClusterPlan& plan, std::uint64_t coins,
+                               const BinaryOptions& binaries);
   void phase(const std::string& name);
 
   // Set before start(): gets the supervisor's hooks besides the cluster.

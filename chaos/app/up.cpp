@@ -21,7 +21,8 @@ int up_command(const UpOptions& options) {
     stopping = true;
     s.loop.stop();
   });
-  if (const Status status = s.prepare(options.plan, options.coins, options.binaries); !status) return report_error(status.error());
+  if (const Status status = s.prepare(options.plan, options.coins, options.binaries); !status)
+    return report_error(status.error());
   // Killed from outside, a process comes back as under any supervisor; its number changes.
   std::map<ProcessName, std::unique_ptr<runtime::Timer>> restarts;
   s.on_exit = [&](ProcessName name, const ExitFacts&) {
@@ -29,8 +30,11 @@ int up_command(const UpOptions& options) {
     auto timer = std::make_unique<runtime::Timer>(s.loop, [&s, &stopping, name] {
       if (stopping || s.supervisor->pid(name)) return;
       const Status status = s.cluster->restart(name, {});
-      if (!status) std::cerr << "restart of " << name.text() << " failed: " << status.error().message << std::endl;
-      else std::cerr << name.text() << " restarted, pid " << *s.supervisor->pid(name) << std::endl;
+      if (!status)
+        std::cerr << "restart of " << name.text() << " failed: " << status.error().message
+                  << std::endl;
+      else
+        std::cerr << name.text() << " restarted, pid " << *s.supervisor->pid(name) << std::endl;
     });
     timer->arm(s.loop.now() + kRestartDelay);
     restarts[name] = std::move(timer);
@@ -38,10 +42,14 @@ int up_command(const UpOptions& options) {
   const Status started = s.cluster->start(
       kStartLimit, [](const std::string& line) { std::cerr << line << std::endl; },
       [](ProcessName) { return std::vector<std::string>{}; });
-  if (!started) return report_error(Error{ErrorKind::Preflight, "the cluster did not start: " + started.error().message});
+  if (!started)
+    return report_error(
+        Error{ErrorKind::Preflight, "the cluster did not start: " + started.error().message});
   s.cluster->start_mining(options.plan.block_interval_ms);
-  if (options.json) std::cout << s.cluster->up_json() << std::endl;
-  else std::cerr << "ready: " << s.cluster->up_json() << "\nstop with Ctrl-C or SIGTERM" << std::endl;
+  if (options.json)
+    std::cout << s.cluster->up_json() << std::endl;
+  else
+    std::cerr << "ready: " << s.cluster->up_json() << "\nstop with Ctrl-C or SIGTERM" << std::endl;
   if (!stopping) s.loop.run();
   s.cluster->stop_mining();
   s.cluster->stop_all();

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "chaos/live/cluster.h"
 
@@ -20,7 +20,9 @@ fs::path own_folder() {
   return error ? fs::current_path() : self.parent_path();
 }
 
-bool runnable(const fs::path& path) { return access(path.c_str(), X_OK) == 0 && fs::is_regular_file(path); }
+bool runnable(const fs::path& path) {
+  return access(path.c_str(), X_OK) == 0 && fs::is_regular_file(path);
+}
 
 // The nearest .deps/manifest.json above the executable or the current folder.
 std::optional<fs::path> deps_folder() {
@@ -52,7 +54,8 @@ std::optional<std::vector<std::string>> from_manifest(const std::string& program
   if (!deps) return std::nullopt;
   std::ifstream file(*deps / "manifest.json");
   const json manifest = json::parse(file, nullptr, false);
-  if (!manifest.is_object() || !manifest.contains("programs") || !manifest["programs"].contains(program)) {
+  if (!manifest.is_object() || !manifest.contains("programs") ||
+      !manifest["programs"].contains(program)) {
     return std::nullopt;
   }
   const json& entry = manifest["programs"][program];
@@ -60,23 +63,28 @@ std::optional<std::vector<std::string>> from_manifest(const std::string& program
   if (!runnable(path)) return std::nullopt;
   if (!entry.contains("loader")) return std::vector<std::string>{path.string()};
   return std::vector<std::string>{(*deps / entry.value("loader", "")).string(), "--library-path",
-                                  (*deps / entry.value("library_path", "")).string(), path.string()};
+                                  (*deps / entry.value("library_path", "")).string(),
+                                  path.string()};
 }
 
 Error missing(const std::string& program, const std::string& remedy) {
   return Error{ErrorKind::Preflight, program + " was not found: " + remedy};
 }
 
-Result<std::vector<std::string>> outside_program(const std::string& program, const std::string& configured,
+Result<std::vector<std::string>> outside_program(const std::string& program,
+                                                 const std::string& configured,
                                                  const std::string& flag) {
   if (!configured.empty()) {
     if (runnable(configured)) return std::vector<std::string>{fs::absolute(configured).string()};
-    return missing(program, "'" + configured + "' (given by " + flag + ") is not an executable file");
+    return missing(program,
+                   "'" + configured + "' (given by " + flag + ") is not an executable file");
   }
-  if (const fs::path beside = own_folder() / program; runnable(beside)) return std::vector<std::string>{beside.string()};
+  if (const fs::path beside = own_folder() / program; runnable(beside))
+    return std::vector<std::string>{beside.string()};
   if (const auto found = from_manifest(program)) return *found;
   if (const auto found = on_path(program)) return std::vector<std::string>{found->string()};
-  return missing(program, "run tools/setup (it fills .deps/), put it on PATH, or name it with " + flag);
+  return missing(program,
+                 "run tools/setup (it fills .deps/), put it on PATH, or name it with " + flag);
 }
 
 Result<std::string> own_program(const std::string& program) {
@@ -89,7 +97,8 @@ Result<std::string> own_program(const std::string& program) {
 
 Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
   Binaries out;
-  for (auto [program, slot] : {std::pair{"roulette-signer", &out.signer}, std::pair{"roulette-coordinator", &out.coordinator},
+  for (auto [program, slot] : {std::pair{"roulette-signer", &out.signer},
+                               std::pair{"roulette-coordinator", &out.coordinator},
                                std::pair{"roulette-ledger", &out.ledger}}) {
     const Result<std::string> found = own_program(program);
     if (!found) return found.error();

@@ -29,7 +29,7 @@ constexpr Duration kStopGrace = limits::kDrain + seconds(2);
 constexpr Duration kEndOfRunLimit = seconds(20);
 constexpr Duration kPendingDeadline = seconds(5);
 constexpr std::uint32_t kSettleDepth = 3;
-constexpr int kFinalBlocks = 6;                       // beyond settle depth, so that nothing hangs on the last block
+constexpr int kFinalBlocks = 6;  // beyond settle depth, so that nothing hangs on the last block
 
 }  // namespace
 
@@ -53,8 +53,8 @@ struct Cluster::State {
   std::size_t next_coordinator = 0;
   std::vector<std::string> account_names;
 
-  State(const ClusterPlan& p, std::uint64_t c, const Binaries& b, ClusterFiles f, runtime::EventLoop& l,
-        runtime::EventLog& g, Supervisor& s)
+  State(const ClusterPlan& p, std::uint64_t c, const Binaries& b, ClusterFiles f,
+        runtime::EventLoop& l, runtime::EventLog& g, Supervisor& s)
       : plan(p), coins(c), loop(l), log(g), supervisor(s), binaries(b), files(std::move(f)) {}
 
   std::vector<ProcessName> of(Role role) const {
@@ -73,7 +73,8 @@ struct Cluster::State {
     return status;
   }
 
-  Status start_role(Role role, const std::function<std::vector<std::string>(ProcessName)>& control_lines) {
+  Status start_role(Role role,
+                    const std::function<std::vector<std::string>(ProcessName)>& control_lines) {
     for (const ProcessName& name : of(role)) {
       if (const Status status = start_process(name, control_lines(name)); !status) return status;
     }
@@ -91,26 +92,31 @@ struct Cluster::State {
     if (supervisor.state(name) != ProcessState::Starting) return;
     const auto answered = [this, name](bool serves) {
       if (supervisor.state(name) != ProcessState::Starting) return;
-      if (serves) supervisor.mark_ready(name, true, "");
-      else probe_later(name);
+      if (serves)
+        supervisor.mark_ready(name, true, "");
+      else
+        probe_later(name);
     };
     if (name.role == Role::Bitcoind) {
-      node->call("getblockchaininfo", json::array(), [answered](Result<json> result) { answered(result.ok()); });
+      node->call("getblockchaininfo", json::array(),
+                 [answered](Result<json> result) { answered(result.ok()); });
       return;
     }
     runtime::HttpCall call;
     call.target = "/health";
     call.deadline = kProbeDeadline;
-    etcd_http[name.index]->call(std::move(call), [answered](Result<runtime::HttpResponse> response) {
-      const bool healthy = response.ok() && response->status == 200 &&
-                           response->body.find(R"("health":"true")") != std::string::npos;
-      answered(healthy);
-    });
+    etcd_http[name.index]->call(
+        std::move(call), [answered](Result<runtime::HttpResponse> response) {
+          const bool healthy = response.ok() && response->status == 200 &&
+                               response->body.find(R"("health":"true")") != std::string::npos;
+          answered(healthy);
+        });
   }
 
   bool all_serving(const std::vector<Role>& roles) const {
     for (const ProcessName& name : supervisor.all()) {
-      if (std::count(roles.begin(), roles.end(), name.role) > 0 && !supervisor.serving(name)) return false;
+      if (std::count(roles.begin(), roles.end(), name.role) > 0 && !supervisor.serving(name))
+        return false;
     }
     return true;
   }
@@ -121,7 +127,8 @@ struct Cluster::State {
     if (loop.run_until([&] { return all_serving(roles) || ended(); }, limit) && !ended()) return {};
     std::string missing;
     for (const ProcessName& name : supervisor.all()) {
-      if (std::count(roles.begin(), roles.end(), name.role) > 0 && !supervisor.serving(name)) missing += " " + name.text();
+      if (std::count(roles.begin(), roles.end(), name.role) > 0 && !supervisor.serving(name))
+        missing += " " + name.text();
     }
     std::string why = ended() ? supervisor.unasked_exits().front() : "not ready in time:" + missing;
     return Error{ErrorKind::Preflight, why + last_words()};
@@ -155,9 +162,11 @@ struct Cluster::State {
       }
       [[maybe_unused]] const bool early = loop.run_until([&] { return funded; }, milliseconds(50));
     }
-    [[maybe_unused]] const bool answered = loop.run_until([&] { return !asking; }, kPendingDeadline + seconds(1));
+    [[maybe_unused]] const bool answered =
+        loop.run_until([&] { return !asking; }, kPendingDeadline + seconds(1));
     if (funded) return {};
-    return Error{ErrorKind::Preflight, "the ledger did not see the wallet's funding in time" + last_words()};
+    return Error{ErrorKind::Preflight,
+                 "the ledger did not see the wallet's funding in time" + last_words()};
   }
 
   // ---- asking the books ----
@@ -168,17 +177,19 @@ struct Cluster::State {
     call.headers = {{"authorization", "Bearer " + files.token}};
     call.deadline = kPendingDeadline;
     const std::size_t coordinator = next_coordinator++ % coordinator_http.size();
-    coordinator_http[coordinator]->call(std::move(call), [account, done = std::move(done)](Result<runtime::HttpResponse> r) {
-      if (!r) return done(r.error());
-      const json body = json::parse(r->body, nullptr, false);
-      if (r->status != 200 || !body.is_object() || !body.contains("balances")) {
-        return done(Error{ErrorKind::Network, "balances: HTTP " + std::to_string(r->status)});
-      }
-      for (const json& entry : body["balances"]) {
-        if (entry.value("account", "") == account) return done(entry.value("amount_sat", std::int64_t{0}));
-      }
-      done(std::int64_t{0});
-    });
+    coordinator_http[coordinator]->call(
+        std::move(call), [account, done = std::move(done)](Result<runtime::HttpResponse> r) {
+          if (!r) return done(r.error());
+          const json body = json::parse(r->body, nullptr, false);
+          if (r->status != 200 || !body.is_object() || !body.contains("balances")) {
+            return done(Error{ErrorKind::Network, "balances: HTTP " + std::to_string(r->status)});
+          }
+          for (const json& entry : body["balances"]) {
+            if (entry.value("account", "") == account)
+              return done(entry.value("amount_sat", std::int64_t{0}));
+          }
+          done(std::int64_t{0});
+        });
   }
 
   // ---- mining ----
@@ -188,7 +199,8 @@ struct Cluster::State {
     const ProcessName name{Role::Bitcoind, 0};
     if (mining_call_open || !supervisor.serving(name)) return;
     mining_call_open = true;
-    node->call("generatetoaddress", json::array({1, funding.miner_address}), [this](Result<json>) { mining_call_open = false; });
+    node->call("generatetoaddress", json::array({1, funding.miner_address}),
+               [this](Result<json>) { mining_call_open = false; });
   }
 
   // ---- stopping ----
@@ -200,7 +212,8 @@ struct Cluster::State {
       supervisor.send_signal(name, SIGTERM);
     }
     const auto gone = [&] {
-      return std::all_of(names.begin(), names.end(), [this](const ProcessName& n) { return !supervisor.pid(n); });
+      return std::all_of(names.begin(), names.end(),
+                         [this](const ProcessName& n) { return !supervisor.pid(n); });
     };
     if (loop.run_until(gone, kStopGrace)) return;
     for (const ProcessName& name : names) supervisor.send_signal(name, SIGKILL);
@@ -214,16 +227,19 @@ struct Cluster::State {
       wanted.insert(name);
       supervisor.write_control(name, "command end_of_run");
     }
-    if (wanted.empty()) return Error{ErrorKind::Network, "no ledger replica was there to take EndOfRun"};
+    if (wanted.empty())
+      return Error{ErrorKind::Network, "no ledger replica was there to take EndOfRun"};
     const auto applied = [&] {
-      return std::includes(end_of_run_applied.begin(), end_of_run_applied.end(), wanted.begin(), wanted.end());
+      return std::includes(end_of_run_applied.begin(), end_of_run_applied.end(), wanted.begin(),
+                           wanted.end());
     };
     if (loop.run_until(applied, kEndOfRunLimit)) return {};
     return Error{ErrorKind::Network, "not every live replica applied EndOfRun in time"};
   }
 
   Status settle_chain() {
-    const auto mined = node->wait("generatetoaddress", json::array({kFinalBlocks, funding.miner_address}), seconds(30));
+    const auto mined = node->wait("generatetoaddress",
+                                  json::array({kFinalBlocks, funding.miner_address}), seconds(30));
     if (!mined) return mined.error().with_context("mining to settle depth");
     return node->flush();
   }
@@ -232,15 +248,19 @@ struct Cluster::State {
 Cluster::Cluster(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Cluster::~Cluster() = default;
 
-Result<std::unique_ptr<Cluster>> Cluster::prepare(const ClusterPlan& plan, std::uint64_t coins, const std::string& run_dir,
-                                                  const Binaries& binaries, runtime::EventLoop& loop,
-                                                  runtime::EventLog& log, Supervisor& supervisor) {
+Result<std::unique_ptr<Cluster>> Cluster::prepare(const ClusterPlan& plan, std::uint64_t coins,
+                                                  const std::string& run_dir,
+                                                  const Binaries& binaries,
+                                                  runtime::EventLoop& loop, runtime::EventLog& log,
+                                                  Supervisor& supervisor) {
   runtime::KernelEntropy entropy;
   Result<ClusterFiles> files = make_cluster_files(plan, run_dir, binaries, entropy);
   if (!files) return files.error();
-  auto state = std::make_unique<State>(plan, coins, binaries, std::move(files).value(), loop, log, supervisor);
+  auto state = std::make_unique<State>(plan, coins, binaries, std::move(files).value(), loop, log,
+                                       supervisor);
   for (ProcessSpec& spec : state->files.specs) supervisor.define(spec);
-  state->node = std::make_unique<Node>(loop, state->files.node_rpc, state->files.node_cookie.string());
+  state->node =
+      std::make_unique<Node>(loop, state->files.node_rpc, state->files.node_cookie.string());
   const auto client = [&loop](const Endpoint& endpoint) {
     runtime::HttpClient::Options options;
     options.address = endpoint.host;
@@ -248,7 +268,8 @@ Result<std::unique_ptr<Cluster>> Cluster::prepare(const ClusterPlan& plan, std::
     options.connections = 2;
     return std::make_unique<runtime::HttpClient>(loop, options);
   };
-  for (const Endpoint& e : state->files.coordinator_http) state->coordinator_http.push_back(client(e));
+  for (const Endpoint& e : state->files.coordinator_http)
+    state->coordinator_http.push_back(client(e));
   for (const Endpoint& e : state->files.etcd_client) state->etcd_http.push_back(client(e));
   return std::unique_ptr<Cluster>(new Cluster(std::move(state)));
 }
@@ -260,17 +281,21 @@ Status Cluster::start(Duration limit, const std::function<void(const std::string
   if (const Status status = s.start_role(Role::Etcd, control_lines); !status) return status;
   if (const Status status = s.start_role(Role::Bitcoind, control_lines); !status) return status;
   if (const Status status = s.await({Role::Etcd, Role::Bitcoind}, limit); !status) return status;
-  on_progress("starting " + std::to_string(s.plan.signers) + " signers, " + std::to_string(s.plan.ledgers) +
-              " ledger replicas, " + std::to_string(s.plan.coordinators) + " coordinators");
+  on_progress("starting " + std::to_string(s.plan.signers) + " signers, " +
+              std::to_string(s.plan.ledgers) + " ledger replicas, " +
+              std::to_string(s.plan.coordinators) + " coordinators");
   for (const Role role : {Role::Ledger, Role::Signer, Role::Coordinator}) {
     if (const Status status = s.start_role(role, control_lines); !status) return status;
   }
   on_progress("funding the wallet with " + std::to_string(s.coins) + " coins");
   runtime::KernelEntropy entropy;
-  Result<Funding> funding = fund_wallet(*s.node, s.files.wallet_script, s.coins, kSettleDepth, entropy);
+  Result<Funding> funding =
+      fund_wallet(*s.node, s.files.wallet_script, s.coins, kSettleDepth, entropy);
   if (!funding) return Error{ErrorKind::Preflight, funding.error().message + s.last_words()};
   s.funding = *funding;
-  if (const Status status = s.await({Role::Ledger, Role::Signer, Role::Coordinator}, limit); !status) return status;
+  if (const Status status = s.await({Role::Ledger, Role::Signer, Role::Coordinator}, limit);
+      !status)
+    return status;
   if (const Status status = s.await_funds(limit); !status) return status;
   on_progress("ready");
   return {};
@@ -291,24 +316,38 @@ void Cluster::start_mining(std::uint32_t interval_ms) {
   s.mining->arm(s.loop.now() + milliseconds(interval_ms));
 }
 
-void Cluster::stop_mining() { state_->mining.reset(); }
+void Cluster::stop_mining() {
+  state_->mining.reset();
+}
 
 void Cluster::note_node_height(const std::string& why) {
   State& s = *state_;
   s.node->call("getblockchaininfo", json::array(), [&s, why](Result<json> info) {
     if (!info.ok()) return;
     runtime::EventFields fields;
-    fields.add("height", info->value("blocks", std::int64_t{-1})).add("hash", info->value("bestblockhash", "")).add("why", why);
+    fields.add("height", info->value("blocks", std::int64_t{-1}))
+        .add("hash", info->value("bestblockhash", ""))
+        .add("why", why);
     s.log.write("node_height", fields);
   });
 }
 
-void Cluster::ask_pending(std::function<void(Result<std::int64_t>)> done) { state_->balance("pending", std::move(done)); }
+void Cluster::ask_pending(std::function<void(Result<std::int64_t>)> done) {
+  state_->balance("pending", std::move(done));
+}
 
-const std::vector<Endpoint>& Cluster::coordinators() const { return state_->files.coordinator_http; }
-const std::string& Cluster::token() const { return state_->files.token; }
-const std::vector<std::string>& Cluster::accounts() const { return state_->files.accounts; }
-const std::string& Cluster::run_dir() const { return state_->files.run_dir; }
+const std::vector<Endpoint>& Cluster::coordinators() const {
+  return state_->files.coordinator_http;
+}
+const std::string& Cluster::token() const {
+  return state_->files.token;
+}
+const std::vector<std::string>& Cluster::accounts() const {
+  return state_->files.accounts;
+}
+const std::string& Cluster::run_dir() const {
+  return state_->files.run_dir;
+}
 
 std::string Cluster::up_json() const {
   const State& s = *state_;
@@ -317,15 +356,22 @@ std::string Cluster::up_json() const {
     if (const auto pid = s.supervisor.pid(name)) pids[name.text()] = *pid;
   }
   json coordinators = json::array();
-  for (const Endpoint& e : s.files.coordinator_http) coordinators.push_back("http://" + e.host + ":" + std::to_string(e.port));
-  const std::string rpc = "http://" + s.files.node_rpc.host + ":" + std::to_string(s.files.node_rpc.port);
-  return json{{"run_dir", s.files.run_dir}, {"pids", pids}, {"coordinators", coordinators},
-              {"token_file", s.files.token_file.string()}, {"accounts", s.files.accounts},
+  for (const Endpoint& e : s.files.coordinator_http)
+    coordinators.push_back("http://" + e.host + ":" + std::to_string(e.port));
+  const std::string rpc =
+      "http://" + s.files.node_rpc.host + ":" + std::to_string(s.files.node_rpc.port);
+  return json{{"run_dir", s.files.run_dir},
+              {"pids", pids},
+              {"coordinators", coordinators},
+              {"token_file", s.files.token_file.string()},
+              {"accounts", s.files.accounts},
               {"bitcoind", {{"rpc", rpc}, {"cookie", s.files.node_cookie.string()}}}}
       .dump();
 }
 
-std::string Cluster::environment_json() const { return describe_environment(state_->binaries, state_->files.run_dir); }
+std::string Cluster::environment_json() const {
+  return describe_environment(state_->binaries, state_->files.run_dir);
+}
 
 Status Cluster::finish(const std::function<Status()>& after_end_of_run,
                        const std::function<void(const std::string&)>& on_progress) {
@@ -352,7 +398,9 @@ Status Cluster::finish(const std::function<Status()>& after_end_of_run,
 void Cluster::stop_all() {
   State& s = *state_;
   stop_mining();
-  for (const Role role : {Role::Coordinator, Role::Signer, Role::Ledger, Role::Etcd, Role::Bitcoind}) s.stop(s.of(role));
+  for (const Role role :
+       {Role::Coordinator, Role::Signer, Role::Ledger, Role::Etcd, Role::Bitcoind})
+    s.stop(s.of(role));
 }
 
 }  // namespace roulette::chaos

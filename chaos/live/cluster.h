@@ -1,7 +1,8 @@
-// A cluster on this machine: folders, keys, certificates, ports, configurations; started in order and funded.
+// A cluster on this machine: folders, keys, certificates, ports, configurations; started in order
+// and funded.
 //
-// Invariant: nothing of a cluster outlives its Cluster but its run folder. Everything listens on loopback only; ports are
-// probed, so two runs share a machine. It knows no faults and no load.
+// Invariant: nothing of a cluster outlives its Cluster but its run folder. Everything listens on
+// loopback only; ports are probed, so two runs share a machine. It knows no faults and no load.
 #pragma once
 
 #include <functional>
@@ -15,56 +16,66 @@
 
 namespace roulette::chaos {
 
-// Where the binaries are: beside the executable, .deps/, PATH, or as configured. Missing ones are ErrorKind::Preflight,
-// named, with the remedy, before anything starts.
+// Where the binaries are: beside the executable, .deps/, PATH, or as configured. Missing ones are
+// ErrorKind::Preflight, named, with the remedy, before anything starts.
 struct Binaries {
   std::string signer, coordinator, ledger, etcd;
-  std::vector<std::string> bitcoind;        // argv prefix: loader and library path where needed
+  std::vector<std::string> bitcoind;  // argv prefix: loader and library path where needed
   std::vector<std::string> bitcoin_cli;
 };
-struct BinaryOptions { std::string etcd, bitcoind; };   // --etcd, --bitcoind
+struct BinaryOptions {
+  std::string etcd, bitcoind;
+};  // --etcd, --bitcoind
 [[nodiscard]] Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node);
 
-struct Endpoint { std::string host = "127.0.0.1"; std::uint16_t port = 0; };
+struct Endpoint {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;
+};
 
 class Cluster {
  public:
   // Makes run folder, keys and configurations; starts nothing.
-  [[nodiscard]] static Result<std::unique_ptr<Cluster>> prepare(const ClusterPlan& plan, std::uint64_t coins,
-                                                                const std::string& run_dir, const Binaries& binaries,
-                                                                runtime::EventLoop& loop, runtime::EventLog& log,
-                                                                Supervisor& supervisor);
+  [[nodiscard]] static Result<std::unique_ptr<Cluster>> prepare(
+      const ClusterPlan& plan, std::uint64_t coins, const std::string& run_dir,
+      const Binaries& binaries, runtime::EventLoop& loop, runtime::EventLog& log,
+      Supervisor& supervisor);
   ~Cluster();
 
-  // Runs the loop until all is up, the chain is funded (fan-out, settled) and the first coordinator is ready, or fails
-  // with what is missing. `on_progress` gets one line a step.
-  [[nodiscard]] Status start(Duration limit, const std::function<void(const std::string&)>& on_progress,
-                             const std::function<std::vector<std::string>(ProcessName)>& control_lines);
+  // Runs the loop until all is up, the chain is funded (fan-out, settled) and the first coordinator
+  // is ready, or fails with what is missing. `on_progress` gets one line a step.
+  [[nodiscard]] Status start(
+      Duration limit, const std::function<void(const std::string&)>& on_progress,
+      const std::function<std::vector<std::string>(ProcessName)>& control_lines);
 
-  // Spawns a process again with its points armed; etcd members and the node are probed until they serve.
+  // Spawns a process again with its points armed; etcd members and the node are probed until they
+  // serve.
   [[nodiscard]] Status restart(ProcessName name, const std::vector<std::string>& control_lines);
   // Fed by the supervisor's hooks.
   void on_event(ProcessName name, const std::string& event, const std::string& args);
 
-  // Steady mining: one block every interval to the launcher's own key. Pauses by itself while the node is down.
+  // Steady mining: one block every interval to the launcher's own key. Pauses by itself while the
+  // node is down.
   void start_mining(std::uint32_t interval_ms);
   void stop_mining();
 
   // The height now, to the tool's log as `node_height`; asks the node, never flushes it.
   void note_node_height(const std::string& why);
-  // "pending" of the books by a coordinator's answer: zero when every accepted withdrawal is settled.
+  // "pending" of the books by a coordinator's answer: zero when every accepted withdrawal is
+  // settled.
   void ask_pending(std::function<void(Result<std::int64_t>)> done);
 
   [[nodiscard]] const std::vector<Endpoint>& coordinators() const;
   [[nodiscard]] const std::string& token() const;
   [[nodiscard]] const std::vector<std::string>& accounts() const;
   [[nodiscard]] const std::string& run_dir() const;
-  [[nodiscard]] std::string up_json() const;       // the line of `up --json` (DESIGN 10)
+  [[nodiscard]] std::string up_json() const;  // the line of `up --json` (DESIGN 10)
   [[nodiscard]] std::string environment_json() const;
 
-  // The end-of-run order of DESIGN 9 from `EndOfRun` on: EndOfRun applied by every live replica, coordinators SIGTERMed,
-  // blocks mined to settle depth, flush, export of state/, the rest stopped. Every step that cannot be done is in the error.
-  // `after_end_of_run` runs while coordinators still answer (the clients resolve what they do not know).
+  // The end-of-run order of DESIGN 9 from `EndOfRun` on: EndOfRun applied by every live replica,
+  // coordinators SIGTERMed, blocks mined to settle depth, flush, export of state/, the rest
+  // stopped. Every step that cannot be done is in the error. `after_end_of_run` runs while
+  // coordinators still answer (the clients resolve what they do not know).
   [[nodiscard]] Status finish(const std::function<Status()>& after_end_of_run,
                               const std::function<void(const std::string&)>& on_progress);
   // Orderly stop of everything without a record (`up`): SIGTERM in order, SIGKILL for what stays.

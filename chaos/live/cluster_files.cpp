@@ -24,20 +24,27 @@ constexpr std::int64_t kMinAmountSat = 1'000;
 constexpr std::int64_t kMaxAmountSat = 100'000'000;
 constexpr std::uint32_t kSettleDepth = 3;
 // bitcoind's -regtest genesis block (chainparams: the same for everybody).
-constexpr char kRegtestGenesis[] = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206";
+constexpr char kRegtestGenesis[] =
+    "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206";
 
-std::string text(const Endpoint& e) { return e.host + ":" + std::to_string(e.port); }
-std::string url(const Endpoint& e) { return "http://" + text(e); }
+std::string text(const Endpoint& e) {
+  return e.host + ":" + std::to_string(e.port);
+}
+std::string url(const Endpoint& e) {
+  return "http://" + text(e);
+}
 
 // Ports of every listener, by what listens.
 struct Listeners {
-  std::vector<Endpoint> signer_tls, signer_http, ledger_tls, ledger_http, coordinator_tls, coordinator_http, etcd_client, etcd_peer;
+  std::vector<Endpoint> signer_tls, signer_http, ledger_tls, ledger_http, coordinator_tls,
+      coordinator_http, etcd_client, etcd_peer;
   Endpoint node_rpc;
 };
 
 class Maker {
  public:
-  Maker(const ClusterPlan& plan, const std::string& run_dir, const Binaries& binaries, EntropySource& entropy)
+  Maker(const ClusterPlan& plan, const std::string& run_dir, const Binaries& binaries,
+        EntropySource& entropy)
       : plan_(plan), binaries_(binaries), entropy_(entropy) {
     out_.run_dir = run_dir;
     out_.work = fs::path(run_dir) / "work";
@@ -47,9 +54,10 @@ class Maker {
   }
 
   Result<ClusterFiles> make() {
-    for (const auto step : {&Maker::make_folders, &Maker::choose_ports, &Maker::make_certificates, &Maker::deal_shares,
-                            &Maker::make_token, &Maker::make_signers, &Maker::make_ledgers, &Maker::make_coordinators,
-                            &Maker::make_etcd, &Maker::make_node}) {
+    for (const auto step :
+         {&Maker::make_folders, &Maker::choose_ports, &Maker::make_certificates,
+          &Maker::deal_shares, &Maker::make_token, &Maker::make_signers, &Maker::make_ledgers,
+          &Maker::make_coordinators, &Maker::make_etcd, &Maker::make_node}) {
       if (const Status status = (this->*step)(); !status) return status.error();
     }
     return std::move(out_);
@@ -58,26 +66,34 @@ class Maker {
  private:
   Status make_folders() {
     for (const fs::path& folder : {out_.work, out_.secrets, out_.state}) {
-      if (const Status status = runtime::create_folder_durably(folder); !status) return preflight(status);
+      if (const Status status = runtime::create_folder_durably(folder); !status)
+        return preflight(status);
     }
     for (const auto& [role, count] : counts()) {
       for (std::uint16_t i = 0; i < count; ++i) {
-        const Status status = runtime::create_folder_durably(out_.work / ProcessName{role, i}.text() / "data");
+        const Status status =
+            runtime::create_folder_durably(out_.work / ProcessName{role, i}.text() / "data");
         if (!status) return preflight(status);
       }
     }
     return {};
   }
 
-  static Status preflight(const Status& status) { return Error{ErrorKind::Preflight, status.error().message}; }
+  static Status preflight(const Status& status) {
+    return Error{ErrorKind::Preflight, status.error().message};
+  }
 
   std::vector<std::pair<Role, std::uint16_t>> counts() const {
-    return {{Role::Signer, plan_.signers}, {Role::Coordinator, plan_.coordinators}, {Role::Ledger, plan_.ledgers},
-            {Role::Etcd, plan_.etcd}, {Role::Bitcoind, 1}};
+    return {{Role::Signer, plan_.signers},
+            {Role::Coordinator, plan_.coordinators},
+            {Role::Ledger, plan_.ledgers},
+            {Role::Etcd, plan_.etcd},
+            {Role::Bitcoind, 1}};
   }
 
   Status choose_ports() {
-    const std::size_t total = 2u * (plan_.signers + plan_.ledgers + plan_.coordinators + plan_.etcd) + 1u;
+    const std::size_t total =
+        2u * (plan_.signers + plan_.ledgers + plan_.coordinators + plan_.etcd) + 1u;
     Result<std::vector<std::uint16_t>> ports = free_ports(total);
     if (!ports) return ports.error();
     std::size_t next = 0;
@@ -110,7 +126,8 @@ class Maker {
     for (const auto& [role, count] : counts()) {
       if (role == Role::Etcd || role == Role::Bitcoind) continue;
       for (std::uint16_t i = 0; i < count; ++i) {
-        if (const Status status = authority->issue_into(out_.secrets, {role, i}); !status) return status;
+        if (const Status status = authority->issue_into(out_.secrets, {role, i}); !status)
+          return status;
       }
     }
     return {};
@@ -123,7 +140,8 @@ class Maker {
     if (!wallet) return wallet.error();
     out_.wallet_script = wallet->script;
     output_key_ = wallet->output_key;
-    if (const Status status = runtime::write_group_file(group_file(), dealt->group); !status) return status;
+    if (const Status status = runtime::write_group_file(group_file(), dealt->group); !status)
+      return status;
     for (const crypto::frost::SecretShare& share : dealt->shares) {
       if (const Status status = seal(share, dealt->group.id()); !status) return status;
     }
@@ -134,9 +152,12 @@ class Maker {
     Secret<32> key;
     entropy_.fill({key.data(), key.size()});
     const ProcessName name{Role::Signer, share.id().value()};
-    const auto sealed = crypto::seal_with_key_file(share, {share.id(), group, kShareEpoch}, key, entropy_);
+    const auto sealed =
+        crypto::seal_with_key_file(share, {share.id(), group, kShareEpoch}, key, entropy_);
     if (!sealed) return sealed.error();
-    if (const Status status = runtime::write_file_durably(share_key_file(name), key.span()); !status) return status;
+    if (const Status status = runtime::write_file_durably(share_key_file(name), key.span());
+        !status)
+      return status;
     return runtime::write_file_durably(out_.work / name.text() / "share.sealed", *sealed);
   }
 
@@ -149,7 +170,9 @@ class Maker {
   }
 
   fs::path group_file() const { return out_.work / "group.json"; }
-  fs::path share_key_file(const ProcessName& name) const { return out_.secrets / (name.text() + ".share-key"); }
+  fs::path share_key_file(const ProcessName& name) const {
+    return out_.secrets / (name.text() + ".share-key");
+  }
 
   // What every daemon's configuration has.
   json common(const ProcessName& name, const Endpoint& listen, const Endpoint& http) const {
@@ -166,11 +189,13 @@ class Maker {
   Status add_daemon(const ProcessName& name, const std::string& program, const json& config) {
     const fs::path file = out_.work / name.text() / "config.json";
     const std::string body = config.dump(2) + "\n";
-    if (const Status status = runtime::write_file_durably(file, as_bytes(body)); !status) return status;
+    if (const Status status = runtime::write_file_durably(file, as_bytes(body)); !status)
+      return status;
     ProcessSpec spec = base_spec(name, {program, "--config", file.string()});
     spec.control = true;
     out_.specs.push_back(spec);
-    if (name.role != Role::Coordinator) out_.exports.push_back({name, {program, "export", "--config", file.string()}});
+    if (name.role != Role::Coordinator)
+      out_.exports.push_back({name, {program, "export", "--config", file.string()}});
     return {};
   }
 
@@ -178,7 +203,8 @@ class Maker {
     ProcessSpec spec;
     spec.name = name;
     spec.argv = std::move(argv);
-    spec.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + (out_.work / name.text()).string()};
+    spec.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8",
+                        "HOME=" + (out_.work / name.text()).string()};
     spec.work_dir = (out_.work / name.text()).string();
     spec.stderr_path = (out_.work / name.text() / "stderr.log").string();
     return spec;
@@ -192,17 +218,20 @@ class Maker {
       config["share"] = (out_.work / name.text() / "share.sealed").string();
       config["share_key"] = share_key_file(name).string();
       config["share_epoch"] = kShareEpoch;
-      config["policy"] = {{"max_fee_sat", kWithdrawalFeeSat}, {"max_fee_rate_sat_per_vb", 2 * kFeeRateSatPerVb},
+      config["policy"] = {{"max_fee_sat", kWithdrawalFeeSat},
+                          {"max_fee_rate_sat_per_vb", 2 * kFeeRateSatPerVb},
                           {"max_amount_sat", kMaxAmountSat}};
       if (const Status status = add_daemon(name, binaries_.signer, config); !status) return status;
     }
     return {};
   }
 
-  static json peers(Role role, const std::vector<Endpoint>& endpoints, std::optional<std::uint16_t> but = std::nullopt) {
+  static json peers(Role role, const std::vector<Endpoint>& endpoints,
+                    std::optional<std::uint16_t> but = std::nullopt) {
     json out = json::array();
     for (std::uint16_t i = 0; i < endpoints.size(); ++i) {
-      if (i != but) out.push_back({{"name", ProcessName{role, i}.text()}, {"address", text(endpoints[i])}});
+      if (i != but)
+        out.push_back({{"name", ProcessName{role, i}.text()}, {"address", text(endpoints[i])}});
     }
     return out;
   }
@@ -216,10 +245,14 @@ class Maker {
       config["replicas"] = plan_.ledgers;
       config["peers"] = peers(Role::Ledger, at_.ledger_tls, i);
       config["etcd"] = etcd;
-      config["genesis"] = {{"wallet_output_key", to_hex(output_key_)}, {"accounts", out_.accounts},
-                           {"fee_rate_sat_per_vb", kFeeRateSatPerVb}, {"withdrawal_fee_sat", kWithdrawalFeeSat},
-                           {"min_amount_sat", kMinAmountSat}, {"max_amount_sat", kMaxAmountSat},
-                           {"settle_depth", kSettleDepth}, {"anchor_block", kRegtestGenesis}};
+      config["genesis"] = {{"wallet_output_key", to_hex(output_key_)},
+                           {"accounts", out_.accounts},
+                           {"fee_rate_sat_per_vb", kFeeRateSatPerVb},
+                           {"withdrawal_fee_sat", kWithdrawalFeeSat},
+                           {"min_amount_sat", kMinAmountSat},
+                           {"max_amount_sat", kMaxAmountSat},
+                           {"settle_depth", kSettleDepth},
+                           {"anchor_block", kRegtestGenesis}};
       if (const Status status = add_daemon(name, binaries_.ledger, config); !status) return status;
     }
     return {};
@@ -235,7 +268,8 @@ class Maker {
       config["ledgers"] = peers(Role::Ledger, at_.ledger_tls);
       config["coordinators"] = peers(Role::Coordinator, at_.coordinator_tls, i);
       config["node"] = {{"rpc", text(at_.node_rpc)}, {"cookie", out_.node_cookie.string()}};
-      if (const Status status = add_daemon(name, binaries_.coordinator, config); !status) return status;
+      if (const Status status = add_daemon(name, binaries_.coordinator, config); !status)
+        return status;
     }
     return {};
   }
@@ -243,18 +277,38 @@ class Maker {
   Status make_etcd() {
     std::string initial;
     for (std::uint16_t i = 0; i < plan_.etcd; ++i) {
-      initial += (i == 0 ? "" : ",") + ProcessName{Role::Etcd, i}.text() + "=" + url(at_.etcd_peer[i]);
+      initial +=
+          (i == 0 ? "" : ",") + ProcessName{Role::Etcd, i}.text() + "=" + url(at_.etcd_peer[i]);
     }
     for (std::uint16_t i = 0; i < plan_.etcd; ++i) {
       const ProcessName name{Role::Etcd, i};
       const std::string client = url(at_.etcd_client[i]);
       const std::string peer = url(at_.etcd_peer[i]);
-      out_.specs.push_back(base_spec(
-          name, {binaries_.etcd, "--name", name.text(), "--data-dir", (out_.work / name.text() / "data").string(),
-                 "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-                 "--initial-advertise-peer-urls", peer, "--initial-cluster", initial, "--initial-cluster-state", "new",
-                 "--initial-cluster-token", cluster_id_, "--heartbeat-interval", "30", "--election-timeout", "300",
-                 "--log-level", "error"}));
+      out_.specs.push_back(base_spec(name, {binaries_.etcd,
+                                            "--name",
+                                            name.text(),
+                                            "--data-dir",
+                                            (out_.work / name.text() / "data").string(),
+                                            "--listen-client-urls",
+                                            client,
+                                            "--advertise-client-urls",
+                                            client,
+                                            "--listen-peer-urls",
+                                            peer,
+                                            "--initial-advertise-peer-urls",
+                                            peer,
+                                            "--initial-cluster",
+                                            initial,
+                                            "--initial-cluster-state",
+                                            "new",
+                                            "--initial-cluster-token",
+                                            cluster_id_,
+                                            "--heartbeat-interval",
+                                            "30",
+                                            "--election-timeout",
+                                            "300",
+                                            "--log-level",
+                                            "error"}));
     }
     return {};
   }
@@ -264,12 +318,13 @@ class Maker {
     if (plan_.chain != "bitcoind") return {};
     const ProcessName name{Role::Bitcoind, 0};
     std::vector<std::string> argv = binaries_.bitcoind;
-    for (const std::string& flag : {std::string("-regtest"), "-datadir=" + (out_.work / name.text() / "data").string(),
-                                    std::string("-server=1"), std::string("-listen=0"), std::string("-dnsseed=0"),
-                                    std::string("-fixedseeds=0"), std::string("-rpcbind=127.0.0.1"),
-                                    std::string("-rpcallowip=127.0.0.1/32"), "-rpcport=" + std::to_string(at_.node_rpc.port),
-                                    std::string("-txindex=1"), std::string("-disablewallet=1"), std::string("-printtoconsole=0"),
-                                    std::string("-rpcthreads=4"), std::string("-par=1")}) {
+    for (const std::string& flag :
+         {std::string("-regtest"), "-datadir=" + (out_.work / name.text() / "data").string(),
+          std::string("-server=1"), std::string("-listen=0"), std::string("-dnsseed=0"),
+          std::string("-fixedseeds=0"), std::string("-rpcbind=127.0.0.1"),
+          std::string("-rpcallowip=127.0.0.1/32"), "-rpcport=" + std::to_string(at_.node_rpc.port),
+          std::string("-txindex=1"), std::string("-disablewallet=1"),
+          std::string("-printtoconsole=0"), std::string("-rpcthreads=4"), std::string("-par=1")}) {
       argv.push_back(flag);
     }
     out_.specs.push_back(base_spec(name, std::move(argv)));
@@ -287,8 +342,8 @@ class Maker {
 
 }  // namespace
 
-Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan, const std::string& run_dir, const Binaries& binaries,
-                                        EntropySource& entropy) {
+Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan, const std::string& run_dir,
+                                        const Binaries& binaries, EntropySource& entropy) {
   return Maker(plan, run_dir, binaries, entropy).make();
 }
 

@@ -1,7 +1,8 @@
-// Everything of a cluster that is a file: folders, keys, certificates, shares, configurations, command lines.
+// Everything of a cluster that is a file: folders, keys, certificates, shares, configurations,
+// command lines.
 //
-// Invariant: secrets stand in secrets/ (0700) with mode 0600 and nowhere else; every address is loopback. It starts
-// nothing; the daemons' own pages (docs/CONFIG.md) say what each key means.
+// Invariant: secrets stand in secrets/ (0700) with mode 0600 and nowhere else; every address is
+// loopback. It starts nothing; the daemons' own pages (docs/CONFIG.md) say what each key means.
 #pragma once
 
 #include <filesystem>
@@ -28,7 +29,9 @@ struct ClusterFiles {
   std::vector<std::pair<ProcessName, std::vector<std::string>>> exports;
 };
 
-[[nodiscard]] Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan, const std::string& run_dir,
-                                                      const Binaries& binaries, EntropySource& entropy);
+[[nodiscard]] Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan,
+                                                      const std::string& run_dir,
+                                                      const Binaries& binaries,
+                                                      EntropySource& entropy);
 
 }  // namespace roulette::chaos

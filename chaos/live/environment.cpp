@@ -9,10 +9,10 @@
 #include <thread>
 
 #include <fcntl.h>
-#include <nlohmann/json.hpp>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "common/crypto/hash.h"
 #include "common/runtime/durable_file.h"
@@ -71,7 +71,9 @@ std::optional<std::int64_t> fdatasync_p50_us(const std::string& folder) {
   const std::array<char, 512> block{};
   for (int i = 0; i < kCommits; ++i) {
     const std::int64_t begin = now_us();
-    if (pwrite(fd, block.data(), block.size(), 0) != static_cast<ssize_t>(block.size()) || fdatasync(fd) != 0) break;
+    if (pwrite(fd, block.data(), block.size(), 0) != static_cast<ssize_t>(block.size()) ||
+        fdatasync(fd) != 0)
+      break;
     times.push_back(now_us() - begin);
   }
   close(fd);

@@ -25,7 +25,8 @@ std::string quoted(const std::string& word) {
 }
 
 // A stopped daemon prints its records on stdout.
-Status run_export(const ProcessName& name, const std::vector<std::string>& argv, const fs::path& to) {
+Status run_export(const ProcessName& name, const std::vector<std::string>& argv,
+                  const fs::path& to) {
   std::string command;
   for (const std::string& word : argv) command += quoted(word) + " ";
   command += "> " + quoted(to.string()) + " 2> " + quoted(to.string() + ".stderr");
@@ -40,7 +41,8 @@ Status run_export(const ProcessName& name, const std::vector<std::string>& argv,
   while (std::getline(errors, line)) {
     if (!line.empty()) last = line;
   }
-  return Error{ErrorKind::Io, "export of " + name.text() + " failed: " + (last.empty() ? "no reason given" : last)};
+  return Error{ErrorKind::Io, "export of " + name.text() +
+                                  " failed: " + (last.empty() ? "no reason given" : last)};
 }
 
 Result<std::vector<json>> read_lines(const fs::path& path) {
@@ -50,7 +52,9 @@ Result<std::vector<json>> read_lines(const fs::path& path) {
   std::string line;
   while (std::getline(file, line)) {
     json value = json::parse(line, nullptr, false);
-    if (!value.is_object()) return Error{ErrorKind::Corrupt, path.string() + ":" + std::to_string(lines.size() + 1) + ": not a JSON object"};
+    if (!value.is_object())
+      return Error{ErrorKind::Corrupt,
+                   path.string() + ":" + std::to_string(lines.size() + 1) + ": not a JSON object"};
     lines.push_back(std::move(value));
   }
   return lines;
@@ -76,20 +80,32 @@ Status write_transactions(const ClusterFiles& files) {
       if (line.value("type", "") != "withdrawal" || line.value("signed_tx", "").empty()) continue;
       const auto address = address_of(line.value("script", ""));
       if (!address) return address.error();
-      out << json{{"withdrawal_id", line.at("withdrawal_id")}, {"idempotency_key", line.at("key")}, {"address", *address},
-                  {"amount_sat", line.at("amount_sat")}, {"txid", line.at("txid")}, {"hex", line.at("signed_tx")},
-                  {"prevouts", line.at("prevouts")}}.dump() << "\n";
+      out << json{{"withdrawal_id", line.at("withdrawal_id")},
+                  {"idempotency_key", line.at("key")},
+                  {"address", *address},
+                  {"amount_sat", line.at("amount_sat")},
+                  {"txid", line.at("txid")},
+                  {"hex", line.at("signed_tx")},
+                  {"prevouts", line.at("prevouts")}}
+                 .dump()
+          << "\n";
     }
     out.flush();
     if (!out) return Error{ErrorKind::Io, "transactions.ndjson could not be written"};
     return {};
   }
-  return Error{ErrorKind::Io, "no ledger replica could be exported, so there is no transactions.ndjson"};
+  return Error{ErrorKind::Io,
+               "no ledger replica could be exported, so there is no transactions.ndjson"};
 }
 
 // All event logs by time; ties by process, then sequence.
 Status merge_events(const ClusterFiles& files) {
-  struct Event { std::int64_t t_us; std::string process; std::int64_t seq; std::string text; };
+  struct Event {
+    std::int64_t t_us;
+    std::string process;
+    std::int64_t seq;
+    std::string text;
+  };
   std::vector<Event> events;
   std::vector<fs::path> sources{files.work / "tool-0.events.ndjson"};
   for (const ProcessSpec& spec : files.specs) {
@@ -101,7 +117,8 @@ Status merge_events(const ClusterFiles& files) {
     if (!lines) return lines.error();
     for (const json& line : *lines) {
       if (line.contains("format")) continue;
-      events.push_back({line.value("t_us", std::int64_t{0}), line.value("process", ""), line.value("seq", std::int64_t{0}), line.dump()});
+      events.push_back({line.value("t_us", std::int64_t{0}), line.value("process", ""),
+                        line.value("seq", std::int64_t{0}), line.dump()});
     }
   }
   std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
@@ -121,7 +138,8 @@ void keep_logs(const ClusterFiles& files) {
   std::error_code ignored;
   fs::create_directories(logs, ignored);
   for (const ProcessSpec& spec : files.specs) {
-    fs::copy_file(spec.stderr_path, logs / (spec.name.text() + ".log"), fs::copy_options::overwrite_existing, ignored);
+    fs::copy_file(spec.stderr_path, logs / (spec.name.text() + ".log"),
+                  fs::copy_options::overwrite_existing, ignored);
   }
 }
 
@@ -150,7 +168,8 @@ Status export_records(const ClusterFiles& files) {
     if (first.ok() && !status.ok()) first = status;
   };
   keep_logs(files);
-  for (const auto& [name, argv] : files.exports) keep_first(run_export(name, argv, files.state / (name.text() + ".ndjson")));
+  for (const auto& [name, argv] : files.exports)
+    keep_first(run_export(name, argv, files.state / (name.text() + ".ndjson")));
   keep_first(write_transactions(files));
   keep_first(merge_events(files));
   return first;

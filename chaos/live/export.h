@@ -1,7 +1,8 @@
-// The records of a finished run, from the parties themselves into state/ (docs/RECORDS.md, section 4).
+// The records of a finished run, from the parties themselves into state/ (docs/RECORDS.md, section
+// 4).
 //
-// Invariant: nothing is computed here that a party could have recorded itself; a record that cannot be exported is an
-// error, never an empty file.
+// Invariant: nothing is computed here that a party could have recorded itself; a record that cannot
+// be exported is an error, never an empty file.
 #pragma once
 
 #include <vector>
@@ -13,7 +14,8 @@ namespace roulette::chaos {
 
 // chain.ndjson: the active chain from genesis by getblock. The node must be up.
 [[nodiscard]] Status export_chain(Node& node, const ClusterFiles& files);
-// signer-*.ndjson, ledger-*.ndjson, transactions.ndjson, events.ndjson. The daemons must have stopped.
+// signer-*.ndjson, ledger-*.ndjson, transactions.ndjson, events.ndjson. The daemons must have
+// stopped.
 [[nodiscard]] Status export_records(const ClusterFiles& files);
 
 }  // namespace roulette::chaos

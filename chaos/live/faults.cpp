@@ -6,8 +6,8 @@
 #include <optional>
 #include <set>
 
-#include <nlohmann/json.hpp>
 #include <signal.h>
+#include <nlohmann/json.hpp>
 
 #include "chaos/plan/cluster_shape.h"
 #include "common/base/limits.h"
@@ -17,8 +17,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint32_t kMaxDeferrals = 2000;          // passes let through because the budget was used up
-constexpr Duration kDeferral = milliseconds(100);      // timed faults try again then
+constexpr std::uint32_t kMaxDeferrals = 2000;  // passes let through because the budget was used up
+constexpr Duration kDeferral = milliseconds(100);  // timed faults try again then
 constexpr Duration kTermGrace = limits::kDrain + seconds(2);
 
 enum class Phase : std::uint8_t { Waiting, Armed, Striking, Over };
@@ -32,7 +32,7 @@ struct Strike {
   bool stopped = false, continued = false, shutdown_started = false, escalated = false;
   std::optional<ExitFacts> exit;
   std::optional<Instant> restarted, ready;
-  bool over = false;                                   // nothing more will happen to it
+  bool over = false;  // nothing more will happen to it
 };
 
 struct Instance {
@@ -49,53 +49,72 @@ struct Instance {
 
 int signal_number(Signal signal) {
   switch (signal) {
-    case Signal::Kill: return SIGKILL;
-    case Signal::Term: return SIGTERM;
-    case Signal::Stop: return SIGSTOP;
+    case Signal::Kill:
+      return SIGKILL;
+    case Signal::Term:
+      return SIGTERM;
+    case Signal::Stop:
+      return SIGSTOP;
   }
   return SIGKILL;
 }
 
 const char* signal_text(Signal signal) {
   switch (signal) {
-    case Signal::Kill: return "SIGKILL";
-    case Signal::Term: return "SIGTERM";
-    case Signal::Stop: return "SIGSTOP";
+    case Signal::Kill:
+      return "SIGKILL";
+    case Signal::Term:
+      return "SIGTERM";
+    case Signal::Stop:
+      return "SIGSTOP";
   }
   return "";
 }
 
 const char* recover_text(RecoverHow how) {
   switch (how) {
-    case RecoverHow::Restart: return "restart";
-    case RecoverHow::Continue: return "continue";
-    case RecoverHow::None: return "none";
-    case RecoverHow::Wiped: return "wiped";
-    case RecoverHow::RolledBack: return "rolled-back";
+    case RecoverHow::Restart:
+      return "restart";
+    case RecoverHow::Continue:
+      return "continue";
+    case RecoverHow::None:
+      return "none";
+    case RecoverHow::Wiped:
+      return "wiped";
+    case RecoverHow::RolledBack:
+      return "rolled-back";
   }
   return "";
 }
 
-bool is_timed(const FaultInstance& plan) { return !plan.trigger_process.has_value(); }
+bool is_timed(const FaultInstance& plan) {
+  return !plan.trigger_process.has_value();
+}
 
 // DESIGN 5, proof by kind.
 bool proven(const Instance& instance, const Strike& strike) {
   if (strike.send_result != 0) return false;
   if (!is_timed(instance.plan) && !instance.hit) return false;
   switch (instance.plan.signal) {
-    case Signal::Kill: return strike.exit && strike.exit->signal == SIGKILL;
+    case Signal::Kill:
+      return strike.exit && strike.exit->signal == SIGKILL;
     case Signal::Term:
       if (!strike.exit) return false;
       if (strike.escalated) return strike.exit->signal == SIGKILL;
-      // etcd and the node have no control channel to say that they began to stop: their orderly exit has to do.
-      return (strike.shutdown_started || strike.victim.role == Role::Etcd || strike.victim.role == Role::Bitcoind) &&
+      // etcd and the node have no control channel to say that they began to stop: their orderly
+      // exit has to do.
+      return (strike.shutdown_started || strike.victim.role == Role::Etcd ||
+              strike.victim.role == Role::Bitcoind) &&
              strike.exit->code == 0;
-    case Signal::Stop: return strike.stopped && (strike.continued || instance.plan.recover.how == RecoverHow::None);
+    case Signal::Stop:
+      return strike.stopped && (strike.continued || instance.plan.recover.how == RecoverHow::None);
   }
   return false;
 }
 
-json micros(const std::optional<Instant>& at) { return at ? json(at->us) : json(nullptr); }
+json micros(const std::optional<Instant>& at) {
+  return at ? json(at->us) : json(nullptr);
+}
 
 }  // namespace
 
@@ -131,19 +150,23 @@ struct FaultEngine::State {
   }
 
   static std::string arm_line(const Instance& instance) {
-    return "arm " + std::to_string(instance.plan.id) + " " + instance.plan.point + " " + std::to_string(instance.remaining);
+    return "arm " + std::to_string(instance.plan.id) + " " + instance.plan.point + " " +
+           std::to_string(instance.remaining);
   }
 
-  // Processes of the role that are down, paused or standing still, plus those this fault would take.
-  bool within_budget(const Instance& instance, const std::optional<ProcessName>& standing_still) const {
+  // Processes of the role that are down, paused or standing still, plus those this fault would
+  // take.
+  bool within_budget(const Instance& instance,
+                     const std::optional<ProcessName>& standing_still) const {
     if (instance.plan.over_budget) return true;
     const Role role = instance.plan.victims.front().role;
     std::uint32_t down = 0;
     for (const ProcessName& name : supervisor.all()) {
       if (name.role != role) continue;
-      const bool victim = std::count(instance.plan.victims.begin(), instance.plan.victims.end(), name) > 0;
+      const bool victim =
+          std::count(instance.plan.victims.begin(), instance.plan.victims.end(), name) > 0;
       const bool serving = supervisor.serving(name) || name == standing_still;
-      if (victim && !serving) return false;            // it is down already: killing it again proves nothing
+      if (victim && !serving) return false;  // it is down already: killing it again proves nothing
       if (victim || !serving) ++down;
     }
     return down <= experiment.blast_radius.at(role);
@@ -157,11 +180,13 @@ struct FaultEngine::State {
   void on_hit(const ProcessName& name, const HitFacts& facts) {
     Instance* instance = by_id(facts.arm_id);
     const std::string release = "release " + std::to_string(facts.sequence);
-    if (instance == nullptr || instance->phase != Phase::Armed || ended || !within_budget(*instance, name)) {
+    if (instance == nullptr || instance->phase != Phase::Armed || ended ||
+        !within_budget(*instance, name)) {
       if (instance != nullptr && instance->phase == Phase::Armed) {
         instance->why_not = "the blast radius was used up whenever the point was passed";
         instance->remaining = 1;
-        if (!ended && ++instance->deferrals < kMaxDeferrals) supervisor.write_control(name, arm_line(*instance));
+        if (!ended && ++instance->deferrals < kMaxDeferrals)
+          supervisor.write_control(name, arm_line(*instance));
       }
       supervisor.write_control(name, release);
       supervisor.mark_released(name);
@@ -170,10 +195,12 @@ struct FaultEngine::State {
     instance->hit = facts;
     note(*instance, name, "hit");
     strike_all(*instance);
-    const bool is_victim = std::count(instance->plan.victims.begin(), instance->plan.victims.end(), name) > 0;
+    const bool is_victim =
+        std::count(instance->plan.victims.begin(), instance->plan.victims.end(), name) > 0;
     if (is_victim && instance->plan.signal == Signal::Kill) return;  // never released
-    // A victim elsewhere is dead, or stopped, before the trigger process moves on: its send came first, and SIGKILL and
-    // SIGSTOP take effect before the victim runs another instruction of its own.
+    // A victim elsewhere is dead, or stopped, before the trigger process moves on: its send came
+    // first, and SIGKILL and SIGSTOP take effect before the victim runs another instruction of its
+    // own.
     supervisor.write_control(name, release);
     if (!is_victim) supervisor.mark_released(name);
   }
@@ -188,7 +215,8 @@ struct FaultEngine::State {
   void strike_all(Instance& instance) {
     instance.phase = Phase::Striking;
     instance.why_not.clear();
-    if (instance.plan.victims.front().role == Role::Bitcoind && hooks.note_node_height) hooks.note_node_height("before");
+    if (instance.plan.victims.front().role == Role::Bitcoind && hooks.note_node_height)
+      hooks.note_node_height("before");
     for (const ProcessName& victim : instance.plan.victims) {
       Strike strike;
       strike.victim = victim;
@@ -197,14 +225,16 @@ struct FaultEngine::State {
       instance.strikes.push_back(strike);
     }
     for (Strike& strike : instance.strikes) {
-      strike.send_result = supervisor.send_signal(strike.victim, signal_number(instance.plan.signal));
+      strike.send_result =
+          supervisor.send_signal(strike.victim, signal_number(instance.plan.signal));
       note(instance, strike.victim, "sent");
       if (strike.send_result != 0) {
         instance.why_not = "the signal could not be sent: " + std::to_string(strike.send_result);
         strike.over = true;
       }
     }
-    if (instance.plan.signal == Signal::Term) after(instance, kTermGrace, [this, &instance] { escalate(instance); });
+    if (instance.plan.signal == Signal::Term)
+      after(instance, kTermGrace, [this, &instance] { escalate(instance); });
     finish_if_over(instance);
   }
 
@@ -283,8 +313,10 @@ struct FaultEngine::State {
         Strike& strike = instance.strikes[i];
         if (strike.victim != name || strike.over || instance.plan.signal != Signal::Stop) continue;
         note(instance, name, stopped ? "stopped" : "continued");
-        if (stopped) on_stopped(instance, i);
-        else on_continued(instance, strike);
+        if (stopped)
+          on_stopped(instance, i);
+        else
+          on_continued(instance, strike);
       }
     }
   }
@@ -296,8 +328,9 @@ struct FaultEngine::State {
       instance.strikes[index].over = true;
       return finish_if_over(instance);
     }
-    after(instance, milliseconds(instance.plan.recover.after_ms),
-          [this, &instance, index] { supervisor.send_signal(instance.strikes[index].victim, SIGCONT); });
+    after(instance, milliseconds(instance.plan.recover.after_ms), [this, &instance, index] {
+      supervisor.send_signal(instance.strikes[index].victim, SIGCONT);
+    });
   }
 
   void on_continued(Instance& instance, Strike& strike) {
@@ -308,7 +341,8 @@ struct FaultEngine::State {
   }
 
   void finish_if_over(Instance& instance) {
-    const bool over = std::all_of(instance.strikes.begin(), instance.strikes.end(), [](const Strike& s) { return s.over; });
+    const bool over = std::all_of(instance.strikes.begin(), instance.strikes.end(),
+                                  [](const Strike& s) { return s.over; });
     if (over) instance.phase = Phase::Over;
   }
 
@@ -316,34 +350,55 @@ struct FaultEngine::State {
 
   void note(const Instance& instance, const ProcessName& name, const char* moment) {
     runtime::EventFields fields;
-    fields.add("fault_id", instance.plan.id).add("name", name.text()).add("point", instance.plan.point).add("moment", moment);
+    fields.add("fault_id", instance.plan.id)
+        .add("name", name.text())
+        .add("point", instance.plan.point)
+        .add("moment", moment);
     log.write("fault", fields);
   }
 
   Instance* by_id(std::uint32_t id) {
-    const auto found = std::find_if(instances.begin(), instances.end(), [&](const Instance& i) { return i.plan.id == id; });
+    const auto found = std::find_if(instances.begin(), instances.end(),
+                                    [&](const Instance& i) { return i.plan.id == id; });
     return found == instances.end() ? nullptr : &*found;
   }
 
   std::vector<std::string> control_lines(const ProcessName& name) const {
     std::vector<std::string> lines;
     for (const Instance& instance : instances) {
-      if (instance.phase == Phase::Armed && instance.plan.trigger_process == name) lines.push_back(arm_line(instance));
+      if (instance.phase == Phase::Armed && instance.plan.trigger_process == name)
+        lines.push_back(arm_line(instance));
     }
     return lines;
   }
 
-  [[nodiscard]] json record(const Instance& instance, const ProcessName& victim, const Strike* strike) const {
+  [[nodiscard]] json record(const Instance& instance, const ProcessName& victim,
+                            const Strike* strike) const {
     const FaultInstance& plan = instance.plan;
-    json line{{"fault_id", plan.id}, {"rule", plan.rule}, {"role", role_name(victim.role)},
-              {"trigger", trigger_kind(instance)}, {"point", plan.point}, {"occurrence", plan.occurrence},
-              {"trigger_process", plan.trigger_process ? json(plan.trigger_process->text()) : json(nullptr)},
-              {"victim", victim.text()}, {"pid", strike != nullptr && strike->pid ? json(*strike->pid) : json(nullptr)},
-              {"signal", signal_text(plan.signal)}, {"recover", recover_text(plan.recover.how)},
-              {"over_budget", plan.over_budget}, {"fired", strike != nullptr && strike->send_result == 0},
-              {"hit", nullptr}, {"proof", nullptr}, {"proven", strike != nullptr && proven(instance, *strike)},
-              {"restarted_us", nullptr}, {"ready_us", nullptr}, {"why_not", instance.why_not}};
-    if (instance.hit) line["hit"] = {{"t_us", instance.hit->at.us}, {"sequence", instance.hit->sequence}, {"occurrence", instance.hit->occurrence}};
+    json line{{"fault_id", plan.id},
+              {"rule", plan.rule},
+              {"role", role_name(victim.role)},
+              {"trigger", trigger_kind(instance)},
+              {"point", plan.point},
+              {"occurrence", plan.occurrence},
+              {"trigger_process",
+               plan.trigger_process ? json(plan.trigger_process->text()) : json(nullptr)},
+              {"victim", victim.text()},
+              {"pid", strike != nullptr && strike->pid ? json(*strike->pid) : json(nullptr)},
+              {"signal", signal_text(plan.signal)},
+              {"recover", recover_text(plan.recover.how)},
+              {"over_budget", plan.over_budget},
+              {"fired", strike != nullptr && strike->send_result == 0},
+              {"hit", nullptr},
+              {"proof", nullptr},
+              {"proven", strike != nullptr && proven(instance, *strike)},
+              {"restarted_us", nullptr},
+              {"ready_us", nullptr},
+              {"why_not", instance.why_not}};
+    if (instance.hit)
+      line["hit"] = {{"t_us", instance.hit->at.us},
+                     {"sequence", instance.hit->sequence},
+                     {"occurrence", instance.hit->occurrence}};
     if (strike == nullptr) return line;
     line["proof"] = proof(*strike);
     line["restarted_us"] = micros(strike->restarted);
@@ -352,9 +407,15 @@ struct FaultEngine::State {
   }
 
   static json proof(const Strike& strike) {
-    json out{{"send_result", strike.send_result}, {"sent_us", strike.sent.us}, {"wtermsig", nullptr}, {"exit_code", nullptr},
-             {"stopped", strike.stopped}, {"continued", strike.continued}, {"shutdown_started", strike.shutdown_started},
-             {"escalated", strike.escalated}, {"reaped_us", nullptr}};
+    json out{{"send_result", strike.send_result},
+             {"sent_us", strike.sent.us},
+             {"wtermsig", nullptr},
+             {"exit_code", nullptr},
+             {"stopped", strike.stopped},
+             {"continued", strike.continued},
+             {"shutdown_started", strike.shutdown_started},
+             {"escalated", strike.escalated},
+             {"reaped_us", nullptr}};
     if (!strike.exit) return out;
     out["reaped_us"] = strike.exit->at.us;
     if (strike.exit->signal) out["wtermsig"] = *strike.exit->signal;
@@ -391,23 +452,34 @@ void FaultEngine::begin(Instant began) {
   }
 }
 
-std::vector<std::string> FaultEngine::control_lines(ProcessName name) const { return state_->control_lines(name); }
-void FaultEngine::on_exit(ProcessName name, const ExitFacts& facts) { state_->on_exit(name, facts); }
-void FaultEngine::on_hit(ProcessName name, const HitFacts& facts) { state_->on_hit(name, facts); }
-void FaultEngine::on_seen(ProcessName, std::uint32_t arm_id) { state_->on_seen(arm_id); }
+std::vector<std::string> FaultEngine::control_lines(ProcessName name) const {
+  return state_->control_lines(name);
+}
+void FaultEngine::on_exit(ProcessName name, const ExitFacts& facts) {
+  state_->on_exit(name, facts);
+}
+void FaultEngine::on_hit(ProcessName name, const HitFacts& facts) {
+  state_->on_hit(name, facts);
+}
+void FaultEngine::on_seen(ProcessName, std::uint32_t arm_id) {
+  state_->on_seen(arm_id);
+}
 void FaultEngine::on_ready(ProcessName name, bool ready) {
   if (ready) state_->on_ready(name);
 }
 void FaultEngine::on_event(ProcessName name, const std::string& event) {
   if (event == "shutdown_started") state_->on_shutdown_started(name);
 }
-void FaultEngine::on_stop_continue(ProcessName name, bool stopped) { state_->on_stop_continue(name, stopped); }
+void FaultEngine::on_stop_continue(ProcessName name, bool stopped) {
+  state_->on_stop_continue(name, stopped);
+}
 
 void FaultEngine::end() {
   state_->ended = true;
   for (Instance& instance : state_->instances) {
     if (instance.phase == Phase::Armed) {
-      state_->supervisor.write_control(*instance.plan.trigger_process, "disarm " + std::to_string(instance.plan.id));
+      state_->supervisor.write_control(*instance.plan.trigger_process,
+                                       "disarm " + std::to_string(instance.plan.id));
     }
     if (instance.phase == Phase::Waiting || instance.phase == Phase::Armed) {
       instance.timer.reset();
@@ -421,7 +493,9 @@ bool FaultEngine::settled() const {
                      [](const Instance& i) { return i.phase == Phase::Over; });
 }
 
-std::vector<ProcessName> FaultEngine::lost() const { return {state_->lost_ones.begin(), state_->lost_ones.end()}; }
+std::vector<ProcessName> FaultEngine::lost() const {
+  return {state_->lost_ones.begin(), state_->lost_ones.end()};
+}
 
 std::size_t FaultEngine::fired() const {
   std::size_t n = 0;
@@ -435,9 +509,11 @@ std::vector<std::string> FaultEngine::records() const {
   std::vector<std::string> lines{R"({"format":"roulette-faults","version":1})"};
   for (const Instance& instance : state_->instances) {
     if (instance.strikes.empty()) {
-      for (const ProcessName& victim : instance.plan.victims) lines.push_back(state_->record(instance, victim, nullptr).dump());
+      for (const ProcessName& victim : instance.plan.victims)
+        lines.push_back(state_->record(instance, victim, nullptr).dump());
     }
-    for (const Strike& strike : instance.strikes) lines.push_back(state_->record(instance, strike.victim, &strike).dump());
+    for (const Strike& strike : instance.strikes)
+      lines.push_back(state_->record(instance, strike.victim, &strike).dump());
   }
   return lines;
 }

@@ -1,8 +1,10 @@
-// Carries a schedule out: arms points, sends signals, collects the proof of each fault, recovers the victims.
+// Carries a schedule out: arms points, sends signals, collects the proof of each fault, recovers
+// the victims.
 //
-// Invariants: a signal leaves only while the blast radius holds (or the rule declares that it goes over); a fault counts
-// as fired only with the proof of its kind (DESIGN 5); every scheduled instance ends as exactly one line a victim in
-// faults.ndjson, the ones that never fired with the reason. Whether that suffices is the verdict's business.
+// Invariants: a signal leaves only while the blast radius holds (or the rule declares that it goes
+// over); a fault counts as fired only with the proof of its kind (DESIGN 5); every scheduled
+// instance ends as exactly one line a victim in faults.ndjson, the ones that never fired with the
+// reason. Whether that suffices is the verdict's business.
 #pragma once
 
 #include <functional>
@@ -24,8 +26,8 @@ class FaultEngine {
     std::function<void(const std::string& why)> note_node_height;
   };
 
-  FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Supervisor& supervisor, const Experiment& experiment,
-              const Schedule& schedule, Hooks hooks);
+  FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Supervisor& supervisor,
+              const Experiment& experiment, const Schedule& schedule, Hooks hooks);
   ~FaultEngine();
 
   // The load began: everything scheduled is relative to `began`.

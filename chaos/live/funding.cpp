@@ -18,10 +18,11 @@ namespace {
 using nlohmann::json;
 
 constexpr Duration kCallLimit = seconds(30);
-constexpr std::size_t kOutputsPerTransaction = 1000;     // 43 vB each: well below the 100 kvB relay limit
+constexpr std::size_t kOutputsPerTransaction =
+    1000;  // 43 vB each: well below the 100 kvB relay limit
 constexpr std::int64_t kSmallestCoinSat = 500'000;
 constexpr std::int64_t kLargestCoinSat = 1'800'000;
-constexpr std::int64_t kFeeRate = 10;                    // sat per vB
+constexpr std::int64_t kFeeRate = 10;  // sat per vB
 constexpr int kBlocksPerCall = 50;
 
 // A key that exists for one run: it mines and pays the wallet.
@@ -36,11 +37,13 @@ Result<Miner> make_miner(EntropySource& entropy) {
   entropy.fill({key.data(), key.size()});
   const auto output = crypto::output_secret(key);
   const auto pubkey = crypto::public_key(key);
-  if (!output.ok() || !pubkey.ok()) return Error{ErrorKind::Internal, "drawing the miner's key failed"};
+  if (!output.ok() || !pubkey.ok())
+    return Error{ErrorKind::Internal, "drawing the miner's key failed"};
   const auto taproot = crypto::output_key(crypto::xonly(*pubkey));
   if (!taproot) return taproot.error();
   Miner miner;
-  miner.output_secret = output->clone();  // Result hands out references only; the original dies with it
+  miner.output_secret =
+      output->clone();  // Result hands out references only; the original dies with it
   miner.script = bitcoin::p2tr_script(taproot->key);
   auto address = bitcoin::address_from_script(miner.script);
   if (!address) return address.error();
@@ -52,7 +55,8 @@ Result<std::vector<std::string>> mine(Node& node, const std::string& address, in
   std::vector<std::string> hashes;
   while (blocks > 0) {
     const int now = std::min(blocks, kBlocksPerCall);
-    const Result<json> mined = node.wait("generatetoaddress", json::array({now, address}), kCallLimit);
+    const Result<json> mined =
+        node.wait("generatetoaddress", json::array({now, address}), kCallLimit);
     if (!mined) return mined.error();
     for (const json& hash : *mined) hashes.push_back(hash.get<std::string>());
     blocks -= now;
@@ -73,8 +77,8 @@ Result<Coinbase> coinbase_of(Node& node, const std::string& block_hash) {
   return Coinbase{{block->txids.front(), 0}, block->transactions.front().outputs.front()};
 }
 
-Result<std::string> signed_fan_out(const Miner& miner, const Coinbase& coin, std::vector<bitcoin::TxOut> outputs,
-                                   EntropySource& entropy) {
+Result<std::string> signed_fan_out(const Miner& miner, const Coinbase& coin,
+                                   std::vector<bitcoin::TxOut> outputs, EntropySource& entropy) {
   bitcoin::Transaction tx;
   tx.inputs.push_back({coin.outpoint, {}, bitcoin::kSequenceNoReplacement, {Bytes(64)}});
   tx.outputs = std::move(outputs);
@@ -92,12 +96,14 @@ Result<std::string> signed_fan_out(const Miner& miner, const Coinbase& coin, std
   return to_hex(bitcoin::serialize(tx));
 }
 
-std::vector<bitcoin::TxOut> draw_outputs(ByteSpan script, std::size_t count, EntropySource& entropy, std::int64_t& total) {
+std::vector<bitcoin::TxOut> draw_outputs(ByteSpan script, std::size_t count, EntropySource& entropy,
+                                         std::int64_t& total) {
   std::vector<bitcoin::TxOut> outputs;
   for (std::size_t i = 0; i < count; ++i) {
     ByteArray<4> draw{};
     entropy.fill(draw);
-    const std::uint32_t number = std::uint32_t{draw[0]} << 24 | std::uint32_t{draw[1]} << 16 | std::uint32_t{draw[2]} << 8 | draw[3];
+    const std::uint32_t number = std::uint32_t{draw[0]} << 24 | std::uint32_t{draw[1]} << 16 |
+                                 std::uint32_t{draw[2]} << 8 | draw[3];
     const std::int64_t amount = kSmallestCoinSat + number % (kLargestCoinSat - kSmallestCoinSat);
     outputs.push_back({amount, Bytes(script.begin(), script.end())});
     total += amount;
@@ -107,20 +113,24 @@ std::vector<bitcoin::TxOut> draw_outputs(ByteSpan script, std::size_t count, Ent
 
 }  // namespace
 
-Result<Funding> fund_wallet(Node& node, ByteSpan wallet_script, std::size_t coins, std::uint32_t depth, EntropySource& entropy) {
+Result<Funding> fund_wallet(Node& node, ByteSpan wallet_script, std::size_t coins,
+                            std::uint32_t depth, EntropySource& entropy) {
   const Result<Miner> miner = make_miner(entropy);
   if (!miner) return miner.error();
   Funding funding;
   funding.miner_address = miner->address;
   funding.coins = coins;
   const std::size_t transactions = (coins + kOutputsPerTransaction - 1) / kOutputsPerTransaction;
-  const auto hashes = mine(node, miner->address, static_cast<int>(bitcoin::kCoinbaseMaturity + static_cast<std::int64_t>(transactions)));
+  const auto hashes =
+      mine(node, miner->address,
+           static_cast<int>(bitcoin::kCoinbaseMaturity + static_cast<std::int64_t>(transactions)));
   if (!hashes) return hashes.error();
   for (std::size_t i = 0; i < transactions; ++i) {
     const auto coin = coinbase_of(node, (*hashes)[i]);
     if (!coin) return coin.error();
     const std::size_t count = std::min(kOutputsPerTransaction, coins - i * kOutputsPerTransaction);
-    const auto hex = signed_fan_out(*miner, *coin, draw_outputs(wallet_script, count, entropy, funding.total_sat), entropy);
+    const auto hex = signed_fan_out(
+        *miner, *coin, draw_outputs(wallet_script, count, entropy, funding.total_sat), entropy);
     if (!hex) return hex.error();
     const auto sent = node.wait("sendrawtransaction", json::array({*hex}), kCallLimit);
     if (!sent) return sent.error().with_context("fan-out");

@@ -7,8 +7,8 @@
 #include <map>
 
 #include <fcntl.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "chaos/plan/prng.h"
 #include "common/bitcoin/address.h"
@@ -21,14 +21,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Duration kRequestDeadline = seconds(2);    // a paused coordinator answers nobody
-constexpr Duration kFirstRetry = milliseconds(10);   // at the other coordinator
+constexpr Duration kRequestDeadline = seconds(2);   // a paused coordinator answers nobody
+constexpr Duration kFirstRetry = milliseconds(10);  // at the other coordinator
 constexpr Duration kLongestRetry = seconds(1);
 constexpr std::uint32_t kMaxAttempts = 400;
 constexpr std::uint32_t kMaxResolveAttempts = 10;
 constexpr std::size_t kLatencyWindow = 1000;
 constexpr std::size_t kConnectionsPerCoordinator = 96;
-constexpr double kPollShare = 0.05;                  // of acknowledged withdrawals: read back at the other coordinator
+constexpr double kPollShare =
+    0.05;  // of acknowledged withdrawals: read back at the other coordinator
 
 constexpr int kOpenLoop = -1;
 
@@ -41,10 +42,10 @@ struct Withdrawal {
   Instant intended{};
   std::string id;
   bool acknowledged = false;
-  bool final_answer = false;                         // acknowledged, rejected or refused for good
+  bool final_answer = false;  // acknowledged, rejected or refused for good
   std::uint32_t attempts = 0;
   std::size_t in_flight = 0;
-  std::size_t coordinator = 0;                       // of the last attempt
+  std::size_t coordinator = 0;  // of the last attempt
   std::unique_ptr<runtime::Timer> retry;
 };
 
@@ -81,7 +82,7 @@ struct Load::State {
   std::uint64_t seed;
   int history_fd = -1;
   std::vector<std::unique_ptr<runtime::HttpClient>> clients;
-  std::deque<Withdrawal> withdrawals;                // stable addresses
+  std::deque<Withdrawal> withdrawals;  // stable addresses
   std::vector<std::unique_ptr<runtime::Timer>> client_timers;
   std::unique_ptr<runtime::Timer> open_timer;
   Instant began{};
@@ -91,7 +92,7 @@ struct Load::State {
   bool closed = false;
   LoadCounts counts;
   std::deque<double> latencies_ms;
-  std::deque<std::pair<Instant, bool>> recent;       // answers of the last second; true = error
+  std::deque<std::pair<Instant, bool>> recent;  // answers of the last second; true = error
   std::size_t resolving = 0;
   std::function<void()> resolved;
 
@@ -117,7 +118,8 @@ struct Load::State {
 
   // Nobody holds a key to these: the chain only has to show that they were paid, once.
   std::string fresh_address(std::uint64_t number) {
-    const std::string text = "roulette/address/" + std::to_string(seed) + "/" + std::to_string(number);
+    const std::string text =
+        "roulette/address/" + std::to_string(seed) + "/" + std::to_string(number);
     const Hash32 digest = crypto::sha256(as_bytes(text));
     Bytes script;
     if (number % 3 == 0) {
@@ -144,14 +146,20 @@ struct Load::State {
     w.address = fresh_address(counts.requested);
     w.amount_sat = prng.between(plan.min_amount_sat, plan.max_amount_sat);
     w.intended = intended;
-    record({{"type", "key"}, {"t_us", loop.now().us}, {"key", w.key}, {"client", client}, {"account", w.account},
-            {"address", w.address}, {"amount_sat", w.amount_sat}});
+    record({{"type", "key"},
+            {"t_us", loop.now().us},
+            {"key", w.key},
+            {"client", client},
+            {"account", w.account},
+            {"address", w.address},
+            {"amount_sat", w.amount_sat}});
     return w;
   }
 
   void start_withdrawal(int client, Instant intended) {
     Withdrawal& w = make(client, intended);
-    w.coordinator = client == kOpenLoop ? prng.below(clients.size()) : static_cast<std::size_t>(client) % clients.size();
+    w.coordinator = client == kOpenLoop ? prng.below(clients.size())
+                                        : static_cast<std::size_t>(client) % clients.size();
     const bool duplicate = prng.unit() < plan.duplicate_share;
     send(w, w.coordinator, "new");
     if (!duplicate) return;
@@ -166,45 +174,64 @@ struct Load::State {
   void send(Withdrawal& w, std::size_t coordinator, const char* intent) {
     ++w.attempts;
     w.coordinator = coordinator;
-    post(w, coordinator, intent, w.amount_sat, [this, &w](const Result<runtime::HttpResponse>& r) { on_create(w, r); });
+    post(w, coordinator, intent, w.amount_sat,
+         [this, &w](const Result<runtime::HttpResponse>& r) { on_create(w, r); });
   }
 
   using Done = std::function<void(const Result<runtime::HttpResponse>&)>;
 
-  void post(Withdrawal& w, std::size_t coordinator, const char* intent, std::int64_t amount_sat, Done done) {
+  void post(Withdrawal& w, std::size_t coordinator, const char* intent, std::int64_t amount_sat,
+            Done done) {
     const std::uint64_t op = ++next_op;
-    json line{{"type", "invoke"}, {"t_us", loop.now().us}, {"op", op}, {"key", w.key}, {"coordinator", name_of(coordinator)},
-              {"attempt", w.attempts}, {"intent", intent}, {"intended_us", w.intended.us}};
+    json line{{"type", "invoke"},
+              {"t_us", loop.now().us},
+              {"op", op},
+              {"key", w.key},
+              {"coordinator", name_of(coordinator)},
+              {"attempt", w.attempts},
+              {"intent", intent},
+              {"intended_us", w.intended.us}};
     line["address"] = w.address;
     line["amount_sat"] = amount_sat;
     record(line);
     runtime::HttpCall call;
     call.method = "POST";
     call.target = "/v1/withdrawals";
-    call.headers = {{"authorization", "Bearer " + target.token}, {"idempotency-key", "\"" + w.key + "\""}};
-    call.body = json{{"account", w.account}, {"address", w.address}, {"amount_sat", amount_sat}}.dump();
+    call.headers = {{"authorization", "Bearer " + target.token},
+                    {"idempotency-key", "\"" + w.key + "\""}};
+    call.body =
+        json{{"account", w.account}, {"address", w.address}, {"amount_sat", amount_sat}}.dump();
     submit(w, coordinator, op, std::move(call), std::move(done));
   }
 
-  void get(Withdrawal& w, std::size_t coordinator, const char* intent, std::string path, Done done) {
+  void get(Withdrawal& w, std::size_t coordinator, const char* intent, std::string path,
+           Done done) {
     const std::uint64_t op = ++next_op;
-    record({{"type", "invoke"}, {"t_us", loop.now().us}, {"op", op}, {"key", w.key}, {"coordinator", name_of(coordinator)},
-            {"attempt", w.attempts}, {"intent", intent}, {"intended_us", loop.now().us}});
+    record({{"type", "invoke"},
+            {"t_us", loop.now().us},
+            {"op", op},
+            {"key", w.key},
+            {"coordinator", name_of(coordinator)},
+            {"attempt", w.attempts},
+            {"intent", intent},
+            {"intended_us", loop.now().us}});
     runtime::HttpCall call;
     call.target = std::move(path);
     call.headers = {{"authorization", "Bearer " + target.token}};
     submit(w, coordinator, op, std::move(call), std::move(done));
   }
 
-  void submit(Withdrawal& w, std::size_t coordinator, std::uint64_t op, runtime::HttpCall call, Done done) {
+  void submit(Withdrawal& w, std::size_t coordinator, std::uint64_t op, runtime::HttpCall call,
+              Done done) {
     call.deadline = kRequestDeadline;
     ++w.in_flight;
-    clients[coordinator]->call(std::move(call), [this, &w, op, done = std::move(done)](Result<runtime::HttpResponse> r) {
-      --w.in_flight;
-      if (closed) return;
-      note_answer(op, r);
-      done(r);
-    });
+    clients[coordinator]->call(
+        std::move(call), [this, &w, op, done = std::move(done)](Result<runtime::HttpResponse> r) {
+          --w.in_flight;
+          if (closed) return;
+          note_answer(op, r);
+          done(r);
+        });
   }
 
   void note_answer(std::uint64_t op, const Result<runtime::HttpResponse>& result) {
@@ -213,26 +240,37 @@ struct Load::State {
     recent.emplace_back(now, error);
     if (error) ++counts.errors;
     if (!result.ok()) {
-      record({{"type", "no_answer"}, {"t_us", now.us}, {"op", op}, {"error", result.error().message}});
+      record(
+          {{"type", "no_answer"}, {"t_us", now.us}, {"op", op}, {"error", result.error().message}});
       return;
     }
     ++counts.answers;
     const Answer a = parse(*result);
-    record({{"type", "answer"}, {"t_us", now.us}, {"op", op}, {"status", a.status}, {"id", a.id}, {"state", a.state},
-            {"txid", a.txid}, {"problem", a.problem}});
+    record({{"type", "answer"},
+            {"t_us", now.us},
+            {"op", op},
+            {"status", a.status},
+            {"id", a.id},
+            {"state", a.state},
+            {"txid", a.txid},
+            {"problem", a.problem}});
   }
 
-  std::string name_of(std::size_t coordinator) const { return "coordinator-" + std::to_string(coordinator); }
-  std::size_t other_than(std::size_t coordinator) const { return (coordinator + 1) % clients.size(); }
+  std::string name_of(std::size_t coordinator) const {
+    return "coordinator-" + std::to_string(coordinator);
+  }
+  std::size_t other_than(std::size_t coordinator) const {
+    return (coordinator + 1) % clients.size();
+  }
 
   // ---- answers ----
 
   void on_create(Withdrawal& w, const Result<runtime::HttpResponse>& result) {
-    if (w.final_answer) return;                      // the duplicate's answer; the record has it
+    if (w.final_answer) return;  // the duplicate's answer; the record has it
     if (!result.ok() || result->status >= 500) return retry_later(w);
     const Answer answer = parse(*result);
     if (answer.status >= 200 && answer.status < 300) return acknowledged(w, answer);
-    w.final_answer = true;                           // 4xx: a business refusal, or a bug that the checkers will see
+    w.final_answer = true;  // 4xx: a business refusal, or a bug that the checkers will see
     --counts.open;
     ++counts.rejected;
     next_of_client(w.client);
@@ -255,8 +293,8 @@ struct Load::State {
   }
 
   void retry_later(Withdrawal& w) {
-    if (w.in_flight > 0 || closed) return;           // its duplicate may still be answered
-    if (w.attempts >= kMaxAttempts) return;          // stays open, so it stays indeterminate
+    if (w.in_flight > 0 || closed) return;   // its duplicate may still be answered
+    if (w.attempts >= kMaxAttempts) return;  // stays open, so it stays indeterminate
     Duration delay = kFirstRetry;
     for (std::uint32_t i = 1; i < w.attempts && delay < kLongestRetry; ++i) delay = delay * 2;
     delay = std::min(delay, kLongestRetry);
@@ -271,7 +309,8 @@ struct Load::State {
   void next_of_client(int client) {
     if (client == kOpenLoop || stopping) return;
     const std::int64_t think_us = std::int64_t{plan.think_ms} * 1000;
-    const Instant intended = loop.now() + microseconds(prng.between(think_us / 2, think_us * 3 / 2));
+    const Instant intended =
+        loop.now() + microseconds(prng.between(think_us / 2, think_us * 3 / 2));
     arm_client(client, intended);
   }
 
@@ -284,11 +323,13 @@ struct Load::State {
   }
 
   Instant open_instant(std::uint64_t number) const {
-    return began + microseconds(static_cast<std::int64_t>(static_cast<double>(number) * 1e6 / plan.rate_per_s));
+    return began + microseconds(static_cast<std::int64_t>(static_cast<double>(number) * 1e6 /
+                                                          plan.rate_per_s));
   }
 
   void open_tick() {
-    while (!stopping && open_instant(open_sent) <= loop.now()) start_withdrawal(kOpenLoop, open_instant(open_sent++));
+    while (!stopping && open_instant(open_sent) <= loop.now())
+      start_withdrawal(kOpenLoop, open_instant(open_sent++));
     if (!stopping) open_timer->arm(open_instant(open_sent));
   }
 
@@ -300,7 +341,8 @@ struct Load::State {
         [this, &w, attempt](const Result<runtime::HttpResponse>& result) {
           const bool answered = result.ok() && result->status < 500;
           if (answered || attempt + 1 >= kMaxResolveAttempts) return resolved_one();
-          w.retry = std::make_unique<runtime::Timer>(loop, [this, &w, attempt] { resolve_one(w, attempt + 1); });
+          w.retry = std::make_unique<runtime::Timer>(
+              loop, [this, &w, attempt] { resolve_one(w, attempt + 1); });
           w.retry->arm(loop.now() + milliseconds(200));
         });
   }
@@ -313,10 +355,12 @@ struct Load::State {
 Load::Load(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Load::~Load() = default;
 
-Result<std::unique_ptr<Load>> Load::create(runtime::EventLoop& loop, const WorkloadPlan& plan, std::uint64_t seed,
-                                           LoadTarget target, const std::string& history_path) {
+Result<std::unique_ptr<Load>> Load::create(runtime::EventLoop& loop, const WorkloadPlan& plan,
+                                           std::uint64_t seed, LoadTarget target,
+                                           const std::string& history_path) {
   auto state = std::make_unique<State>(loop, plan, seed, std::move(target));
-  state->history_fd = open(history_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+  state->history_fd =
+      open(history_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
   if (state->history_fd < 0) {
     return Error{ErrorKind::Io, history_path + ": " + strerror(errno)};
   }
@@ -336,7 +380,8 @@ void Load::begin(Instant began) {
   s.began = began;
   s.client_timers.resize(s.plan.clients);
   for (std::uint32_t i = 0; i < s.plan.clients; ++i) {
-    const std::int64_t spread_us = std::int64_t{s.plan.think_ms} * 1000 * i / std::max(1u, s.plan.clients);
+    const std::int64_t spread_us =
+        std::int64_t{s.plan.think_ms} * 1000 * i / std::max(1u, s.plan.clients);
     s.arm_client(static_cast<int>(i), began + microseconds(spread_us));
   }
   if (s.plan.rate_per_s > 0) {
@@ -385,7 +430,8 @@ double Load::error_rate() const {
   const Instant from = state_->loop.now() - seconds(1);
   while (!recent.empty() && recent.front().first < from) recent.pop_front();
   if (recent.empty()) return 0;
-  const auto errors = std::count_if(recent.begin(), recent.end(), [](const auto& r) { return r.second; });
+  const auto errors =
+      std::count_if(recent.begin(), recent.end(), [](const auto& r) { return r.second; });
   return static_cast<double>(errors) / static_cast<double>(recent.size());
 }
 

@@ -1,8 +1,10 @@
-// The clients of a run: make keys, send withdrawals, retry at the other coordinator, and keep their own record.
+// The clients of a run: make keys, send withdrawals, retry at the other coordinator, and keep their
+// own record.
 //
-// Invariants: a key is in the record before its first request leaves; the same key always carries the same payload
-// (but for declared `conflict` requests); every withdrawal pays a fresh address, so that the chain is the judge; latency
-// counts from the intended start. It never reads what coordinators or ledgers keep.
+// Invariants: a key is in the record before its first request leaves; the same key always carries
+// the same payload (but for declared `conflict` requests); every withdrawal pays a fresh address,
+// so that the chain is the judge; latency counts from the intended start. It never reads what
+// coordinators or ledgers keep.
 #pragma once
 
 #include <functional>
@@ -23,19 +25,20 @@ struct LoadTarget {
 };
 
 struct LoadCounts {
-  std::uint64_t requested = 0;       // withdrawals made (keys)
-  std::uint64_t acknowledged = 0;    // 2xx seen for the key
-  std::uint64_t rejected = 0;        // recorded business refusals
-  std::uint64_t open = 0;            // neither yet
-  std::uint64_t answers = 0;         // requests that got any HTTP answer
-  std::uint64_t errors = 0;          // no answer or 5xx
-  double p99_ms = 0;                 // of the last acknowledgements, from the intended start
+  std::uint64_t requested = 0;     // withdrawals made (keys)
+  std::uint64_t acknowledged = 0;  // 2xx seen for the key
+  std::uint64_t rejected = 0;      // recorded business refusals
+  std::uint64_t open = 0;          // neither yet
+  std::uint64_t answers = 0;       // requests that got any HTTP answer
+  std::uint64_t errors = 0;        // no answer or 5xx
+  double p99_ms = 0;               // of the last acknowledgements, from the intended start
 };
 
 class Load {
  public:
   // `history_path` is history.ndjson (docs/RECORDS.md, section 2).
-  [[nodiscard]] static Result<std::unique_ptr<Load>> create(runtime::EventLoop& loop, const WorkloadPlan& plan,
+  [[nodiscard]] static Result<std::unique_ptr<Load>> create(runtime::EventLoop& loop,
+                                                            const WorkloadPlan& plan,
                                                             std::uint64_t seed, LoadTarget target,
                                                             const std::string& history_path);
   ~Load();
@@ -47,7 +50,8 @@ class Load {
   [[nodiscard]] bool drained() const;
   // Gives up on what is still open (it stays indeterminate) and closes the record.
   void close();
-  // Asks for every key that never got an answer, by key, at any coordinator (`resolve`); `done` is called once.
+  // Asks for every key that never got an answer, by key, at any coordinator (`resolve`); `done` is
+  // called once.
   void resolve(std::function<void()> done);
 
   [[nodiscard]] LoadCounts counts() const;

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/base64.h"
 #include "common/runtime/http_client.h"
 
 namespace roulette::chaos {
@@ -15,31 +16,17 @@ using nlohmann::json;
 
 constexpr std::size_t kConnections = 2;
 
-// RFC 4648, with padding: for the Authorization header only.
-std::string base64(std::string_view text) {
-  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); i += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      group = group << 8 | (i + k < text.size() ? static_cast<std::uint8_t>(text[i + k]) : 0u);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      out += i + k > text.size() ? '=' : kAlphabet[group >> (18 - 6 * k) & 63];
-    }
-  }
-  return out;
-}
-
 Result<json> rpc_result(const Result<runtime::HttpResponse>& response, const std::string& method) {
   if (!response) return response.error().with_context(method);
   const json body = json::parse(response->body, nullptr, false);
   if (!body.is_object()) {
-    return Error{ErrorKind::Network, method + ": HTTP " + std::to_string(response->status) + " without JSON"};
+    return Error{ErrorKind::Network,
+                 method + ": HTTP " + std::to_string(response->status) + " without JSON"};
   }
   if (body.contains("error") && body["error"].is_object()) {
-    return Error{ErrorKind::Refused, method + ": " + body["error"].value("message", "error") + " (" +
-                                         std::to_string(body["error"].value("code", 0)) + ")"};
+    return Error{ErrorKind::Refused, method + ": " + body["error"].value("message", "error") +
+                                         " (" + std::to_string(body["error"].value("code", 0)) +
+                                         ")"};
   }
   return body.value("result", json());
 }
@@ -68,7 +55,7 @@ struct Node::State {
     std::ifstream file(cookie_path);
     std::string cookie;
     std::getline(file, cookie);
-    return "Basic " + base64(cookie);
+    return "Basic " + encode_base64(as_bytes(cookie));
   }
 };
 
@@ -81,10 +68,13 @@ void Node::call(const std::string& method, const json& params, Callback done) {
   call.method = "POST";
   call.target = "/";
   call.headers = {{"authorization", state_->authorization()}};
-  call.body = json{{"jsonrpc", "2.0"}, {"id", ++state_->next_id}, {"method", method}, {"params", params}}.dump();
-  state_->http.call(std::move(call), [method, done = std::move(done)](Result<runtime::HttpResponse> response) {
-    done(rpc_result(response, method));
-  });
+  call.body =
+      json{{"jsonrpc", "2.0"}, {"id", ++state_->next_id}, {"method", method}, {"params", params}}
+          .dump();
+  state_->http.call(std::move(call),
+                    [method, done = std::move(done)](Result<runtime::HttpResponse> response) {
+                      done(rpc_result(response, method));
+                    });
 }
 
 Result<json> Node::wait(const std::string& method, const json& params, Duration limit) {

@@ -44,7 +44,8 @@ Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
   ByteArray<2> draw{};
   entropy.fill(draw);
   const std::uint32_t span = first_ephemeral() - kLowest;
-  std::uint32_t at = (std::uint32_t{draw[0]} << 8 | draw[1]) % span;   // two runs begin at different places
+  std::uint32_t at =
+      (std::uint32_t{draw[0]} << 8 | draw[1]) % span;  // two runs begin at different places
   std::vector<std::uint16_t> out;
   for (int probe = 0; probe < kMaxProbes && out.size() < count; ++probe) {
     at = (at + 1) % span;

@@ -24,8 +24,16 @@ struct Failure {
   int step = 0;
   int error = 0;
 };
-constexpr const char* kSteps[] = {"", "setpgid", "PR_SET_PDEATHSIG", "the tool is gone", "chdir", "open of the output file",
-                                  "open of /dev/null", "dup2", "close_range", "execve"};
+constexpr const char* kSteps[] = {"",
+                                  "setpgid",
+                                  "PR_SET_PDEATHSIG",
+                                  "the tool is gone",
+                                  "chdir",
+                                  "open of the output file",
+                                  "open of /dev/null",
+                                  "dup2",
+                                  "close_range",
+                                  "execve"};
 
 struct ChildPlan {
   std::vector<char*> argv;
@@ -62,7 +70,8 @@ struct ChildPlan {
   const int control = plan.control_fd < 0 ? -1 : fcntl(plan.control_fd, F_DUPFD_CLOEXEC, 10);
   const int out = fcntl(output, F_DUPFD_CLOEXEC, 10);
   const int in = fcntl(null, F_DUPFD_CLOEXEC, 10);
-  if (report < 0 || out < 0 || in < 0 || (plan.control_fd >= 0 && control < 0)) fail_in_child(plan.report_fd, 7);
+  if (report < 0 || out < 0 || in < 0 || (plan.control_fd >= 0 && control < 0))
+    fail_in_child(plan.report_fd, 7);
   if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) fail_in_child(report, 7);
   if (control >= 0 && dup2(control, kControlFd) < 0) fail_in_child(report, 7);
   const unsigned first = control >= 0 ? kControlFd + 1 : kControlFd;
@@ -80,9 +89,15 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 Result<Spawned> fork_and_exec(const SpawnRequest& request) {
   int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) return Error{ErrorKind::Io, std::string("pipe: ") + strerror(errno)};
-  const ChildPlan plan{pointers(request.argv), pointers(request.environment), request.work_dir.c_str(),
-                       request.output_path.c_str(), request.control_fd.value_or(-1), report[1], getpid()};
+  if (pipe2(report, O_CLOEXEC) != 0)
+    return Error{ErrorKind::Io, std::string("pipe: ") + strerror(errno)};
+  const ChildPlan plan{pointers(request.argv),
+                       pointers(request.environment),
+                       request.work_dir.c_str(),
+                       request.output_path.c_str(),
+                       request.control_fd.value_or(-1),
+                       report[1],
+                       getpid()};
   const pid_t pid = fork();
   if (pid == 0) become(plan);
   close(report[1]);
@@ -98,7 +113,8 @@ Result<Spawned> fork_and_exec(const SpawnRequest& request) {
   close(report[0]);
   if (got == static_cast<ssize_t>(sizeof failure)) {
     waitpid(pid, nullptr, 0);
-    return Error{ErrorKind::Preflight, request.argv[0] + ": " + kSteps[failure.step] + ": " + strerror(failure.error)};
+    return Error{ErrorKind::Preflight,
+                 request.argv[0] + ": " + kSteps[failure.step] + ": " + strerror(failure.error)};
   }
   // Not reaped yet, so the number cannot have been given to another process.
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));

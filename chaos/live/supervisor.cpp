@@ -20,7 +20,7 @@ namespace roulette::chaos {
 namespace {
 
 constexpr Duration kStopPoll = milliseconds(1);
-constexpr int kStopPollsMost = 2000;              // 2 s until a stop or continue must have been seen
+constexpr int kStopPollsMost = 2000;  // 2 s until a stop or continue must have been seen
 constexpr Duration kMemorySample = milliseconds(500);
 constexpr std::size_t kMaxControlBuffer = 64 << 10;
 constexpr int kReapPollsMost = 5000;
@@ -32,8 +32,8 @@ struct Child {
   int pidfd = -1;
   int control = -1;
   bool asked = false;
-  bool up = false;                                // as recorded by `up` and `down`
-  std::uint64_t generation = 0;                   // of starts; late timers of an earlier one do nothing
+  bool up = false;               // as recorded by `up` and `down`
+  std::uint64_t generation = 0;  // of starts; late timers of an earlier one do nothing
   std::string input;
   std::unique_ptr<runtime::ReadWatch> exit_watch;
   std::unique_ptr<runtime::ReadWatch> control_watch;
@@ -80,7 +80,8 @@ struct Supervisor::State {
   std::vector<std::string> unasked;
   std::unique_ptr<runtime::Timer> memory_timer;
 
-  State(runtime::EventLoop& l, runtime::EventLog& g, Hooks h) : loop(l), log(g), hooks(std::move(h)) {
+  State(runtime::EventLoop& l, runtime::EventLog& g, Hooks h)
+      : loop(l), log(g), hooks(std::move(h)) {
     memory_timer = std::make_unique<runtime::Timer>(loop, [this] { sample_memory(); });
     memory_timer->arm(loop.now() + kMemorySample);
   }
@@ -104,7 +105,8 @@ struct Supervisor::State {
   void on_exit(const ProcessName& name) {
     Child& child = children.at(name);
     siginfo_t info{};
-    if (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info, WEXITED | WNOHANG) != 0 ||
+    if (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info,
+               WEXITED | WNOHANG) != 0 ||
         info.si_pid == 0) {
       return;
     }
@@ -112,16 +114,22 @@ struct Supervisor::State {
     ExitFacts facts;
     facts.at = loop.now();
     facts.asked = child.asked;
-    if (info.si_code == CLD_EXITED) facts.code = info.si_status;
-    else facts.signal = info.si_status;
+    if (info.si_code == CLD_EXITED)
+      facts.code = info.si_status;
+    else
+      facts.signal = info.si_status;
     record_up(name, child, false, "exited");
     runtime::EventFields fields;
-    fields.add("name", name.text()).add("pid", child.pid).add("code", facts.code.value_or(-1))
-        .add("signal", facts.signal.value_or(0)).add("asked", facts.asked);
+    fields.add("name", name.text())
+        .add("pid", child.pid)
+        .add("code", facts.code.value_or(-1))
+        .add("signal", facts.signal.value_or(0))
+        .add("asked", facts.asked);
     log.write("exited", fields);
     if (!facts.asked) {
       unasked.push_back(name.text() + " (pid " + std::to_string(child.pid) + ") ended by itself: " +
-                        (facts.code ? "exit " + std::to_string(*facts.code) : "signal " + std::to_string(*facts.signal)));
+                        (facts.code ? "exit " + std::to_string(*facts.code)
+                                    : "signal " + std::to_string(*facts.signal)));
     }
     release_descriptors(child);
     child.state = ProcessState::Down;
@@ -150,7 +158,8 @@ struct Supervisor::State {
         break;
       }
       child.input.append(buffer, static_cast<std::size_t>(got));
-      if (child.input.size() > kMaxControlBuffer && child.input.find('\n') == std::string::npos) child.input.clear();
+      if (child.input.size() > kMaxControlBuffer && child.input.find('\n') == std::string::npos)
+        child.input.clear();
     }
     const std::uint64_t generation = child.generation;
     std::size_t end = 0;
@@ -167,7 +176,8 @@ struct Supervisor::State {
     if (w[0] == "hit" && w.size() == 5) {
       record_up(name, child, false, "stands still at " + w[2]);
       if (hooks.on_hit) {
-        hooks.on_hit(name, HitFacts{static_cast<std::uint32_t>(number(w[1])), w[2], number(w[3]), number(w[4]), loop.now()});
+        hooks.on_hit(name, HitFacts{static_cast<std::uint32_t>(number(w[1])), w[2], number(w[3]),
+                                    number(w[4]), loop.now()});
       }
     } else if (w[0] == "seen" && w.size() >= 3) {
       if (hooks.on_seen) hooks.on_seen(name, static_cast<std::uint32_t>(number(w[1])));
@@ -188,18 +198,19 @@ struct Supervisor::State {
   void mark_ready(const ProcessName& name, Child& child, bool ready, const std::string& reason) {
     if (child.pid < 0) return;
     if (ready && child.state == ProcessState::Starting) child.state = ProcessState::Up;
-    if (child.state != ProcessState::Paused) record_up(name, child, ready, ready ? "ready" : reason);
+    if (child.state != ProcessState::Paused)
+      record_up(name, child, ready, ready ? "ready" : reason);
     if (hooks.on_ready) hooks.on_ready(name, ready, reason);
   }
 
-  // A pidfd tells of exits only: stops and continues are asked for, briefly, after they were ordered.
+  // A pidfd tells of exits only: stops and continues are asked for, briefly, after they were
+  // ordered.
   void await_stop(const ProcessName& name, bool stopped) {
     Child& child = children.at(name);
     child.stop_polls = 0;
     const std::uint64_t generation = child.generation;
-    child.stop_timer = std::make_unique<runtime::Timer>(loop, [this, name, stopped, generation] {
-      poll_stop(name, stopped, generation);
-    });
+    child.stop_timer = std::make_unique<runtime::Timer>(
+        loop, [this, name, stopped, generation] { poll_stop(name, stopped, generation); });
     child.stop_timer->arm(loop.now());
   }
 
@@ -208,7 +219,8 @@ struct Supervisor::State {
     if (child.generation != generation || child.pidfd < 0) return;
     siginfo_t info{};
     const int wanted = stopped ? WSTOPPED : WCONTINUED;
-    const int result = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info, wanted | WNOHANG);
+    const int result = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info,
+                              wanted | WNOHANG);
     if (result == 0 && info.si_pid != 0) {
       child.state = stopped ? ProcessState::Paused : ProcessState::Up;
       if (!stopped) record_up(name, child, true, "continued");
@@ -227,7 +239,8 @@ struct Supervisor::State {
     for (auto& [name, child] : children) {
       for (int i = 0; child.pidfd >= 0 && i < kReapPollsMost; ++i) {
         siginfo_t info{};
-        const int result = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info, WEXITED | WNOHANG);
+        const int result = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd),
+                                  &info, WEXITED | WNOHANG);
         if (result != 0 || info.si_pid != 0) break;
         usleep(1000);
       }
@@ -239,13 +252,16 @@ struct Supervisor::State {
 Supervisor::Supervisor(runtime::EventLoop& loop, runtime::EventLog& log, Hooks hooks)
     : state_(std::make_unique<State>(loop, log, std::move(hooks))) {}
 
-Supervisor::~Supervisor() { state_->kill_all(); }
+Supervisor::~Supervisor() {
+  state_->kill_all();
+}
 
 Status Supervisor::check_kernel() {
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
   if (pidfd < 0) {
-    return Error{ErrorKind::Preflight, std::string("this kernel has no pidfd (") + strerror(errno) +
-                                           "): processes could not be signalled safely; Linux 5.4 or later is needed"};
+    return Error{ErrorKind::Preflight,
+                 std::string("this kernel has no pidfd (") + strerror(errno) +
+                     "): processes could not be signalled safely; Linux 5.4 or later is needed"};
   }
   close(pidfd);
   return {};
@@ -259,7 +275,8 @@ void Supervisor::define(ProcessSpec spec) {
 Status Supervisor::start(ProcessName name, const std::vector<std::string>& control_lines) {
   Child& child = state_->children.at(name);
   ROULETTE_ASSERT(child.pid < 0);
-  SpawnRequest request{child.spec.argv, child.spec.environment, child.spec.work_dir, child.spec.stderr_path, std::nullopt};
+  SpawnRequest request{child.spec.argv, child.spec.environment, child.spec.work_dir,
+                       child.spec.stderr_path, std::nullopt};
   int ends[2] = {-1, -1};
   if (child.spec.control) {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -287,10 +304,11 @@ Status Supervisor::start(ProcessName name, const std::vector<std::string>& contr
   fields.add("name", name.text()).add("pid", child.pid);
   state_->log.write("spawned", fields);
   State* state = state_.get();
-  child.exit_watch = std::make_unique<runtime::ReadWatch>(state_->loop, child.pidfd, [state, name] { state->on_exit(name); });
+  child.exit_watch = std::make_unique<runtime::ReadWatch>(state_->loop, child.pidfd,
+                                                          [state, name] { state->on_exit(name); });
   if (child.control >= 0) {
-    child.control_watch =
-        std::make_unique<runtime::ReadWatch>(state_->loop, child.control, [state, name] { state->read_control(name); });
+    child.control_watch = std::make_unique<runtime::ReadWatch>(
+        state_->loop, child.control, [state, name] { state->read_control(name); });
   }
   return {};
 }
@@ -304,14 +322,17 @@ int Supervisor::send_signal(ProcessName name, int signal) {
     state_->record_up(name, child, false, signal == SIGKILL ? "SIGKILL" : "SIGTERM");
   }
   if (signal == SIGSTOP) state_->record_up(name, child, false, "SIGSTOP");
-  const int result = static_cast<int>(syscall(SYS_pidfd_send_signal, child.pidfd, signal, nullptr, 0));
+  const int result =
+      static_cast<int>(syscall(SYS_pidfd_send_signal, child.pidfd, signal, nullptr, 0));
   if (result != 0) return -errno;
   if (signal == SIGSTOP) state_->await_stop(name, true);
   if (signal == SIGCONT) state_->await_stop(name, false);
   return 0;
 }
 
-void Supervisor::expect_exit(ProcessName name) { state_->children.at(name).asked = true; }
+void Supervisor::expect_exit(ProcessName name) {
+  state_->children.at(name).asked = true;
+}
 
 void Supervisor::write_control(ProcessName name, const std::string& line) {
   const Child& child = state_->children.at(name);
@@ -333,9 +354,13 @@ void Supervisor::mark_released(ProcessName name) {
   if (child.state == ProcessState::Up) state_->record_up(name, child, true, "released");
 }
 
-ProcessState Supervisor::state(ProcessName name) const { return state_->children.at(name).state; }
+ProcessState Supervisor::state(ProcessName name) const {
+  return state_->children.at(name).state;
+}
 
-bool Supervisor::serving(ProcessName name) const { return state_->children.at(name).up; }
+bool Supervisor::serving(ProcessName name) const {
+  return state_->children.at(name).up;
+}
 
 std::optional<pid_t> Supervisor::pid(ProcessName name) const {
   const Child& child = state_->children.at(name);
@@ -349,8 +374,12 @@ std::vector<ProcessName> Supervisor::all() const {
   return out;
 }
 
-const std::vector<std::string>& Supervisor::unasked_exits() const { return state_->unasked; }
+const std::vector<std::string>& Supervisor::unasked_exits() const {
+  return state_->unasked;
+}
 
-std::uint64_t Supervisor::peak_rss_kib(ProcessName name) const { return state_->children.at(name).peak_rss_kib; }
+std::uint64_t Supervisor::peak_rss_kib(ProcessName name) const {
+  return state_->children.at(name).peak_rss_kib;
+}
 
 }  // namespace roulette::chaos

@@ -1,8 +1,9 @@
 // Starts, signals, reaps and restarts the processes of a run, and speaks their control channels.
 //
-// Invariants: only processes spawned here are signalled, through their pidfd; all are spawned by one thread that lives as
-// long as the tool (PDEATHSIG is per thread); a dead tool leaves no process; an exit nobody asked for is recorded as such.
-// What to kill and when is faults.h's business; what a process is made of is cluster.h's.
+// Invariants: only processes spawned here are signalled, through their pidfd; all are spawned by
+// one thread that lives as long as the tool (PDEATHSIG is per thread); a dead tool leaves no
+// process; an exit nobody asked for is recorded as such. What to kill and when is faults.h's
+// business; what a process is made of is cluster.h's.
 #pragma once
 
 #include <functional>
@@ -23,11 +24,11 @@ namespace roulette::chaos {
 
 struct ProcessSpec {
   ProcessName name;
-  std::vector<std::string> argv;            // argv[0] is the program's path
-  std::vector<std::string> environment;     // "K=V", nothing is inherited
+  std::vector<std::string> argv;         // argv[0] is the program's path
+  std::vector<std::string> environment;  // "K=V", nothing is inherited
   std::string work_dir;
-  std::string stderr_path;                  // stdout too; appended over restarts
-  bool control = false;                     // passes --control-fd 3 as last argument
+  std::string stderr_path;  // stdout too; appended over restarts
+  bool control = false;     // passes --control-fd 3 as last argument
 };
 
 enum class ProcessState : std::uint8_t { Down, Starting, Up, Paused };
@@ -39,36 +40,47 @@ struct ExitFacts {
   Instant at{};
 };
 
-struct HitFacts { std::uint32_t arm_id = 0; std::string point; std::uint64_t occurrence = 0; std::uint64_t sequence = 0; Instant at{}; };
+struct HitFacts {
+  std::uint32_t arm_id = 0;
+  std::string point;
+  std::uint64_t occurrence = 0;
+  std::uint64_t sequence = 0;
+  Instant at{};
+};
 
 class Supervisor {
  public:
-  struct Hooks {                            // all called on the loop
+  struct Hooks {  // all called on the loop
     std::function<void(ProcessName, const ExitFacts&)> on_exit;
-    std::function<void(ProcessName, const HitFacts&)> on_hit;             // the process stands still until release()
+    std::function<void(ProcessName, const HitFacts&)>
+        on_hit;  // the process stands still until release()
     std::function<void(ProcessName, std::uint32_t arm_id)> on_seen;
     std::function<void(ProcessName, bool ready, const std::string& reason)> on_ready;
     std::function<void(ProcessName, const std::string& name, const std::string& args)> on_event;
-    std::function<void(ProcessName, bool stopped)> on_stop_continue;      // WIFSTOPPED / WIFCONTINUED seen
+    std::function<void(ProcessName, bool stopped)>
+        on_stop_continue;  // WIFSTOPPED / WIFCONTINUED seen
   };
 
   Supervisor(runtime::EventLoop& loop, runtime::EventLog& log, Hooks hooks);
-  ~Supervisor();                            // SIGKILLs and reaps all that is left
+  ~Supervisor();  // SIGKILLs and reaps all that is left
 
-  // pidfds are needed: without them nothing could be signalled safely. ErrorKind::Preflight on an old kernel.
+  // pidfds are needed: without them nothing could be signalled safely. ErrorKind::Preflight on an
+  // old kernel.
   [[nodiscard]] static Status check_kernel();
 
   // Declares a process; does not start it.
   void define(ProcessSpec spec);
   // Spawns it; `control_lines` are in its control channel before it runs its first instruction.
   [[nodiscard]] Status start(ProcessName name, const std::vector<std::string>& control_lines);
-  // Sends through the pidfd; returns pidfd_send_signal's result (0 or -errno; -ESRCH when it does not run). Records the
-  // process as down before a signal that ends or stops it leaves.
+  // Sends through the pidfd; returns pidfd_send_signal's result (0 or -errno; -ESRCH when it does
+  // not run). Records the process as down before a signal that ends or stops it leaves.
   int send_signal(ProcessName name, int signal);
-  // Marks the next exit as asked for (a signal sent here does so itself when it is SIGKILL or SIGTERM).
+  // Marks the next exit as asked for (a signal sent here does so itself when it is SIGKILL or
+  // SIGTERM).
   void expect_exit(ProcessName name);
   void write_control(ProcessName name, const std::string& line);
-  // For processes without a control channel (etcd, bitcoind): whoever probes them says when they serve.
+  // For processes without a control channel (etcd, bitcoind): whoever probes them says when they
+  // serve.
   void mark_ready(ProcessName name, bool ready, const std::string& reason);
   // The process was released from a hit without harm: it is up again.
   void mark_released(ProcessName name);

@@ -5,12 +5,18 @@ namespace roulette::chaos {
 
 std::uint16_t instances_of(const ClusterPlan& plan, Role role) {
   switch (role) {
-    case Role::Signer: return plan.signers;
-    case Role::Coordinator: return plan.coordinators;
-    case Role::Ledger: return plan.ledgers;
-    case Role::Etcd: return plan.etcd;
-    case Role::Bitcoind: return 1;
-    case Role::Tool: return 0;
+    case Role::Signer:
+      return plan.signers;
+    case Role::Coordinator:
+      return plan.coordinators;
+    case Role::Ledger:
+      return plan.ledgers;
+    case Role::Etcd:
+      return plan.etcd;
+    case Role::Bitcoind:
+      return 1;
+    case Role::Tool:
+      return 0;
   }
   return 0;
 }

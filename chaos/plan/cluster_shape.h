@@ -1,4 +1,5 @@
-// Two questions that files and schedules both ask: how many processes of a role, and does a glob match a point.
+// Two questions that files and schedules both ask: how many processes of a role, and does a glob
+// match a point.
 #pragma once
 
 #include <cstdint>

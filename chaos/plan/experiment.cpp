@@ -45,7 +45,8 @@ void read(const json& object, const char* key, T& out) {
 }
 
 Role role_of(const std::string& name) {
-  for (const Role role : {Role::Signer, Role::Coordinator, Role::Ledger, Role::Etcd, Role::Bitcoind}) {
+  for (const Role role :
+       {Role::Signer, Role::Coordinator, Role::Ledger, Role::Etcd, Role::Bitcoind}) {
     if (name == role_name(role)) return role;
   }
   return Role::Tool;  // the schema admits only the five
@@ -74,7 +75,8 @@ Trigger read_trigger(const json& object) {
       const std::string name = object.at("process").get<std::string>();
       const auto dash = name.rfind('-');
       const int index = std::min(std::stoi(name.substr(dash + 1, 5)), 65535);
-      trigger.process = ProcessName{role_of(name.substr(0, dash)), static_cast<std::uint16_t>(index)};
+      trigger.process =
+          ProcessName{role_of(name.substr(0, dash)), static_cast<std::uint16_t>(index)};
     }
     return trigger;
   }
@@ -98,7 +100,9 @@ FaultRule read_fault(const json& object) {
   rule.target = read_target(object.at("target"));
   rule.trigger = read_trigger(object.at("trigger"));
   const std::string signal = object.at("signal").get<std::string>();
-  rule.signal = signal == "SIGKILL" ? Signal::Kill : signal == "SIGTERM" ? Signal::Term : Signal::Stop;
+  rule.signal = signal == "SIGKILL"   ? Signal::Kill
+                : signal == "SIGTERM" ? Signal::Term
+                                      : Signal::Stop;
   rule.recover.how = rule.signal == Signal::Stop ? RecoverHow::Continue : RecoverHow::Restart;
   if (object.contains("recover")) {
     const std::string how = object.at("recover").at("how").get<std::string>();
@@ -139,7 +143,8 @@ void read_extension(const json& object, Experiment& out) {
   read(object, "seed", out.seed);
   read_cluster(object.at("cluster"), out.cluster);
   read_workload(object.at("workload"), out.workload);
-  // What must survive by default (DESIGN 5): signers n-t, coordinators all but one, ledger and etcd a minority.
+  // What must survive by default (DESIGN 5): signers n-t, coordinators all but one, ledger and etcd
+  // a minority.
   const ClusterPlan& c = out.cluster;
   out.blast_radius[Role::Signer] = static_cast<std::uint32_t>(std::max(0, c.signers - c.threshold));
   out.blast_radius[Role::Coordinator] = c.coordinators - 1u;
@@ -180,8 +185,9 @@ void read_steady_state(const json& document, Experiment& out) {
   const auto found = document.find("steady-state-hypothesis");
   if (found == document.end()) return;
   for (const json& probe : found->at("probes")) {
-    out.steady_state.push_back({probe.at("name").get<std::string>(), probe.at("provider").at("metric").get<std::string>(),
-                                probe.at("tolerance").at(0).get<double>(), probe.at("tolerance").at(1).get<double>()});
+    out.steady_state.push_back(
+        {probe.at("name").get<std::string>(), probe.at("provider").at("metric").get<std::string>(),
+         probe.at("tolerance").at(0).get<double>(), probe.at("tolerance").at(1).get<double>()});
   }
 }
 
@@ -189,68 +195,84 @@ void read_steady_state(const json& document, Experiment& out) {
 std::uint32_t victims_at_most(const Target& target, std::uint32_t count) {
   if (!target.index.empty()) return static_cast<std::uint32_t>(target.index.size());
   switch (target.mode) {
-    case TargetMode::One: return 1;
-    case TargetMode::All: return count;
-    case TargetMode::Fixed: return target.value;
+    case TargetMode::One:
+      return 1;
+    case TargetMode::All:
+      return count;
+    case TargetMode::Fixed:
+      return target.value;
     case TargetMode::FixedPercent:
-    case TargetMode::RandomMaxPercent: return count * std::min(target.value, 100u) / 100;
+    case TargetMode::RandomMaxPercent:
+      return count * std::min(target.value, 100u) / 100;
   }
   return 0;
 }
 
-Status check_trigger(const FaultRule& rule, const Experiment& e, const Source& source, const std::string& at) {
+Status check_trigger(const FaultRule& rule, const Experiment& e, const Source& source,
+                     const std::string& at) {
   const auto known = runtime::list_kill_points();
   if (const auto* point = std::get_if<PointTrigger>(&rule.trigger)) {
-    const auto found = std::find_if(known.begin(), known.end(), [&](const auto& k) { return k.point == point->point; });
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const auto& k) { return k.point == point->point; });
     if (found == known.end()) {
-      return source.error(at + "/trigger/point", "unknown point '" + point->point + "': see `roulette killpoints`");
+      return source.error(at + "/trigger/point",
+                          "unknown point '" + point->point + "': see `roulette killpoints`");
     }
     if (found->when == runtime::PointWhen::AtTime) {
-      return source.error(at + "/trigger/point", "'" + point->point + "' names timed faults: use at_ms or every_ms");
+      return source.error(at + "/trigger/point",
+                          "'" + point->point + "' names timed faults: use at_ms or every_ms");
     }
     if (point->process && (point->process->role != found->role ||
                            point->process->index >= instances_of(e.cluster, found->role))) {
-      return source.error(at + "/trigger/process", "'" + point->process->text() + "' is no process that passes this point");
+      return source.error(at + "/trigger/process",
+                          "'" + point->process->text() + "' is no process that passes this point");
     }
   }
   if (const auto* roulette = std::get_if<RouletteTrigger>(&rule.trigger)) {
     for (const std::string& glob : roulette->points) {
       const bool any = std::any_of(known.begin(), known.end(), [&](const auto& k) {
-        return k.when != runtime::PointWhen::AtTime && k.role == rule.target.role && glob_match(glob, k.point);
+        return k.when != runtime::PointWhen::AtTime && k.role == rule.target.role &&
+               glob_match(glob, k.point);
       });
       if (!any) {
-        return source.error(at + "/trigger/roulette/points", "'" + glob + "' matches no point of role " +
-                                                                 role_name(rule.target.role));
+        return source.error(
+            at + "/trigger/roulette/points",
+            "'" + glob + "' matches no point of role " + role_name(rule.target.role));
       }
     }
   }
   if (const auto* timed = std::get_if<AtTrigger>(&rule.trigger)) {
     if (timed->at_ms >= e.workload.duration_s * 1000) {
-      return source.error(at + "/trigger/at_ms", "after the load's end (duration_s): it could not fire");
+      return source.error(at + "/trigger/at_ms",
+                          "after the load's end (duration_s): it could not fire");
     }
   }
   return {};
 }
 
-Status check_fault(const FaultRule& rule, const Experiment& e, const Source& source, const std::string& at) {
+Status check_fault(const FaultRule& rule, const Experiment& e, const Source& source,
+                   const std::string& at) {
   const std::uint32_t count = instances_of(e.cluster, rule.target.role);
   const std::uint32_t victims = victims_at_most(rule.target, count);
   const std::string role = role_name(rule.target.role);
   for (const std::uint16_t index : rule.target.index) {
     if (index >= count) {
-      return source.error(at + "/target/index", "there is no " + role + "-" + std::to_string(index) + ": the cluster has " +
+      return source.error(at + "/target/index", "there is no " + role + "-" +
+                                                    std::to_string(index) + ": the cluster has " +
                                                     std::to_string(count));
     }
   }
   if (victims > count) {
-    return source.error(at + "/target", std::to_string(victims) + " victims of role " + role + ", but the cluster has " +
-                                            std::to_string(count));
+    return source.error(at + "/target", std::to_string(victims) + " victims of role " + role +
+                                            ", but the cluster has " + std::to_string(count));
   }
   if (victims == 0) return source.error(at + "/target", "this target selects nobody");
   const std::uint32_t budget = e.blast_radius.at(rule.target.role);
   if (victims > budget && !rule.over_budget) {
-    return source.error(at + "/target", std::to_string(victims) + " victims at once go over the blast radius (" + role + ": " +
-                                            std::to_string(budget) + "): declare it with `over_budget: true`");
+    return source.error(at + "/target", std::to_string(victims) +
+                                            " victims at once go over the blast radius (" + role +
+                                            ": " + std::to_string(budget) +
+                                            "): declare it with `over_budget: true`");
   }
   if (rule.signal == Signal::Stop && rule.recover.how == RecoverHow::Restart) {
     return source.error(at, "a paused process is recovered by `continue`, not `restart`");
@@ -265,36 +287,51 @@ Status check_sense(const Experiment& e, const Source& source) {
   const std::string cluster = std::string(kExtension) + "/cluster";
   const ClusterPlan& c = e.cluster;
   if (c.threshold > c.signers) {
-    return source.error(cluster + "/threshold", "threshold " + std::to_string(c.threshold) + " is more than the " +
+    return source.error(cluster + "/threshold", "threshold " + std::to_string(c.threshold) +
+                                                    " is more than the " +
                                                     std::to_string(c.signers) + " signers");
   }
   if (2 * c.threshold <= c.signers) {
-    return source.error(cluster + "/threshold", "two quorums of " + std::to_string(c.threshold) + " out of " +
-                                                    std::to_string(c.signers) +
-                                                    " signers need not meet, so one outpoint could be signed twice: 2t > n is required");
+    return source.error(
+        cluster + "/threshold",
+        "two quorums of " + std::to_string(c.threshold) + " out of " + std::to_string(c.signers) +
+            " signers need not meet, so one outpoint could be signed twice: 2t > n is required");
   }
   const WorkloadPlan& w = e.workload;
   const std::string workload = std::string(kExtension) + "/workload";
   if (w.min_amount_sat > w.max_amount_sat) {
     return source.error(workload + "/min_amount_sat", "min_amount_sat is more than max_amount_sat");
   }
-  if (w.clients == 0 && w.rate_per_s == 0) return source.error(workload, "no clients and no rate: nothing would be asked");
+  if (w.clients == 0 && w.rate_per_s == 0)
+    return source.error(workload, "no clients and no rate: nothing would be asked");
   if (w.undisturbed_s >= w.duration_s) {
-    return source.error(workload, "undisturbed_s (" + std::to_string(w.undisturbed_s) + ") leaves no time for faults in duration_s");
+    return source.error(workload, "undisturbed_s (" + std::to_string(w.undisturbed_s) +
+                                      ") leaves no time for faults in duration_s");
   }
   for (std::size_t i = 0; i < e.faults.size(); ++i) {
-    const Status status = check_fault(e.faults[i], e, source, std::string(kExtension) + "/faults/" + std::to_string(i));
+    const Status status = check_fault(e.faults[i], e, source,
+                                      std::string(kExtension) + "/faults/" + std::to_string(i));
     if (!status) return status;
   }
   return {};
 }
 
 const std::vector<std::string>& all_invariants() {
-  static const std::vector<std::string> ids{
-      "no-duplicate-payment", "no-lost-withdrawal", "no-partial-transaction", "idempotency-key-respected",
-      "no-conflicting-signature", "share-has-its-record", "nonce-never-reused", "signing-policy-respected",
-      "quorum-continuity", "safe-refusal", "orderly-stop-finishes", "ledger-replicas-agree", "books-balance",
-      "chain-matches-ledger", "limits-respected"};
+  static const std::vector<std::string> ids{"no-duplicate-payment",
+                                            "no-lost-withdrawal",
+                                            "no-partial-transaction",
+                                            "idempotency-key-respected",
+                                            "no-conflicting-signature",
+                                            "share-has-its-record",
+                                            "nonce-never-reused",
+                                            "signing-policy-respected",
+                                            "quorum-continuity",
+                                            "safe-refusal",
+                                            "orderly-stop-finishes",
+                                            "ledger-replicas-agree",
+                                            "books-balance",
+                                            "chain-matches-ledger",
+                                            "limits-respected"};
   return ids;
 }
 
@@ -326,7 +363,8 @@ Result<Experiment> parse_experiment(const std::string& text, const std::string& 
 
 Result<Experiment> load_experiment(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{ErrorKind::Usage, path + ": cannot be read: no such file, or not readable"};
+  if (!file)
+    return Error{ErrorKind::Usage, path + ": cannot be read: no such file, or not readable"};
   std::ostringstream text;
   text << file.rdbuf();
   if (!file.good() && !file.eof()) return Error{ErrorKind::Usage, path + ": reading it failed"};

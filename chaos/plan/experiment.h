@@ -1,8 +1,9 @@
 // An experiment file as values: what runs, what loads it, what dies, what must hold.
 //
-// Invariant: an Experiment that load_experiment() returned is complete and consistent (2t > n, victims exist, points
-// exist, shares within 0..1); whatever is wrong was refused with file and line (ErrorKind::Usage). It is parsed and
-// checked here; drawing victims is schedule.h's business, running it chaos/live's.
+// Invariant: an Experiment that load_experiment() returned is complete and consistent (2t > n,
+// victims exist, points exist, shares within 0..1); whatever is wrong was refused with file and
+// line (ErrorKind::Usage). It is parsed and checked here; drawing victims is schedule.h's business,
+// running it chaos/live's.
 #pragma once
 
 #include <cstdint>
@@ -26,55 +27,80 @@ struct ClusterPlan {
   std::uint16_t etcd = 3;
   std::string log = "etcd";
   std::string chain = "bitcoind";
-  std::uint32_t block_interval_ms = 1000;   // steady mining
+  std::uint32_t block_interval_ms = 1000;  // steady mining
 };
 
 struct WorkloadPlan {
-  std::uint32_t clients = 8;                // closed loop: each sends, waits for the answer, thinks, sends
-  double rate_per_s = 20;                   // open loop, fixed rate, latency from the intended start; 0 = none
+  std::uint32_t clients = 8;  // closed loop: each sends, waits for the answer, thinks, sends
+  double rate_per_s = 20;     // open loop, fixed rate, latency from the intended start; 0 = none
   std::uint32_t duration_s = 60;
-  std::uint32_t undisturbed_s = 8;          // at the start: no fault before it is over
-  double duplicate_share = 0.1;             // of new withdrawals: sent to two coordinators at once
-  double conflict_share = 0.02;             // of new withdrawals: followed by another payload under the same key
+  std::uint32_t undisturbed_s = 8;  // at the start: no fault before it is over
+  double duplicate_share = 0.1;     // of new withdrawals: sent to two coordinators at once
+  double conflict_share =
+      0.02;  // of new withdrawals: followed by another payload under the same key
   std::int64_t min_amount_sat = 10'000;
   std::int64_t max_amount_sat = 2'000'000;
-  std::uint32_t think_ms = 150;             // mean pause of a closed-loop client
+  std::uint32_t think_ms = 150;  // mean pause of a closed-loop client
 };
 
 enum class TargetMode : std::uint8_t { One, All, Fixed, FixedPercent, RandomMaxPercent };
 struct Target {
   Role role = Role::Signer;
   TargetMode mode = TargetMode::One;
-  std::uint32_t value = 1;                  // count (fixed) or percent
-  std::vector<std::uint16_t> index;         // named one by one; overrides mode
+  std::uint32_t value = 1;           // count (fixed) or percent
+  std::vector<std::uint16_t> index;  // named one by one; overrides mode
 };
 struct PointTrigger {
   std::string point;
-  std::uint32_t occurrence = 1;             // passes in the triggering process since arming, over its restarts
-  std::optional<ProcessName> process;       // which one; without: the first victim when the roles agree, else drawn
+  std::uint32_t occurrence = 1;  // passes in the triggering process since arming, over its restarts
+  std::optional<ProcessName>
+      process;  // which one; without: the first victim when the roles agree, else drawn
 };
-struct AtTrigger { std::uint32_t at_ms = 0; };                                  // after the load began
-struct EveryTrigger { std::uint32_t every_ms = 0; std::uint32_t jitter_ms = 0; };  // from the end of `undisturbed_s` on
-struct RouletteTrigger { std::vector<std::string> points; std::uint32_t every_ms = 0; std::uint32_t jitter_ms = 0; };
+struct AtTrigger {
+  std::uint32_t at_ms = 0;
+};  // after the load began
+struct EveryTrigger {
+  std::uint32_t every_ms = 0;
+  std::uint32_t jitter_ms = 0;
+};  // from the end of `undisturbed_s` on
+struct RouletteTrigger {
+  std::vector<std::string> points;
+  std::uint32_t every_ms = 0;
+  std::uint32_t jitter_ms = 0;
+};
 using Trigger = std::variant<PointTrigger, AtTrigger, EveryTrigger, RouletteTrigger>;
 
 enum class Signal : std::uint8_t { Kill, Term, Stop };
 enum class RecoverHow : std::uint8_t { Restart, Continue, None, Wiped, RolledBack };
-struct Recover { RecoverHow how = RecoverHow::Restart; std::uint32_t after_ms = 500; };
+struct Recover {
+  RecoverHow how = RecoverHow::Restart;
+  std::uint32_t after_ms = 500;
+};
 
 struct FaultRule {
   Target target;
   Trigger trigger;
   Signal signal = Signal::Kill;
   Recover recover;
-  bool over_budget = false;                 // goes over the blast radius on purpose; the file then expects refusal
-  int line = 0;                             // of the rule in the file
+  bool over_budget = false;  // goes over the blast radius on purpose; the file then expects refusal
+  int line = 0;              // of the rule in the file
 };
 
-struct StopRule { std::string metric; double above = 0; std::uint32_t for_ms = 0; };
+struct StopRule {
+  std::string metric;
+  double above = 0;
+  std::uint32_t for_ms = 0;
+};
 // One tolerance of the steady-state hypothesis.
-struct SteadyProbe { std::string name, metric; double least = 0, most = 0; };
-struct Floor { std::uint32_t settled = 1; std::uint32_t kills = 0; std::uint32_t points = 0; };
+struct SteadyProbe {
+  std::string name, metric;
+  double least = 0, most = 0;
+};
+struct Floor {
+  std::uint32_t settled = 1;
+  std::uint32_t kills = 0;
+  std::uint32_t points = 0;
+};
 enum class Expectation : std::uint8_t { Progress, Refusal };
 
 struct Experiment {
@@ -89,11 +115,12 @@ struct Experiment {
   std::vector<SteadyProbe> steady_state;
   std::vector<StopRule> stop;
   Floor floor;
-  std::vector<std::string> require;         // invariant ids; every one of DESIGN 9 when the file has none
+  std::vector<std::string> require;  // invariant ids; every one of DESIGN 9 when the file has none
   Expectation expect = Expectation::Progress;
-  bool requires_unmined_payment = false;    // `floor: {unmined_payments: 1}`: inconclusive unless a block holding a payment was un-mined
+  bool requires_unmined_payment = false;  // `floor: {unmined_payments: 1}`: inconclusive unless a
+                                          // block holding a payment was un-mined
   std::string path;
-  std::string text;                         // the file's bytes
+  std::string text;  // the file's bytes
 };
 
 [[nodiscard]] Result<Experiment> load_experiment(const std::string& path);

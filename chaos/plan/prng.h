@@ -1,7 +1,9 @@
-// The seeded generator of schedules and loads (xoshiro256**, Blackman and Vigna 2018, seeded by SplitMix64).
+// The seeded generator of schedules and loads (xoshiro256**, Blackman and Vigna 2018, seeded by
+// SplitMix64).
 //
-// Invariant: the same seed gives the same draws on every machine; nothing here reads a clock or a device. For chaos
-// only: daemons never link it (a lint rule and a test hold this), for a seeded nonce would be a stolen key.
+// Invariant: the same seed gives the same draws on every machine; nothing here reads a clock or a
+// device. For chaos only: daemons never link it (a lint rule and a test hold this), for a seeded
+// nonce would be a stolen key.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +50,9 @@ class Prng {
   [[nodiscard]] double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 
  private:
-  [[nodiscard]] static std::uint64_t rotate_left(std::uint64_t x, int k) { return x << k | x >> (64 - k); }
+  [[nodiscard]] static std::uint64_t rotate_left(std::uint64_t x, int k) {
+    return x << k | x >> (64 - k);
+  }
   std::uint64_t state_[4]{};
 };
 

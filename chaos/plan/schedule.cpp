@@ -25,10 +25,18 @@ std::vector<ProcessName> draw_victims(const Target& target, const ClusterPlan& p
   if (chosen.empty()) {
     std::size_t want = 1;
     switch (target.mode) {
-      case TargetMode::One: want = 1; break;
-      case TargetMode::All: want = count; break;
-      case TargetMode::Fixed: want = target.value; break;
-      case TargetMode::FixedPercent: want = count * std::min(target.value, 100u) / 100; break;
+      case TargetMode::One:
+        want = 1;
+        break;
+      case TargetMode::All:
+        want = count;
+        break;
+      case TargetMode::Fixed:
+        want = target.value;
+        break;
+      case TargetMode::FixedPercent:
+        want = count * std::min(target.value, 100u) / 100;
+        break;
       case TargetMode::RandomMaxPercent:
         want = 1 + prng.below(count * std::min(target.value, 100u) / 100);
         break;
@@ -56,9 +64,10 @@ class Drawer {
     for (std::size_t i = 0; i < e_.faults.size(); ++i) draw_rule(i, e_.faults[i]);
     spread_points();
     Schedule out;
-    std::stable_sort(instances_.begin(), instances_.end(), [](const FaultInstance& a, const FaultInstance& b) {
-      return a.at_ms.value_or(0) < b.at_ms.value_or(0);
-    });
+    std::stable_sort(instances_.begin(), instances_.end(),
+                     [](const FaultInstance& a, const FaultInstance& b) {
+                       return a.at_ms.value_or(0) < b.at_ms.value_or(0);
+                     });
     std::string canonical;
     std::uint32_t id = 0;
     for (FaultInstance& instance : instances_) {
@@ -81,7 +90,8 @@ class Drawer {
     return instance;
   }
 
-  // The process whose pass triggers: as named, else the first victim where it has the point, else drawn.
+  // The process whose pass triggers: as named, else the first victim where it has the point, else
+  // drawn.
   ProcessName trigger_process(const FaultInstance& instance, const PointTrigger& trigger) {
     if (trigger.process) return *trigger.process;
     const Role role = role_of_point(trigger.point);
@@ -99,7 +109,8 @@ class Drawer {
     } else if (const auto* at = std::get_if<AtTrigger>(&rule.trigger)) {
       add_timed(index, rule, at->at_ms);
     } else if (const auto* every = std::get_if<EveryTrigger>(&rule.trigger)) {
-      for (const std::uint32_t at_ms : ticks(every->every_ms, every->jitter_ms)) add_timed(index, rule, at_ms);
+      for (const std::uint32_t at_ms : ticks(every->every_ms, every->jitter_ms))
+        add_timed(index, rule, at_ms);
     } else if (const auto* roulette = std::get_if<RouletteTrigger>(&rule.trigger)) {
       for (const std::uint32_t at_ms : ticks(roulette->every_ms, roulette->jitter_ms)) {
         add_roulette(index, rule, *roulette, at_ms);
@@ -107,19 +118,23 @@ class Drawer {
     }
   }
 
-  // Disturbances begin after the undisturbed phase and end early enough to be recovered from under load.
+  // Disturbances begin after the undisturbed phase and end early enough to be recovered from under
+  // load.
   std::vector<std::uint32_t> ticks(std::uint32_t every_ms, std::uint32_t jitter_ms) {
     std::vector<std::uint32_t> out;
     const std::uint64_t end = std::uint64_t{e_.workload.duration_s} * 1000;
-    for (std::uint64_t at = std::uint64_t{e_.workload.undisturbed_s} * 1000 + every_ms; at + jitter_ms < end; at += every_ms) {
+    for (std::uint64_t at = std::uint64_t{e_.workload.undisturbed_s} * 1000 + every_ms;
+         at + jitter_ms < end; at += every_ms) {
       const std::int64_t jitter = prng_.between(-std::int64_t{jitter_ms}, jitter_ms);
-      out.push_back(static_cast<std::uint32_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(at) + jitter)));
+      out.push_back(static_cast<std::uint32_t>(
+          std::max<std::int64_t>(0, static_cast<std::int64_t>(at) + jitter)));
     }
     return out;
   }
 
-  // Point faults are armed one after the other, evenly over the first four fifths of the disturbed phase: all at once
-  // they would meet in one moment, and what they exercise would be the budget, not the points.
+  // Point faults are armed one after the other, evenly over the first four fifths of the disturbed
+  // phase: all at once they would meet in one moment, and what they exercise would be the budget,
+  // not the points.
   void spread_points() {
     std::vector<FaultInstance*> points;
     for (FaultInstance& instance : instances_) {
@@ -139,12 +154,14 @@ class Drawer {
     instances_.push_back(std::move(instance));
   }
 
-  void add_roulette(std::size_t index, const FaultRule& rule, const RouletteTrigger& trigger, std::uint32_t at_ms) {
+  void add_roulette(std::size_t index, const FaultRule& rule, const RouletteTrigger& trigger,
+                    std::uint32_t at_ms) {
     std::vector<std::string> points;
     for (const auto& known : runtime::list_kill_points()) {
       if (known.role != rule.target.role || known.when == runtime::PointWhen::AtTime) continue;
-      const bool wanted = std::any_of(trigger.points.begin(), trigger.points.end(),
-                                      [&](const std::string& glob) { return glob_match(glob, known.point); });
+      const bool wanted =
+          std::any_of(trigger.points.begin(), trigger.points.end(),
+                      [&](const std::string& glob) { return glob_match(glob, known.point); });
       if (wanted) points.push_back(known.point);
     }
     FaultInstance instance = from_rule(index, rule);
@@ -161,37 +178,50 @@ class Drawer {
 
 const char* signal_text(Signal signal) {
   switch (signal) {
-    case Signal::Kill: return "SIGKILL";
-    case Signal::Term: return "SIGTERM";
-    case Signal::Stop: return "SIGSTOP";
+    case Signal::Kill:
+      return "SIGKILL";
+    case Signal::Term:
+      return "SIGTERM";
+    case Signal::Stop:
+      return "SIGSTOP";
   }
   return "";
 }
 
 const char* recover_text(RecoverHow how) {
   switch (how) {
-    case RecoverHow::Restart: return "restart";
-    case RecoverHow::Continue: return "continue";
-    case RecoverHow::None: return "none";
-    case RecoverHow::Wiped: return "wiped";
-    case RecoverHow::RolledBack: return "rolled-back";
+    case RecoverHow::Restart:
+      return "restart";
+    case RecoverHow::Continue:
+      return "continue";
+    case RecoverHow::None:
+      return "none";
+    case RecoverHow::Wiped:
+      return "wiped";
+    case RecoverHow::RolledBack:
+      return "rolled-back";
   }
   return "";
 }
 
 }  // namespace
 
-Schedule draw_schedule(const Experiment& experiment) { return Drawer(experiment).draw(); }
+Schedule draw_schedule(const Experiment& experiment) {
+  return Drawer(experiment).draw();
+}
 
 std::string describe(const FaultInstance& instance) {
-  std::string out = std::to_string(instance.id) + " rule " + std::to_string(instance.rule) + " " + signal_text(instance.signal);
+  std::string out = std::to_string(instance.id) + " rule " + std::to_string(instance.rule) + " " +
+                    signal_text(instance.signal);
   for (const ProcessName& victim : instance.victims) out += " " + victim.text();
   out += " at " + instance.point;
   if (instance.trigger_process) {
-    out += " of " + instance.trigger_process->text() + " occurrence " + std::to_string(instance.occurrence);
+    out += " of " + instance.trigger_process->text() + " occurrence " +
+           std::to_string(instance.occurrence);
   }
   if (instance.at_ms) out += " from " + std::to_string(*instance.at_ms) + " ms";
-  out += std::string(", ") + recover_text(instance.recover.how) + " after " + std::to_string(instance.recover.after_ms) + " ms";
+  out += std::string(", ") + recover_text(instance.recover.how) + " after " +
+         std::to_string(instance.recover.after_ms) + " ms";
   if (instance.over_budget) out += ", over budget";
   return out;
 }

@@ -48,7 +48,9 @@ SchemaViolation in_plain_words(const std::string& pointer, const std::string& de
     return {pointer, document.at(place).dump() + " is not allowed here: " + description};
   }
   if (pointer.ends_with("/trigger")) {
-    return {pointer, "a trigger is exactly one of: point (with occurrence), at_ms, every_ms (with jitter_ms), roulette"};
+    return {pointer,
+            "a trigger is exactly one of: point (with occurrence), at_ms, every_ms (with "
+            "jitter_ms), roulette"};
   }
   return {pointer, description};
 }

@@ -8,10 +8,10 @@
 #include <sstream>
 #include <vector>
 
-#include <nlohmann/json.hpp>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
+#include <nlohmann/json.hpp>
 
 namespace roulette::chaos {
 namespace {
@@ -57,14 +57,18 @@ bool looks_like_float(std::string_view text) {
 
 // A plain (unquoted) scalar by the core schema of YAML 1.2.
 json resolve_plain(const std::string& text) {
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return nullptr;
+  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
+    return nullptr;
   if (text == "true" || text == "True" || text == "TRUE") return true;
   if (text == "false" || text == "False" || text == "FALSE") return false;
-  if (text.starts_with("0o")) return integer(std::string_view(text).substr(2), 8).value_or(json(text));
-  if (text.starts_with("0x")) return integer(std::string_view(text).substr(2), 16).value_or(json(text));
+  if (text.starts_with("0o"))
+    return integer(std::string_view(text).substr(2), 8).value_or(json(text));
+  if (text.starts_with("0x"))
+    return integer(std::string_view(text).substr(2), 16).value_or(json(text));
   const bool plus = text[0] == '+';
   const std::string_view digits = std::string_view(text).substr(plus ? 1 : 0);
-  const std::string_view unsigned_part = digits.starts_with('-') && !plus ? digits.substr(1) : digits;
+  const std::string_view unsigned_part =
+      digits.starts_with('-') && !plus ? digits.substr(1) : digits;
   if (all_digits(unsigned_part)) return integer(digits, 10).value_or(json(text));
   if (looks_like_float(text)) {
     double value = 0;
@@ -77,9 +81,12 @@ json resolve_plain(const std::string& text) {
 std::string escape_pointer(const std::string& key) {
   std::string out;
   for (const char c : key) {
-    if (c == '~') out += "~0";
-    else if (c == '/') out += "~1";
-    else out += c;
+    if (c == '~')
+      out += "~0";
+    else if (c == '/')
+      out += "~1";
+    else
+      out += c;
   }
   return out;
 }
@@ -183,7 +190,8 @@ Result<LineMap> parse_yaml(const std::string& text, const std::string& name, jso
     std::istringstream input(text);
     YAML::Parser parser(input);
     TreeBuilder builder;
-    if (!parser.HandleNextDocument(builder) || !builder.any) return at(name, 1, "the file is empty");
+    if (!parser.HandleNextDocument(builder) || !builder.any)
+      return at(name, 1, "the file is empty");
     TreeBuilder second;
     if (parser.HandleNextDocument(second) && second.any) {
       return at(name, 1, "more than one document in the file");

@@ -1,7 +1,8 @@
 // YAML (or JSON) text as a JSON tree that remembers the line of every value.
 //
-// Invariant: what YAML 1.2's core schema calls a string stays a string ("no" is text, 0x1f is a number); a duplicate key,
-// an alias or a second document is an error with its line. It knows nothing about experiments.
+// Invariant: what YAML 1.2's core schema calls a string stays a string ("no" is text, 0x1f is a
+// number); a duplicate key, an alias or a second document is an error with its line. It knows
+// nothing about experiments.
 #pragma once
 
 #include <map>
@@ -13,10 +14,12 @@
 
 namespace roulette::chaos {
 
-// Line numbers from 1, by JSON pointer ("/extensions/0/seed"; "" is the root). A key's line where the value has one.
+// Line numbers from 1, by JSON pointer ("/extensions/0/seed"; "" is the root). A key's line where
+// the value has one.
 using LineMap = std::map<std::string, int>;
 
 // ErrorKind::Usage: "NAME:LINE: what".
-[[nodiscard]] Result<LineMap> parse_yaml(const std::string& text, const std::string& name, nlohmann::json& out);
+[[nodiscard]] Result<LineMap> parse_yaml(const std::string& text, const std::string& name,
+                                         nlohmann::json& out);
 
 }  // namespace roulette::chaos

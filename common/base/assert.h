@@ -1,6 +1,7 @@
 // Always-on assertion for our own bugs. It is never used on a peer's or a user's input.
 //
-// Invariant: a failed assertion ends the process at once (abort), in every build type, after one line on stderr.
+// Invariant: a failed assertion ends the process at once (abort), in every build type, after one
+// line on stderr.
 #pragma once
 
 namespace roulette {
@@ -10,6 +11,6 @@ namespace roulette {
 
 }  // namespace roulette
 
-#define ROULETTE_ASSERT(expression) \
+#define ROULETTE_ASSERT(expression)    \
   ((expression) ? static_cast<void>(0) \
                 : ::roulette::assertion_failed(#expression, __FILE__, __LINE__))

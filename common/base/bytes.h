@@ -45,6 +45,8 @@ template <std::size_t N>
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-inline void append(Bytes& out, ByteSpan more) { out.insert(out.end(), more.begin(), more.end()); }
+inline void append(Bytes& out, ByteSpan more) {
+  out.insert(out.end(), more.begin(), more.end());
+}
 
 }  // namespace roulette

@@ -1,7 +1,8 @@
 // The canonical encoding: what journals, the ordered log, digests and hash chains cover.
 //
-// Invariant: one value has exactly one encoding, and decode(encode(x)) == x. Integers are fixed-width big-endian; byte
-// strings and lists carry a u32 length. Protobuf is for the wire only: its bytes are not canonical (DESIGN 10).
+// Invariant: one value has exactly one encoding, and decode(encode(x)) == x. Integers are
+// fixed-width big-endian; byte strings and lists carry a u32 length. Protobuf is for the wire only:
+// its bytes are not canonical (DESIGN 10).
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,15 @@ class CanonicalWriter {
   void u64(std::uint64_t v) { big_endian(v, 8); }
   void i64(std::int64_t v) { u64(static_cast<std::uint64_t>(v)); }
   void boolean(bool v) { u8(v ? 1 : 0); }
-  void raw(ByteSpan bytes) { append(out_, bytes); }               // fixed size, no length
-  void bytes(ByteSpan v) { u32(static_cast<std::uint32_t>(v.size())); raw(v); }
+  void raw(ByteSpan bytes) { append(out_, bytes); }  // fixed size, no length
+  void bytes(ByteSpan v) {
+    u32(static_cast<std::uint32_t>(v.size()));
+    raw(v);
+  }
   void text(std::string_view v) { bytes(as_bytes(v)); }
-  void count(std::size_t n) { u32(static_cast<std::uint32_t>(n)); }  // before the elements of a list
+  void count(std::size_t n) {
+    u32(static_cast<std::uint32_t>(n));
+  }  // before the elements of a list
 
   [[nodiscard]] const Bytes& view() const { return out_; }
   [[nodiscard]] Bytes take() { return std::move(out_); }
@@ -35,7 +41,8 @@ class CanonicalWriter {
   Bytes out_;
 };
 
-// Reads what CanonicalWriter wrote. After the first violation every read returns zero and ok() stays false.
+// Reads what CanonicalWriter wrote. After the first violation every read returns zero and ok()
+// stays false.
 class CanonicalReader {
  public:
   explicit CanonicalReader(ByteSpan input) : input_(input) {}
@@ -65,8 +72,8 @@ class CanonicalReader {
     const ByteSpan from = take(u32());
     return std::string(from.begin(), from.end());
   }
-  // The length of a list whose elements take at least `element_size` bytes each: a hostile length fails at once
-  // instead of making the caller reserve memory.
+  // The length of a list whose elements take at least `element_size` bytes each: a hostile length
+  // fails at once instead of making the caller reserve memory.
   [[nodiscard]] std::size_t count(std::size_t element_size) {
     const std::uint32_t n = u32();
     if (element_size == 0 || n > (input_.size() - position_) / element_size) {

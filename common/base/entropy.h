@@ -1,4 +1,5 @@
-// Where a machine's random bytes come from. Live: the kernel (runtime). Simulated: the run's seed (chaos/sim only).
+// Where a machine's random bytes come from. Live: the kernel (runtime). Simulated: the run's seed
+// (chaos/sim only).
 #pragma once
 
 #include <cstdint>

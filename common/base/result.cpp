@@ -5,13 +5,16 @@ namespace roulette {
 
 int exit_code(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::Usage: return 64;
-    case ErrorKind::Preflight: return 2;
+    case ErrorKind::Usage:
+      return 64;
+    case ErrorKind::Preflight:
+      return 2;
     case ErrorKind::Io:
     case ErrorKind::Network:
     case ErrorKind::Corrupt:
     case ErrorKind::Refused:
-    case ErrorKind::Internal: return 70;
+    case ErrorKind::Internal:
+      return 70;
   }
   return 70;
 }

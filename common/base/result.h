@@ -1,7 +1,7 @@
 // Result<T>: a value, or an Error that says what went wrong, where, and how to mend it.
 //
-// For what can go wrong in operation (full disk, refused connection, bad file). Expected outcomes of a protocol are
-// variants of their own; our own bugs are ROULETTE_ASSERT.
+// For what can go wrong in operation (full disk, refused connection, bad file). Expected outcomes
+// of a protocol are variants of their own; our own bugs are ROULETTE_ASSERT.
 #pragma once
 
 #include <optional>
@@ -40,15 +40,28 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(T value)
+      : value_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
   Result(Error error) : value_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   [[nodiscard]] bool ok() const noexcept { return value_.index() == 0; }
   explicit operator bool() const noexcept { return ok(); }
-  [[nodiscard]] T& value() & { ROULETTE_ASSERT(ok()); return std::get<0>(value_); }
-  [[nodiscard]] const T& value() const& { ROULETTE_ASSERT(ok()); return std::get<0>(value_); }
-  [[nodiscard]] T&& value() && { ROULETTE_ASSERT(ok()); return std::get<0>(std::move(value_)); }
-  [[nodiscard]] const Error& error() const { ROULETTE_ASSERT(!ok()); return std::get<1>(value_); }
+  [[nodiscard]] T& value() & {
+    ROULETTE_ASSERT(ok());
+    return std::get<0>(value_);
+  }
+  [[nodiscard]] const T& value() const& {
+    ROULETTE_ASSERT(ok());
+    return std::get<0>(value_);
+  }
+  [[nodiscard]] T&& value() && {
+    ROULETTE_ASSERT(ok());
+    return std::get<0>(std::move(value_));
+  }
+  [[nodiscard]] const Error& error() const {
+    ROULETTE_ASSERT(!ok());
+    return std::get<1>(value_);
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
@@ -66,7 +79,10 @@ class [[nodiscard]] Result<void> {
 
   [[nodiscard]] bool ok() const noexcept { return !error_.has_value(); }
   explicit operator bool() const noexcept { return ok(); }
-  [[nodiscard]] const Error& error() const { ROULETTE_ASSERT(!ok()); return *error_; }
+  [[nodiscard]] const Error& error() const {
+    ROULETTE_ASSERT(!ok());
+    return *error_;
+  }
 
  private:
   std::optional<Error> error_;

@@ -1,7 +1,9 @@
-// Secret<N>: N secret bytes that cannot be copied, printed or compared, and that are zeroed when they go.
+// Secret<N>: N secret bytes that cannot be copied, printed or compared, and that are zeroed when
+// they go.
 //
-// Invariant: after a move the source is zero; after destruction the memory is zero (explicit_bzero). Moving copies the
-// bytes and zeroes the source. Locking memory against swapping is the process's duty (runtime), not this class's.
+// Invariant: after a move the source is zero; after destruction the memory is zero
+// (explicit_bzero). Moving copies the bytes and zeroes the source. Locking memory against swapping
+// is the process's duty (runtime), not this class's.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +21,9 @@ template <std::size_t N>
 class Secret {
  public:
   Secret() noexcept = default;
-  explicit Secret(std::span<const std::uint8_t, N> bytes) noexcept { memcpy(bytes_.data(), bytes.data(), N); }
+  explicit Secret(std::span<const std::uint8_t, N> bytes) noexcept {
+    memcpy(bytes_.data(), bytes.data(), N);
+  }
   Secret(const Secret&) = delete;
   Secret& operator=(const Secret&) = delete;
   Secret(Secret&& other) noexcept { take(other); }

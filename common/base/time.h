@@ -1,4 +1,5 @@
-// Instants and durations as the machines see them: microseconds, handed in by the host, never read from a clock here.
+// Instants and durations as the machines see them: microseconds, handed in by the host, never read
+// from a clock here.
 #pragma once
 
 #include <compare>
@@ -14,9 +15,15 @@ struct Duration {
   friend constexpr Duration operator*(Duration a, std::int64_t k) { return {a.us * k}; }
 };
 
-constexpr Duration microseconds(std::int64_t us) { return {us}; }
-constexpr Duration milliseconds(std::int64_t ms) { return {ms * 1000}; }
-constexpr Duration seconds(std::int64_t s) { return {s * 1000000}; }
+constexpr Duration microseconds(std::int64_t us) {
+  return {us};
+}
+constexpr Duration milliseconds(std::int64_t ms) {
+  return {ms * 1000};
+}
+constexpr Duration seconds(std::int64_t s) {
+  return {s * 1000000};
+}
 
 // Monotonic; the origin is the host's (CLOCK_MONOTONIC live, 0 at the start of a simulation).
 struct Instant {

@@ -1,7 +1,8 @@
 // The commands of the ordered log, and their canonical encoding.
 //
-// Time and randomness come inside commands, stamped by the proposer. `Withdraw` is deduplicated by its key, for ever;
-// every other command is idempotent by state (DESIGN 8). What a command *does* is ledger/core's business.
+// Time and randomness come inside commands, stamped by the proposer. `Withdraw` is deduplicated by
+// its key, for ever; every other command is idempotent by state (DESIGN 8). What a command *does*
+// is ledger/core's business.
 #pragma once
 
 #include <optional>
@@ -25,30 +26,32 @@ struct CommandId {
   friend auto operator<=>(const CommandId&, const CommandId&) = default;
 };
 
-// Index 1 of every log; every replica has the same one in its configuration, the first proposal wins.
+// Index 1 of every log; every replica has the same one in its configuration, the first proposal
+// wins.
 struct Genesis {
   std::string cluster_id;
-  Bytes wallet_script;                     // every coin of the wallet pays to it
-  ByteArray<32> wallet_output_key{};       // x-only, tweaked: `Signed` is verified against it
-  std::vector<std::string> accounts;       // deposit output `vout` is credited to accounts[vout % size]
+  Bytes wallet_script;                // every coin of the wallet pays to it
+  ByteArray<32> wallet_output_key{};  // x-only, tweaked: `Signed` is verified against it
+  std::vector<std::string> accounts;  // deposit output `vout` is credited to accounts[vout % size]
   std::int64_t fee_rate_sat_per_vb = 10;
-  std::int64_t withdrawal_fee_sat = 10000; // what a customer pays; the network fee comes out of it and never exceeds it
+  std::int64_t withdrawal_fee_sat =
+      10000;  // what a customer pays; the network fee comes out of it and never exceeds it
   std::int64_t min_amount_sat = 1000;
   std::int64_t max_amount_sat = 100'000'000;
   std::uint32_t settle_depth = 3;
-  Hash32 anchor_block{};                   // the chain's genesis block (internal byte order), height 0
+  Hash32 anchor_block{};  // the chain's genesis block (internal byte order), height 0
   friend bool operator==(const Genesis&, const Genesis&) = default;
 };
 
 struct Withdraw {
-  WithdrawalId id;                         // drawn by the proposer; a duplicate key keeps the first one's
+  WithdrawalId id;  // drawn by the proposer; a duplicate key keeps the first one's
   std::string key;
   std::string account;
   Bytes script;
   std::int64_t amount_sat = 0;
   Hash32 payload_digest{};
   CoordinatorId owner;
-  std::int64_t requested_at_us = 0;        // Unix time
+  std::int64_t requested_at_us = 0;  // Unix time
   friend bool operator==(const Withdraw&, const Withdraw&) = default;
 };
 
@@ -63,7 +66,7 @@ struct JournalHead {
 struct Signed {
   WithdrawalId withdrawal_id;
   Hash32 txid{};
-  std::vector<ByteArray<64>> signatures;   // BIP 340, one per input, SIGHASH_DEFAULT
+  std::vector<ByteArray<64>> signatures;  // BIP 340, one per input, SIGHASH_DEFAULT
   std::vector<JournalHead> journals;
   CoordinatorId by;
   friend bool operator==(const Signed&, const Signed&) = default;
@@ -76,10 +79,10 @@ struct Broadcast {
   friend bool operator==(const Broadcast&, const Broadcast&) = default;
 };
 
-struct WalletOutput {                      // an output of a block that pays the wallet's script
+struct WalletOutput {  // an output of a block that pays the wallet's script
   bitcoin::OutPoint outpoint;
   std::int64_t amount_sat = 0;
-  bool coinbase = false;                 // selectable and credited 100 blocks deep only
+  bool coinbase = false;  // selectable and credited 100 blocks deep only
   friend bool operator==(const WalletOutput&, const WalletOutput&) = default;
 };
 
@@ -130,9 +133,10 @@ struct Command {
 [[nodiscard]] Bytes encode_batch(const std::vector<Command>& batch);
 [[nodiscard]] Result<std::vector<Command>> decode_batch(ByteSpan bytes);
 
-// SHA-256 over the canonical encoding of the *parsed* values (account, scriptPubKey, amount): two spellings of one
-// address are one payload (DESIGN 7).
-[[nodiscard]] Hash32 payload_digest(const std::string& account, ByteSpan script, std::int64_t amount_sat);
+// SHA-256 over the canonical encoding of the *parsed* values (account, scriptPubKey, amount): two
+// spellings of one address are one payload (DESIGN 7).
+[[nodiscard]] Hash32 payload_digest(const std::string& account, ByteSpan script,
+                                    std::int64_t amount_sat);
 
 enum class OutcomeKind : std::uint8_t {
   Applied = 1,      // state changed
@@ -147,8 +151,9 @@ enum class OutcomeKind : std::uint8_t {
 
 struct Outcome {
   OutcomeKind kind = OutcomeKind::Ignored;
-  std::string detail;                        // for humans and records
-  std::optional<WithdrawalId> withdrawal;    // the withdrawal concerned (the first one for a Duplicate)
+  std::string detail;  // for humans and records
+  std::optional<WithdrawalId>
+      withdrawal;  // the withdrawal concerned (the first one for a Duplicate)
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 

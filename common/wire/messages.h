@@ -1,6 +1,8 @@
-// Every message between processes, as plain values. The machines speak these; only wire/codec.cpp knows protobuf.
+// Every message between processes, as plain values. The machines speak these; only wire/codec.cpp
+// knows protobuf.
 //
-// Who may send what to whom stands beside each message; a host drops (and counts) a message from another role.
+// Who may send what to whom stands beside each message; a host drops (and counts) a message from
+// another role.
 #pragma once
 
 #include <optional>
@@ -20,10 +22,11 @@ namespace roulette::wire {
 inline constexpr std::uint16_t kProtocolMajor = 1;
 inline constexpr std::uint16_t kProtocolMinor = 0;
 
-using PubNonce = ByteArray<66>;        // BIP 445: R1 || R2, compressed
+using PubNonce = ByteArray<66>;  // BIP 445: R1 || R2, compressed
 using PartialSignature = ByteArray<32>;
 
-// ---- any -> any, the first message on a connection; consumed by the host, not by the machines ----
+// ---- any -> any, the first message on a connection; consumed by the host, not by the machines
+// ----
 struct Hello {
   std::uint16_t major = kProtocolMajor;
   std::uint16_t minor = kProtocolMinor;
@@ -33,21 +36,21 @@ struct Hello {
 };
 
 // ---- coordinator -> signer ----
-struct SignerPing {                    // answered by SignerStatus
+struct SignerPing {  // answered by SignerStatus
   std::uint64_t number = 0;
   friend bool operator==(const SignerPing&, const SignerPing&) = default;
 };
 struct NonceRequest {
-  std::uint32_t count = 0;             // how many fresh public nonces are wanted
+  std::uint32_t count = 0;  // how many fresh public nonces are wanted
   friend bool operator==(const NonceRequest&, const NonceRequest&) = default;
 };
 struct SessionSigner {
   SignerId id;
-  BootId epoch;                        // the signer's boot epoch the nonces belong to
-  std::vector<PubNonce> nonces;        // one per input
+  BootId epoch;                  // the signer's boot epoch the nonces belong to
+  std::vector<PubNonce> nonces;  // one per input
   friend bool operator==(const SessionSigner&, const SessionSigner&) = default;
 };
-struct SignRequest {                   // all inputs of one transaction in one request (DESIGN 6.2)
+struct SignRequest {  // all inputs of one transaction in one request (DESIGN 6.2)
   WithdrawalId withdrawal_id;
   Hash32 payload_digest{};
   Bytes unsigned_tx;
@@ -57,13 +60,13 @@ struct SignRequest {                   // all inputs of one transaction in one r
 };
 
 // ---- signer -> coordinator ----
-struct SignerStatus {                  // unasked right after the connection stands, and as the answer to a ping
-  std::uint64_t number = 0;            // of the ping, 0 when unasked
+struct SignerStatus {  // unasked right after the connection stands, and as the answer to a ping
+  std::uint64_t number = 0;  // of the ping, 0 when unasked
   BootId epoch;
   std::uint32_t share_epoch = 0;
   std::uint64_t journal_length = 0;
   Hash32 journal_head{};
-  bool draining = false;               // refuses new sessions
+  bool draining = false;  // refuses new sessions
   friend bool operator==(const SignerStatus&, const SignerStatus&) = default;
 };
 struct NonceBatch {
@@ -80,66 +83,84 @@ struct SignResponse {
   friend bool operator==(const SignResponse&, const SignResponse&) = default;
 };
 enum class RefusalReason : std::uint8_t {
-  StaleEpoch = 1, UnknownNonce = 2, OutpointBound = 3, WithdrawalBound = 4, PolicyFee = 5, PolicyChange = 6,
-  PolicyAmount = 7, PrevoutMismatch = 8, BadRequest = 9, Draining = 10, TooMany = 11, BadNonce = 12
+  StaleEpoch = 1,
+  UnknownNonce = 2,
+  OutpointBound = 3,
+  WithdrawalBound = 4,
+  PolicyFee = 5,
+  PolicyChange = 6,
+  PolicyAmount = 7,
+  PrevoutMismatch = 8,
+  BadRequest = 9,
+  Draining = 10,
+  TooMany = 11,
+  BadNonce = 12
 };
 [[nodiscard]] const char* refusal_name(RefusalReason reason);  // "stale-epoch", ...
 struct SignRefusal {
   Hash32 session_digest{};
   RefusalReason reason = RefusalReason::BadRequest;
   std::string detail;
-  std::optional<SignerId> blamed;        // BadNonce: whose public nonce does not parse
+  std::optional<SignerId> blamed;  // BadNonce: whose public nonce does not parse
   friend bool operator==(const SignRefusal&, const SignRefusal&) = default;
 };
 
-// H("roulette/session", suite || wallet output key || txid || each input's sighash || each signer: id, epoch, nonces).
-// Both sides compute it from the request; the journal binds it.
+// H("roulette/session", suite || wallet output key || txid || each input's sighash || each signer:
+// id, epoch, nonces). Both sides compute it from the request; the journal binds it.
 [[nodiscard]] Hash32 session_digest(const SignRequest& request, ByteSpan wallet_output_key,
                                     const std::vector<Hash32>& sighashes);
 
 // ---- coordinator -> ledger ----
 struct LedgerSubmit {
-  std::uint64_t request = 0;             // answered by LedgerApplied when the command was applied
+  std::uint64_t request = 0;  // answered by LedgerApplied when the command was applied
   Command command;
   friend bool operator==(const LedgerSubmit&, const LedgerSubmit&) = default;
 };
-struct QueryById { WithdrawalId id; friend bool operator==(const QueryById&, const QueryById&) = default; };
-struct QueryByKey { std::string key; friend bool operator==(const QueryByKey&, const QueryByKey&) = default; };
-struct QueryBalances { friend bool operator==(const QueryBalances&, const QueryBalances&) = default; };
+struct QueryById {
+  WithdrawalId id;
+  friend bool operator==(const QueryById&, const QueryById&) = default;
+};
+struct QueryByKey {
+  std::string key;
+  friend bool operator==(const QueryByKey&, const QueryByKey&) = default;
+};
+struct QueryBalances {
+  friend bool operator==(const QueryBalances&, const QueryBalances&) = default;
+};
 using Query = std::variant<QueryById, QueryByKey, QueryBalances>;
-struct LedgerQuery {                     // answered at or after a barrier taken after it arrived
+struct LedgerQuery {  // answered at or after a barrier taken after it arrived
   std::uint64_t request = 0;
   Query query;
   friend bool operator==(const LedgerQuery&, const LedgerQuery&) = default;
 };
-struct LedgerFollow {                    // from now on: everything unfinished, then every change (LedgerFeed)
+struct LedgerFollow {  // from now on: everything unfinished, then every change (LedgerFeed)
   friend bool operator==(const LedgerFollow&, const LedgerFollow&) = default;
 };
 
 // ---- ledger -> coordinator ----
-struct LedgerStatus {                    // on connect and on every change
-  bool ready = false;                    // serves: caught up, not diverged, not draining
+struct LedgerStatus {  // on connect and on every change
+  bool ready = false;  // serves: caught up, not diverged, not draining
   std::uint64_t index = 0;
-  std::string reason;                    // why not
+  std::string reason;  // why not
   friend bool operator==(const LedgerStatus&, const LedgerStatus&) = default;
 };
 struct LedgerApplied {
   std::uint64_t request = 0;
   std::uint64_t index = 0;
   Outcome outcome;
-  std::optional<WithdrawalView> view;    // of the withdrawal concerned, after the command
+  std::optional<WithdrawalView> view;  // of the withdrawal concerned, after the command
   friend bool operator==(const LedgerApplied&, const LedgerApplied&) = default;
 };
 struct Balance {
-  std::string account;                   // "customer:NAME", "pending", "fees", "wallet", "outside"
+  std::string account;  // "customer:NAME", "pending", "fees", "wallet", "outside"
   std::int64_t amount_sat = 0;
   friend bool operator==(const Balance&, const Balance&) = default;
 };
 struct LedgerAnswer {
   std::uint64_t request = 0;
   std::uint64_t index = 0;
-  bool available = true;                 // false: the replica cannot read now, ask another
-  std::optional<WithdrawalView> view;    // nothing when unknown
+  bool available = true;               // false: the replica cannot read now, ask another
+  std::optional<WithdrawalView> view;  // nothing when unknown
   std::vector<Balance> balances;
   friend bool operator==(const LedgerAnswer&, const LedgerAnswer&) = default;
 };
@@ -151,22 +172,22 @@ struct ChainTip {
 struct LedgerFeed {
   std::uint64_t index = 0;
   ChainTip tip;
-  bool first = false;                    // the first frame of the answer to Follow: forget what was known
-  bool complete = true;                  // false: more frames of this index follow
-  bool closed = false;                   // EndOfRun was applied
+  bool first = false;    // the first frame of the answer to Follow: forget what was known
+  bool complete = true;  // false: more frames of this index follow
+  bool closed = false;   // EndOfRun was applied
   std::vector<WithdrawalView> changed;
   friend bool operator==(const LedgerFeed&, const LedgerFeed&) = default;
 };
 
 // ---- coordinator -> coordinator ----
 struct CoordinatorHeartbeat {
-  std::uint64_t steps = 0;               // grows while its loop makes progress
+  std::uint64_t steps = 0;  // grows while its loop makes progress
   bool draining = false;
   friend bool operator==(const CoordinatorHeartbeat&, const CoordinatorHeartbeat&) = default;
 };
 
 // ---- ledger -> ledger ----
-struct LedgerForward {                   // to the preferred proposer; never answered: watch the log
+struct LedgerForward {  // to the preferred proposer; never answered: watch the log
   std::vector<Command> commands;
   friend bool operator==(const LedgerForward&, const LedgerForward&) = default;
 };
@@ -176,9 +197,10 @@ struct LedgerHeartbeat {
   friend bool operator==(const LedgerHeartbeat&, const LedgerHeartbeat&) = default;
 };
 
-using Message = std::variant<Hello, SignerPing, NonceRequest, SignRequest, SignerStatus, NonceBatch, SignResponse,
-                             SignRefusal, LedgerSubmit, LedgerQuery, LedgerFollow, LedgerStatus, LedgerApplied,
-                             LedgerAnswer, LedgerFeed, CoordinatorHeartbeat, LedgerForward, LedgerHeartbeat>;
+using Message = std::variant<Hello, SignerPing, NonceRequest, SignRequest, SignerStatus, NonceBatch,
+                             SignResponse, SignRefusal, LedgerSubmit, LedgerQuery, LedgerFollow,
+                             LedgerStatus, LedgerApplied, LedgerAnswer, LedgerFeed,
+                             CoordinatorHeartbeat, LedgerForward, LedgerHeartbeat>;
 
 // "sign_request", "partial_signature", ...: as kill points, metrics and records spell it.
 [[nodiscard]] const char* message_name(const Message& message);

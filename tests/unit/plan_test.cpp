@@ -1,4 +1,5 @@
-// Tests of chaos/plan: YAML by the core schema, experiment files refused with their line, schedules by seed.
+// Tests of chaos/plan: YAML by the core schema, experiment files refused with their line, schedules
+// by seed.
 #include <catch2/catch.hpp>
 
 #include <nlohmann/json.hpp>
@@ -21,7 +22,7 @@ extensions:
   - name: quorum-roulette
     version: 1
     seed: 7
-    cluster: {scheme: frost, signers: 5, threshold: 3, coordinators: 2, ledgers: 3, log: etcd, chain: bitcoind}
+    cluster: {signers: 5, threshold: 3, coordinators: 2, ledgers: 3, log: etcd, chain: bitcoind}
     workload: {clients: 8, rate_per_s: 20, duration_s: 60, undisturbed_s: 8}
     faults:
       - target: {role: signer, mode: one}
@@ -74,7 +75,10 @@ TEST_CASE("the example of the design parses into values", "[plan]") {
 
 TEST_CASE("plain scalars resolve by YAML 1.2's core schema", "[plan]") {
   nlohmann::json tree;
-  REQUIRE(parse_yaml("a: no\nb: 'true'\nc: true\nd: 0x1f\ne: 1e3\nf: ~\ng: -7\nh: 1.5\ni: 012\nj: '5'\n", "y", tree).ok());
+  REQUIRE(parse_yaml(
+              "a: no\nb: 'true'\nc: true\nd: 0x1f\ne: 1e3\nf: ~\ng: -7\nh: 1.5\ni: 012\nj: '5'\n",
+              "y", tree)
+              .ok());
   CHECK(tree["a"] == "no");
   CHECK(tree["b"] == "true");
   CHECK(tree["c"] == true);
@@ -93,7 +97,9 @@ TEST_CASE("a duplicate key is refused with its line", "[plan]") {
 
 TEST_CASE("an unknown key is refused with its line", "[plan]") {
   check_refusal(replaced("    seed: 7\n", "    sead: 7\n"), "8", "sead");
-  check_refusal(replaced("mode: one}\n        trigger: {point", "mood: one}\n        trigger: {point"), "12", "mood");
+  check_refusal(
+      replaced("mode: one}\n        trigger: {point", "mood: one}\n        trigger: {point"), "12",
+      "mood");
 }
 
 TEST_CASE("a threshold above the number of signers is refused with its line", "[plan]") {
@@ -105,18 +111,24 @@ TEST_CASE("quorums that need not meet are refused: 2t > n is required", "[plan]"
 }
 
 TEST_CASE("an unknown kill point is refused with its line", "[plan]") {
-  check_refusal(replaced("signer.persist.signing_record.after", "signer.persist.nothing.after"), "13", "unknown point");
+  check_refusal(replaced("signer.persist.signing_record.after", "signer.persist.nothing.after"),
+                "13", "unknown point");
 }
 
 TEST_CASE("more victims than instances are refused with the line", "[plan]") {
-  check_refusal(replaced("{role: coordinator, mode: one}", "{role: coordinator, mode: fixed, value: 3}"), "16", "3 victims");
-  check_refusal(replaced("{role: signer, mode: one}", "{role: signer, index: [5]}"), "12", "no signer-5");
+  check_refusal(
+      replaced("{role: coordinator, mode: one}", "{role: coordinator, mode: fixed, value: 3}"),
+      "16", "3 victims");
+  check_refusal(replaced("{role: signer, mode: one}", "{role: signer, index: [5]}"), "12",
+                "no signer-5");
 }
 
 TEST_CASE("going over the blast radius must be declared", "[plan]") {
-  check_refusal(replaced("{role: signer, mode: one}", "{role: signer, mode: fixed, value: 3}"), "12", "over_budget");
-  const std::string declared = replaced("        signal: SIGKILL\n        recover: {how: restart, after_ms: 200}",
-                                        "        signal: SIGKILL\n        over_budget: true");
+  check_refusal(replaced("{role: signer, mode: one}", "{role: signer, mode: fixed, value: 3}"),
+                "12", "over_budget");
+  const std::string declared =
+      replaced("        signal: SIGKILL\n        recover: {how: restart, after_ms: 200}",
+               "        signal: SIGKILL\n        over_budget: true");
   CHECK(parse_experiment(declared, "file.yaml").ok());
 }
 
@@ -127,7 +139,8 @@ TEST_CASE("a wrong type, a missing key and two triggers at once name the place",
 }
 
 TEST_CASE("a pause is continued and a kill is restarted, never the reverse", "[plan]") {
-  check_refusal(replaced("recover: {how: restart, after_ms: 200}", "recover: {how: continue}"), "12", "SIGSTOP");
+  check_refusal(replaced("recover: {how: restart, after_ms: 200}", "recover: {how: continue}"),
+                "12", "SIGSTOP");
 }
 
 TEST_CASE("broken YAML is refused with its line", "[plan]") {
