@@ -119,8 +119,10 @@ HttpResponse ask(std::uint16_t port, HttpCall call) {
   runtime::HttpClient client(loop, {.port = port});
   std::optional<HttpResponse> out;
   client.call(std::move(call), [&](Result<HttpResponse> r) {
-    if (r.ok()) out = *r;
-    else out = HttpResponse{.status = 0, .body = r.error().message};
+    if (r.ok())
+      out = *r;
+    else
+      out = HttpResponse{.status = 0, .body = r.error().message};
   });
   REQUIRE(loop.run_until([&] { return out.has_value(); }, kPatience));
   return *out;
@@ -130,7 +132,9 @@ HttpCall get(std::string target, runtime::HttpFields headers = {}) {
   return {.target = std::move(target), .headers = std::move(headers)};
 }
 
-int exited(int wait_status) { return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1; }
+int exited(int wait_status) {
+  return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+}
 
 // A node that answers every call with what `result` says, to those who know the cookie.
 class FakeNode {

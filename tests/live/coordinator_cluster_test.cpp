@@ -74,9 +74,9 @@ class Small {
     INFO((made.ok() ? "" : made.error().message));
     REQUIRE(made.ok());
     cluster = std::move(*made);
-    const Status started =
-        cluster->start(kPatience, [](const std::string&) {},
-                       [](ProcessName) { return std::vector<std::string>{}; });
+    const Status started = cluster->start(
+        kPatience, [](const std::string&) {},
+        [](ProcessName) { return std::vector<std::string>{}; });
     INFO((started.ok() ? "" : started.error().message));
     REQUIRE(started.ok());
     for (const Endpoint& e : cluster->coordinators())
@@ -103,11 +103,11 @@ class Small {
     json body{{"account", cluster->accounts().front()},
               {"address", address_of(key)},
               {"amount_sat", 20'000}};
-    return ask(coordinator, {.method = "POST",
-                             .target = "/v1/withdrawals",
-                             .headers = {{"idempotency-key", key},
-                                         {"prefer", "wait=" + std::to_string(wait_s)}},
-                             .body = body.dump()});
+    return ask(coordinator,
+               {.method = "POST",
+                .target = "/v1/withdrawals",
+                .headers = {{"idempotency-key", key}, {"prefer", "wait=" + std::to_string(wait_s)}},
+                .body = body.dump()});
   }
 
   // 503s mean "unknown, same key again".
@@ -123,7 +123,8 @@ class Small {
 
   static std::string address_of(const std::string& key) {
     ByteArray<20> hash{};
-    for (std::size_t i = 0; i < key.size(); ++i) hash[i % 20] = static_cast<std::uint8_t>(key[i] + i);
+    for (std::size_t i = 0; i < key.size(); ++i)
+      hash[i % 20] = static_cast<std::uint8_t>(key[i] + i);
     return *bitcoin::address_from_script(bitcoin::p2wpkh_script(hash));
   }
 
@@ -143,7 +144,7 @@ class Small {
     };
     const int height = rpc("getblockcount", json::array()).get<int>();
     for (int h = 100; h <= height; ++h) {
-      const json block = rpc("getblock", {rpc("getblockhash", {h}), 2});
+      const json block = rpc("getblock", {rpc("getblockhash", json::array({h})), 2});
       for (const json& tx : block["tx"]) count_in(tx);
     }
     for (const json& txid : rpc("getrawmempool", json::array()))
@@ -151,9 +152,7 @@ class Small {
     return count;
   }
 
-  void mine(int blocks) {
-    rpc("generatetoaddress", {blocks, address_of("miner")});
-  }
+  void mine(int blocks) { rpc("generatetoaddress", {blocks, address_of("miner")}); }
 
   bool until(const std::function<bool()>& done) { return loop.run_until(done, kPatience); }
 
@@ -220,7 +219,7 @@ TEST_CASE("every kill point of a coordinator is passed by an ordinary day and st
   REQUIRE(s.until([&] {
     return s.ask(0, {.target = "/v1/withdrawals?idempotency_key=k1"}).body["state"] == "confirmed";
   }));
-  s.rpc("invalidateblock", {s.rpc("getbestblockhash", json::array())});
+  s.rpc("invalidateblock", json::array({s.rpc("getbestblockhash", json::array())}));
   REQUIRE(s.until([&] {
     return s.ask(0, {.target = "/v1/withdrawals?idempotency_key=k1"}).body["state"] == "broadcast";
   }));
@@ -232,12 +231,13 @@ TEST_CASE("every kill point of a coordinator is passed by an ordinary day and st
   CHECK(s.payments("k1") == 1);
 }
 
-TEST_CASE("a coordinator killed anywhere in a withdrawal costs no payment and makes no second one") {
+TEST_CASE(
+    "a coordinator killed anywhere in a withdrawal costs no payment and makes no second one") {
   Small s;
   const std::vector<std::string> points = {
-      "coordinator.propose.withdraw.before", "coordinator.propose.withdraw.after",
-      "coordinator.send.sign_request.during", "coordinator.propose.signed.before",
-      "coordinator.propose.signed.after", "coordinator.broadcast.transaction.before",
+      "coordinator.propose.withdraw.before",     "coordinator.propose.withdraw.after",
+      "coordinator.send.sign_request.during",    "coordinator.propose.signed.before",
+      "coordinator.propose.signed.after",        "coordinator.broadcast.transaction.before",
       "coordinator.broadcast.transaction.after", "coordinator.propose.broadcast.before",
       "coordinator.reply.withdrawal.before"};
   s.on_hit = [&](ProcessName name, const HitFacts&) {

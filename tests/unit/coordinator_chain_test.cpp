@@ -146,6 +146,25 @@ TEST_CASE("a lost mempool is refilled parents first, and no session is opened") 
   CHECK(w.asked() == 0);
 }
 
+TEST_CASE("a child waits while its parent has not arrived at the node") {
+  World w;
+  w.start_all();
+  auto parent = w.planned_view("parent", "alice", CoordinatorId(0));
+  auto child = w.planned_view("child", "alice", CoordinatorId(0), {parent.planned->txid});
+  for (auto* view : {&parent, &child}) {
+    view->signed_tx = w.sign_elsewhere(*view->planned);
+    view->state = WithdrawalState::Broadcast;
+  }
+  w.next_send = bitcoin::SendOutcome::WarmingUp;
+  w.add_view(child);
+  w.add_view(parent);
+  w.advance(400);
+  REQUIRE(w.sent.size() == 3);
+  CHECK(w.sent[0].txid == parent.planned->txid);
+  CHECK(w.sent[1].txid == parent.planned->txid);
+  CHECK(w.sent[2].txid == child.planned->txid);
+}
+
 TEST_CASE("what the mempool holds is not sent again") {
   World w;
   w.start_all();
