@@ -72,6 +72,7 @@ void Coordinator::Machine::on(Step& s, const NodeAnswered& event) {
 void Coordinator::Machine::on(Step& s, const ShutdownRequested&) {
   if (draining_since_) return;
   draining_since_ = s.now;
+  takeover_.beat_at_once();
   signers_.stop_refilling();
   clients_.drain(s);
 }

@@ -27,6 +27,7 @@ class Takeover {
   // held may be done.
   void resumed(Instant now, const std::set<WithdrawalId>& held);
   void beat(Step& s, bool draining);  // to every peer, every kHeartbeat
+  void beat_at_once() { next_beat_ = Instant{}; }  // the next beat() has news
   void count_step() { ++steps_; }
 
   [[nodiscard]] bool presumed_alive(CoordinatorId id, Instant now) const;

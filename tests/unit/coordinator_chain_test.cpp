@@ -119,6 +119,20 @@ TEST_CASE("a replaced block is disconnected before its successor is connected") 
   CHECK(w.tip.hash == w.chain.back().hash);
 }
 
+TEST_CASE("a block that does not stand on the ledger's tip is not reported") {
+  World w;
+  w.start_all();
+  w.mine();
+  TestBlock other;  // the chain was reorganised between the two answers
+  other.hash.fill(0x77);
+  other.prev.fill(0x66);
+  w.next_block = other;
+  w.advance(300);
+  for (const wire::BlockConnected& fact : w.commands<wire::BlockConnected>())
+    CHECK(fact.hash != other.hash);
+  CHECK(w.tip.hash == w.chain.back().hash);
+}
+
 TEST_CASE("a lost mempool is refilled parents first, and no session is opened") {
   World w;
   w.start_all();

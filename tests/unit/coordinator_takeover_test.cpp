@@ -104,7 +104,7 @@ TEST_CASE("a draining owner hands over") {
   w.step(0, co::ShutdownRequested{});
   for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::Honest;
   w.apply_held();
-  w.advance(300);
+  w.advance(150);  // less than its silence would take
   CHECK(w.facts<co::SessionOpened>(0).empty());
   CHECK(w.view("k1").state == WithdrawalState::Broadcast);
   CHECK(w.seat(0).drained);

@@ -687,7 +687,7 @@ void World::node(std::size_t i, const co::NodeCall& call) {
   }
   const auto height = std::get<co::GetBlock>(call.body).height;
   if (height >= chain.size()) return respond(co::NodeUnavailable{"no such block"});
-  const TestBlock& block = chain[height];
+  const TestBlock block = next_block ? *std::exchange(next_block, std::nullopt) : chain[height];
   respond(bitcoin::BlockFacts{block.hash, block.prev, height, 0, block.txids, {}, {}});
 }
 

@@ -147,6 +147,7 @@ class World {
   std::vector<Hash32> mempool;
   bool node_up = true;
   std::optional<bitcoin::SendOutcome> next_send;  // of the next SendTransaction only
+  std::optional<TestBlock> next_block;            // the answer to the next GetBlock only
   std::vector<co::SendTransaction> sent;
   void mine();    // what the mempool holds
   void unmine();  // the last block and the whole mempool are gone
