@@ -25,9 +25,15 @@ std::string list_json(const List& list, const ToJson& to_json) {
 }
 
 // Every field's text begins with a comma.
-std::string object(const EventFields& fields) { return "{" + fields.text().substr(1) + "}"; }
-std::string quoted(const std::string& plain) { return "\"" + plain + "\""; }
-std::string display(const Hash32& hash) { return bitcoin::txid_to_hex(hash); }
+std::string object(const EventFields& fields) {
+  return "{" + fields.text().substr(1) + "}";
+}
+std::string quoted(const std::string& plain) {
+  return "\"" + plain + "\"";
+}
+std::string display(const Hash32& hash) {
+  return bitcoin::txid_to_hex(hash);
+}
 
 struct CommandFields {
   EventFields& out;
@@ -36,10 +42,10 @@ struct CommandFields {
     out.add("cluster_id", v.cluster_id).add_hex("wallet_script", v.wallet_script);
     out.add_hex("wallet_output_key", v.wallet_output_key);
     out.add_json("accounts", list_json(v.accounts, [](const std::string& name) {
-      std::string json;
-      runtime::append_json_string(json, name);
-      return json;
-    }));
+                   std::string json;
+                   runtime::append_json_string(json, name);
+                   return json;
+                 }));
     out.add("fee_rate_sat_per_vb", v.fee_rate_sat_per_vb);
     out.add("withdrawal_fee_sat", v.withdrawal_fee_sat).add("min_amount_sat", v.min_amount_sat);
     out.add("max_amount_sat", v.max_amount_sat).add("settle_depth", v.settle_depth);
@@ -55,26 +61,27 @@ struct CommandFields {
   void operator()(const wire::Signed& v) const {
     out.add("txid", display(v.txid));
     out.add_json("signatures", list_json(v.signatures, [](const ByteArray<64>& signature) {
-      return quoted(to_hex(signature));
-    }));
+                   return quoted(to_hex(signature));
+                 }));
     out.add_json("journals", list_json(v.journals, [](const wire::JournalHead& head) {
-      EventFields fields;
-      fields.add("signer", ProcessName{Role::Signer, head.signer.value()}.text());
-      return object(fields.add("length", head.length).add_hex("head", head.head));
-    }));
+                   EventFields fields;
+                   fields.add("signer", ProcessName{Role::Signer, head.signer.value()}.text());
+                   return object(fields.add("length", head.length).add_hex("head", head.head));
+                 }));
     out.add("by", ProcessName{Role::Coordinator, v.by.value()}.text());
   }
-  void operator()(const wire::Broadcast& v) const {
-    out.add("txid", display(v.txid));
-  }
+  void operator()(const wire::Broadcast& v) const { out.add("txid", display(v.txid)); }
   void operator()(const wire::BlockConnected& v) const {
     out.add("hash", display(v.hash)).add("prev", display(v.prev)).add("height", v.height);
-    out.add_json("txids", list_json(v.txids, [](const Hash32& txid) { return quoted(display(txid)); }));
-    out.add_json("wallet_outputs", list_json(v.wallet_outputs, [](const wire::WalletOutput& output) {
-      EventFields fields;
-      fields.add("outpoint", bitcoin::to_text(output.outpoint));
-      return object(fields.add("amount_sat", output.amount_sat).add("coinbase", output.coinbase));
-    }));
+    out.add_json("txids",
+                 list_json(v.txids, [](const Hash32& txid) { return quoted(display(txid)); }));
+    out.add_json(
+        "wallet_outputs", list_json(v.wallet_outputs, [](const wire::WalletOutput& output) {
+          EventFields fields;
+          fields.add("outpoint", bitcoin::to_text(output.outpoint));
+          return object(
+              fields.add("amount_sat", output.amount_sat).add("coinbase", output.coinbase));
+        }));
   }
   void operator()(const wire::BlockDisconnected& v) const { out.add("hash", display(v.hash)); }
   void operator()(const wire::Checkpoint& v) const {
@@ -188,8 +195,8 @@ Result<Stored> load(Tables& tables) {
 
 // What the stored entries lead to, beside what the other tables say.
 struct Recomputed {
-  Hash32 digest{};   // at the index of the stored digest
-  std::string why;   // empty: all tables agree with the entries
+  Hash32 digest{};  // at the index of the stored digest
+  std::string why;  // empty: all tables agree with the entries
 };
 
 Recomputed recompute(const Stored& stored) {

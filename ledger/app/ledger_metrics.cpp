@@ -8,13 +8,18 @@
 namespace roulette::ledger {
 namespace {
 
-double in_seconds(Duration span) { return static_cast<double>(span.us) / 1e6; }
+double in_seconds(Duration span) {
+  return static_cast<double>(span.us) / 1e6;
+}
 
 const char* name_of(ProposeOutcome outcome) {
   switch (outcome) {
-    case ProposeOutcome::Accepted: return "accepted";
-    case ProposeOutcome::NotLeader: return "not-leader";
-    case ProposeOutcome::Unknown: return "unknown";
+    case ProposeOutcome::Accepted:
+      return "accepted";
+    case ProposeOutcome::NotLeader:
+      return "not-leader";
+    case ProposeOutcome::Unknown:
+      return "unknown";
   }
   return "unknown";
 }
@@ -32,21 +37,27 @@ LedgerMetrics::LedgerMetrics()
                                           runtime::Metrics::latency_buckets())) {}
 
 void LedgerMetrics::message(const char* name) {
-  registry_.counter("roulette_ledger_messages_total", "Messages taken", {{"message", name}}).increment();
+  registry_.counter("roulette_ledger_messages_total", "Messages taken", {{"message", name}})
+      .increment();
 }
 
 void LedgerMetrics::dropped(const std::string& why) {
-  registry_.counter("roulette_ledger_dropped_total", "Messages not taken", {{"why", why}}).increment();
+  registry_.counter("roulette_ledger_dropped_total", "Messages not taken", {{"why", why}})
+      .increment();
 }
 
 void LedgerMetrics::proposed(std::size_t commands, Duration time, ProposeOutcome outcome) {
   batch_commands_.observe(static_cast<double>(commands));
   commit_seconds_.observe(in_seconds(time));
-  registry_.counter("roulette_ledger_proposals_total", "Proposals by outcome",
-                    {{"outcome", name_of(outcome)}}).increment();
+  registry_
+      .counter("roulette_ledger_proposals_total", "Proposals by outcome",
+               {{"outcome", name_of(outcome)}})
+      .increment();
 }
 
-void LedgerMetrics::tables_written(Duration time) { tables_seconds_.observe(in_seconds(time)); }
+void LedgerMetrics::tables_written(Duration time) {
+  tables_seconds_.observe(in_seconds(time));
+}
 
 void LedgerMetrics::observe_peaks(const Gauges& gauges) {
   peaks_.queued_commands = std::max(peaks_.queued_commands, gauges.queued_commands);

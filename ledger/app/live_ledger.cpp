@@ -45,7 +45,9 @@ LiveLedger::LiveLedger(Environment environment, Settings settings)
       tick_timer_(env_.loop, [this] { tick(); }),
       flush_timer_(env_.loop, [this] { finish_when_sent(); }) {}
 
-LiveLedger::~LiveLedger() { env_.loop.set_batch_hook({}); }
+LiveLedger::~LiveLedger() {
+  env_.loop.set_batch_hook({});
+}
 
 // ---- start ----
 
@@ -209,7 +211,8 @@ void LiveLedger::drop(ConnectionId id, const std::string& reason) {
 void LiveLedger::on_entry(std::uint64_t index, std::vector<wire::Command> commands) {
   env_.points.announce(PointEffect::Apply, kBatch, PointWhen::Before);
   std::vector<Effect> effects;
-  machine_->step(env_.loop.now(), EntryDelivered{index, std::move(commands)}, env_.entropy, effects);
+  machine_->step(env_.loop.now(), EntryDelivered{index, std::move(commands)}, env_.entropy,
+                 effects);
   env_.points.announce(PointEffect::Apply, kBatch, PointWhen::After);
   execute(effects);
 }
@@ -294,14 +297,18 @@ void LiveLedger::perform(const Stop& effect) {
   stop(kFailedExitCode, false);
 }
 
-void LiveLedger::perform(const Drained&) { drained_ = true; }
+void LiveLedger::perform(const Drained&) {
+  drained_ = true;
+}
 
 void LiveLedger::end_of_batch() {
   metrics_.observe_peaks(machine_->gauges());
   if (!unwritten_.empty()) write_tables(false);
   const auto deadline = machine_->next_deadline();
-  if (deadline) deadline_timer_.arm(*deadline);
-  else deadline_timer_.cancel();
+  if (deadline)
+    deadline_timer_.arm(*deadline);
+  else
+    deadline_timer_.cancel();
   if (drained_) finish_when_sent();
 }
 

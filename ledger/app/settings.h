@@ -31,7 +31,7 @@ struct Settings {
   std::filesystem::path ca, certificate, key;
   std::uint16_t replicas = 0;
   std::map<ProcessName, Address> peers;  // the other replicas
-  std::vector<Address> etcd;             // client addresses; this replica starts with another one each
+  std::vector<Address> etcd;  // client addresses; this replica starts with another one each
   wire::Genesis genesis;
   Duration drain;
 

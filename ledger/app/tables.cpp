@@ -107,8 +107,12 @@ bool read_view(const runtime::Statement& row, wire::WithdrawalView& view) {
   return ok;
 }
 
-std::int64_t signed_of(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-std::uint64_t unsigned_of(std::int64_t value) { return static_cast<std::uint64_t>(value); }
+std::int64_t signed_of(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
+std::uint64_t unsigned_of(std::int64_t value) {
+  return static_cast<std::uint64_t>(value);
+}
 
 }  // namespace
 
@@ -195,17 +199,18 @@ Status Tables::for_each(const char* sql, const std::function<bool(runtime::State
 
 Result<std::optional<StoredDigest>> Tables::last_digest() {
   std::optional<StoredDigest> found;
-  const auto read = for_each(
-      "SELECT idx, digest, closed, tip, height FROM digests ORDER BY idx DESC LIMIT 1",
-      [&found](runtime::Statement& row) {
-        StoredDigest stored;
-        stored.index = unsigned_of(row.integer(0));
-        stored.closed = row.integer(2) != 0;
-        stored.tip.height = static_cast<std::uint32_t>(row.integer(4));
-        const bool ok = read_array(row.blob(1), stored.digest) && read_array(row.blob(3), stored.tip.hash);
-        found = stored;
-        return ok;
-      });
+  const auto read =
+      for_each("SELECT idx, digest, closed, tip, height FROM digests ORDER BY idx DESC LIMIT 1",
+               [&found](runtime::Statement& row) {
+                 StoredDigest stored;
+                 stored.index = unsigned_of(row.integer(0));
+                 stored.closed = row.integer(2) != 0;
+                 stored.tip.height = static_cast<std::uint32_t>(row.integer(4));
+                 const bool ok = read_array(row.blob(1), stored.digest) &&
+                                 read_array(row.blob(3), stored.tip.hash);
+                 found = stored;
+                 return ok;
+               });
   if (!read) return read.error();
   return found;
 }
@@ -240,7 +245,10 @@ Status Tables::write_entry(const WriteTables& entry) {
   if (!insert) return insert.error();
   const Bytes commands = wire::encode_batch(entry.commands);
   const Bytes outcomes = encode_outcomes(entry.outcomes);
-  (*insert)->bind(1, signed_of(entry.index)).bind(2, ByteSpan(commands)).bind(3, ByteSpan(outcomes));
+  (*insert)
+      ->bind(1, signed_of(entry.index))
+      .bind(2, ByteSpan(commands))
+      .bind(3, ByteSpan(outcomes));
   if (auto done = (*insert)->run(); !done) return done;
   for (std::size_t i = 0; i < entry.commands.size(); ++i) {
     const auto* genesis = std::get_if<wire::Genesis>(&entry.commands[i].body);
@@ -264,7 +272,8 @@ Status Tables::write_entry(const WriteTables& entry) {
 
 Status Tables::write_withdrawal(const wire::WithdrawalView& view) {
   auto upsert = statement(
-      "INSERT INTO withdrawals (id, key, account, script, amount_sat, payload_digest, state, reject,"
+      "INSERT INTO withdrawals (id, key, account, script, amount_sat, payload_digest, state, "
+      "reject,"
       " owner, requested_at_us, txid, unsigned_tx, prevouts, fee_sat, signed_tx, height)"
       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
       " ON CONFLICT (id) DO UPDATE SET state = ?7, txid = ?11, unsigned_tx = ?12, prevouts = ?13,"
@@ -272,7 +281,9 @@ Status Tables::write_withdrawal(const wire::WithdrawalView& view) {
   if (!upsert) return upsert.error();
   runtime::Statement& row = **upsert;
   row.bind(1, ByteSpan(view.id.value())).bind(2, view.key).bind(3, view.account);
-  row.bind(4, ByteSpan(view.script)).bind(5, view.amount_sat).bind(6, ByteSpan(view.payload_digest));
+  row.bind(4, ByteSpan(view.script))
+      .bind(5, view.amount_sat)
+      .bind(6, ByteSpan(view.payload_digest));
   row.bind(7, std::int64_t{static_cast<std::uint8_t>(view.state)});
   row.bind(8, std::int64_t{static_cast<std::uint8_t>(view.reject)});
   row.bind(9, std::int64_t{view.owner.value()}).bind(10, view.requested_at_us);
@@ -285,8 +296,8 @@ Status Tables::write_withdrawal(const wire::WithdrawalView& view) {
   row.bind(11, ByteSpan(view.planned->txid)).bind(12, ByteSpan(view.planned->unsigned_tx));
   row.bind(13, ByteSpan(prevouts)).bind(14, view.planned->fee_sat);
   if (auto done = row.run(); !done) return done;
-  auto reserve = statement(
-      "INSERT OR IGNORE INTO reservations (txid, vout, withdrawal_id) VALUES (?, ?, ?)");
+  auto reserve =
+      statement("INSERT OR IGNORE INTO reservations (txid, vout, withdrawal_id) VALUES (?, ?, ?)");
   if (!reserve) return reserve.error();
   const auto tx = bitcoin::parse_transaction(view.planned->unsigned_tx);
   if (!tx) return tx.error();
@@ -331,14 +342,15 @@ Status Tables::write_digest(const StoredDigest& stored) {
 
 Result<std::vector<StoredEntry>> Tables::entries() {
   std::vector<StoredEntry> list;
-  const auto read = for_each("SELECT idx, commands, outcomes FROM entries ORDER BY idx",
-                             [&list](runtime::Statement& row) {
-    auto commands = wire::decode_batch(row.blob(1));
-    auto outcomes = decode_outcomes(row.blob(2));
-    if (!commands || !outcomes || commands->size() != outcomes->size()) return false;
-    list.push_back({unsigned_of(row.integer(0)), std::move(commands).value(), std::move(*outcomes)});
-    return true;
-  });
+  const auto read = for_each(
+      "SELECT idx, commands, outcomes FROM entries ORDER BY idx", [&list](runtime::Statement& row) {
+        auto commands = wire::decode_batch(row.blob(1));
+        auto outcomes = decode_outcomes(row.blob(2));
+        if (!commands || !outcomes || commands->size() != outcomes->size()) return false;
+        list.push_back(
+            {unsigned_of(row.integer(0)), std::move(commands).value(), std::move(*outcomes)});
+        return true;
+      });
   if (!read) return read.error();
   return list;
 }

@@ -25,9 +25,9 @@ struct Withdrawal {
   std::vector<bitcoin::OutPoint> inputs;    // of the template, ascending
   std::optional<bitcoin::OutPoint> change;  // the template's change output
   std::int64_t change_sat = 0;
-  bool broadcast = false;                   // the node had it, or a block did
-  bool paid = false;                        // the settlement is in the books: once, for ever
-  Hash32 request_hash{};                    // over the fields that never change
+  bool broadcast = false;  // the node had it, or a block did
+  bool paid = false;       // the settlement is in the books: once, for ever
+  Hash32 request_hash{};   // over the fields that never change
   Hash32 signed_hash{};
 };
 
@@ -106,7 +106,7 @@ class Change {
 struct CoinChoice {
   std::vector<bitcoin::OutPoint> inputs;  // ascending
   std::int64_t fee_sat = 0;
-  std::int64_t change_sat = 0;            // 0: no change output
+  std::int64_t change_sat = 0;  // 0: no change output
 };
 [[nodiscard]] std::optional<CoinChoice> choose_coins(const Books& books, ByteSpan script,
                                                      std::int64_t amount_sat);

@@ -71,8 +71,10 @@ void record_payment(Books& books, Ordinal ordinal, std::vector<std::string>& uns
   const std::uint32_t height = books.tip_height();
   withdrawal.view.height = height;
   // Bytes that we never saw: nothing to send again if the block goes, so it falls back to planned.
-  if (withdrawal.view.signed_tx.empty()) unsigned_ones.push_back(reference_of(withdrawal.view.id));
-  else withdrawal.broadcast = true;
+  if (withdrawal.view.signed_tx.empty())
+    unsigned_ones.push_back(reference_of(withdrawal.view.id));
+  else
+    withdrawal.broadcast = true;
   books.chain.back().withdrawals.push_back(ordinal);
   if (!withdrawal.change) return;
   books.coins[*withdrawal.change] = {withdrawal.change_sat, false, false, ordinal, height};
@@ -129,7 +131,9 @@ Applied disconnect_block(Books& books, const wire::BlockDisconnected& block) {
     books.refresh_coin(outpoint);
   }
   // What was just deep enough is one block shallower now: its block stands one above that depth.
-  const auto fell_below = [&books](std::uint32_t depth) { return block_at_depth(books, depth - 1); };
+  const auto fell_below = [&books](std::uint32_t depth) {
+    return block_at_depth(books, depth - 1);
+  };
   if (const Block* shallow = fell_below(books.genesis->settle_depth)) {
     for (const Ordinal ordinal : shallow->withdrawals) change.refresh(ordinal);
   }

@@ -47,8 +47,7 @@ std::optional<CoinChoice> settle_amounts(const wire::Genesis& genesis, const Pay
                                          std::size_t count, std::int64_t total_sat) {
   const auto rate = bitcoin::sat_per_vbyte(genesis.fee_rate_sat_per_vb);
   const std::int64_t rest = total_sat - payment.without_change[0].amount_sat;
-  const auto fee_with =
-      bitcoin::fee_sat(rate, bitcoin::key_path_vsize(count, payment.with_change));
+  const auto fee_with = bitcoin::fee_sat(rate, bitcoin::key_path_vsize(count, payment.with_change));
   const auto fee_without =
       bitcoin::fee_sat(rate, bitcoin::key_path_vsize(count, payment.without_change));
   if (!fee_with || !fee_without || rest < *fee_without) return std::nullopt;
@@ -105,7 +104,8 @@ bitcoin::Transaction build(const Books& books, const Withdrawal& withdrawal,
     tx.inputs.push_back({outpoint, {}, bitcoin::kSequenceNoReplacement, {}});
   }
   tx.outputs.push_back({withdrawal.view.amount_sat, withdrawal.view.script});
-  if (choice.change_sat > 0) tx.outputs.push_back({choice.change_sat, books.genesis->wallet_script});
+  if (choice.change_sat > 0)
+    tx.outputs.push_back({choice.change_sat, books.genesis->wallet_script});
   return tx;
 }
 

@@ -24,8 +24,12 @@ Ledger::~Ledger() = default;
 void Ledger::step(Instant now, const Event& event, EntropySource&, Effects& out) {
   machine_->step(now, event, out);
 }
-std::optional<Instant> Ledger::next_deadline() const { return machine_->next_deadline(); }
-const State& Ledger::state() const { return machine_->state; }
+std::optional<Instant> Ledger::next_deadline() const {
+  return machine_->next_deadline();
+}
+const State& Ledger::state() const {
+  return machine_->state;
+}
 
 Gauges Ledger::gauges() const {
   Gauges gauges;
@@ -118,8 +122,10 @@ void Machine::apply_command(const wire::Command& command, WriteTables& entry) {
     wire::WithdrawalView view = *state.by_id(id);
     const auto same = [&id](const wire::WithdrawalView& other) { return other.id == id; };
     const auto known = std::find_if(entry.changed.begin(), entry.changed.end(), same);
-    if (known == entry.changed.end()) entry.changed.push_back(std::move(view));
-    else *known = std::move(view);
+    if (known == entry.changed.end())
+      entry.changed.push_back(std::move(view));
+    else
+      *known = std::move(view);
   }
   entry.postings.insert(entry.postings.end(), done.postings.begin(), done.postings.end());
 }
@@ -203,7 +209,9 @@ void Machine::handle(const EndOfRunRequested&) {
   end_of_run_proposed = propose_own(wire::EndOfRun{}).has_value();
 }
 
-void Machine::handle(const ShutdownRequested&) { draining = true; }
+void Machine::handle(const ShutdownRequested&) {
+  draining = true;
+}
 
 void Machine::handle(const DeadlineReached&) {}  // step() does what is due
 
@@ -243,8 +251,10 @@ void Machine::refresh_readiness() {
     heartbeat();
     queue_moved = true;
   }
-  if (serving()) serve_followers();
-  else if (!draining) refuse_reads();
+  if (serving())
+    serve_followers();
+  else if (!draining)
+    refuse_reads();
 }
 
 void Machine::heartbeat() {
@@ -264,9 +274,9 @@ std::optional<Instant> Machine::next_deadline() const {
   if (!started || stopped) return std::nullopt;
   Instant next = next_heartbeat;
   if (!barrier && !log_lost) {
-    const Instant due_at = barrier_wanted() ? barrier_not_before
-                                            : std::max(last_barrier + limits::kBarrierPeriod,
-                                                       barrier_not_before);
+    const Instant due_at =
+        barrier_wanted() ? barrier_not_before
+                         : std::max(last_barrier + limits::kBarrierPeriod, barrier_not_before);
     next = std::min(next, due_at);
   }
   if (serving()) next = std::min(next, fresh_at + limits::kMaxReplicaLag + microseconds(1));

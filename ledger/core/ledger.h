@@ -1,8 +1,10 @@
-// The ledger replica's machine: turns commands into log entries, log entries into state, state into answers.
+// The ledger replica's machine: turns commands into log entries, log entries into state, state into
+// answers.
 //
-// Invariants (DESIGN 8): entries are applied in index order without a gap; answers come from apply, never from propose;
-// every client-visible read happens at or after a barrier taken after the request arrived; a replica that differs from a
-// majority stops. Pure: the log engine, the tables and the peers are effects and events.
+// Invariants (DESIGN 8): entries are applied in index order without a gap; answers come from apply,
+// never from propose; every client-visible read happens at or after a barrier taken after the
+// request arrived; a replica that differs from a majority stops. Pure: the log engine, the tables
+// and the peers are effects and events.
 #pragma once
 
 #include <memory>
@@ -22,71 +24,112 @@ namespace roulette::ledger {
 struct LedgerConfig {
   LedgerId id;
   std::uint16_t replicas = 3;
-  BootId boot;                          // stamps this replica's own commands
-  wire::Genesis genesis;                // proposed when the log is empty
+  BootId boot;            // stamps this replica's own commands
+  wire::Genesis genesis;  // proposed when the log is empty
   std::uint64_t checkpoint_interval = 64;
 };
 
-// What the tables said when they were opened: replay must arrive at the same digest at that index, else Stop. The host
-// names the last index whose digest it holds (a checkpoint's, EndOfRun's or the one of an orderly stop).
+// What the tables said when they were opened: replay must arrive at the same digest at that index,
+// else Stop. The host names the last index whose digest it holds (a checkpoint's, EndOfRun's or the
+// one of an orderly stop).
 struct LoadedTables {
   std::uint64_t index = 0;
   Hash32 digest{};
 };
 
 // ---- events ----
-struct Started { std::optional<LoadedTables> tables; };
-// The engine delivers entries from index 1 (there is no trim yet), each exactly once and in order.
-struct EntryDelivered { std::uint64_t index = 0; std::vector<wire::Command> commands; };
-enum class ProposeOutcome : std::uint8_t {
-  Accepted,                             // it stands in the log (its entry will be delivered)
-  NotLeader,                            // the head moved: not in the log, propose again
-  Unknown                               // it may or may not stand in the log
+struct Started {
+  std::optional<LoadedTables> tables;
 };
-struct ProposeDone { std::uint64_t batch = 0; ProposeOutcome outcome = ProposeOutcome::Unknown; };
+// The engine delivers entries from index 1 (there is no trim yet), each exactly once and in order.
+struct EntryDelivered {
+  std::uint64_t index = 0;
+  std::vector<wire::Command> commands;
+};
+enum class ProposeOutcome : std::uint8_t {
+  Accepted,   // it stands in the log (its entry will be delivered)
+  NotLeader,  // the head moved: not in the log, propose again
+  Unknown     // it may or may not stand in the log
+};
+struct ProposeDone {
+  std::uint64_t batch = 0;
+  ProposeOutcome outcome = ProposeOutcome::Unknown;
+};
 // The head index at some moment after the order; nothing when the engine could not read.
-struct BarrierDone { std::uint64_t barrier = 0; std::optional<std::uint64_t> index; };
-// The engine's subscription broke (gap, cancelled watch, lost etcd): nothing is served until it is back and caught up.
-struct LogLost { std::string reason; };
+struct BarrierDone {
+  std::uint64_t barrier = 0;
+  std::optional<std::uint64_t> index;
+};
+// The engine's subscription broke (gap, cancelled watch, lost etcd): nothing is served until it is
+// back and caught up.
+struct LogLost {
+  std::string reason;
+};
 struct LogRestored {};
-struct PeerConnected { ConnectionId connection; ProcessName peer; BootId boot; };
-struct PeerLost { ConnectionId connection; };
-struct MessageReceived { ConnectionId connection; wire::Message message; };
-struct EndOfRunRequested {};              // by the tool, through the control channel: propose EndOfRun
+struct PeerConnected {
+  ConnectionId connection;
+  ProcessName peer;
+  BootId boot;
+};
+struct PeerLost {
+  ConnectionId connection;
+};
+struct MessageReceived {
+  ConnectionId connection;
+  wire::Message message;
+};
+struct EndOfRunRequested {};  // by the tool, through the control channel: propose EndOfRun
 struct ShutdownRequested {};
 struct DeadlineReached {};
-using Event = std::variant<Started, EntryDelivered, ProposeDone, BarrierDone, LogLost, LogRestored, PeerConnected,
-                           PeerLost, MessageReceived,
-                           EndOfRunRequested, ShutdownRequested, DeadlineReached>;
+using Event = std::variant<Started, EntryDelivered, ProposeDone, BarrierDone, LogLost, LogRestored,
+                           PeerConnected, PeerLost, MessageReceived, EndOfRunRequested,
+                           ShutdownRequested, DeadlineReached>;
 
 // ---- effects ----
-// The engine answers each Propose and each ReadBarrier exactly once, also when the log is lost meanwhile; at most one of
-// each is outstanding. Its answers arrive as later events, never inside the step that ordered them.
-struct Propose { std::uint64_t batch = 0; std::vector<wire::Command> commands; };  // one at a time
-struct ReadBarrier { std::uint64_t barrier = 0; };
-struct Send { ConnectionId connection; wire::Message message; };
+// The engine answers each Propose and each ReadBarrier exactly once, also when the log is lost
+// meanwhile; at most one of each is outstanding. Its answers arrive as later events, never inside
+// the step that ordered them.
+struct Propose {  // one at a time
+  std::uint64_t batch = 0;
+  std::vector<wire::Command> commands;
+};
+struct ReadBarrier {
+  std::uint64_t barrier = 0;
+};
+struct Send {
+  ConnectionId connection;
+  wire::Message message;
+};
 // One applied entry for the tables: the host writes queued ones in one transaction.
 struct WriteTables {
   std::uint64_t index = 0;
   std::vector<wire::Command> commands;
   std::vector<wire::Outcome> outcomes;  // one per command
   std::vector<wire::WithdrawalView> changed;
-  std::vector<Posting> postings;        // made by this entry, in order
-  // Of the state after this entry; all zero but at checkpoint indices and where EndOfRun is applied (see State::digest).
+  std::vector<Posting> postings;  // made by this entry, in order
+  // Of the state after this entry; all zero but at checkpoint indices and where EndOfRun is applied
+  // (see State::digest).
   Hash32 digest{};
-  wire::ChainTip tip;                   // after this entry
+  wire::ChainTip tip;  // after this entry
   bool closed = false;
 };
-struct ReadinessChanged { bool ready = false; std::string reason; };
-struct Stop { std::string reason; };    // diverged: the host logs, exits with 70 and never serves again by itself
-struct Drained {};                      // after ShutdownRequested: nothing of ours is in flight any more
-using Effect = std::variant<Propose, ReadBarrier, Send, WriteTables, ReadinessChanged, Stop, Drained>;
+struct ReadinessChanged {
+  bool ready = false;
+  std::string reason;
+};
+// Diverged: the host logs, exits with 70 and never serves again by itself.
+struct Stop {
+  std::string reason;
+};
+struct Drained {};  // after ShutdownRequested: nothing of ours is in flight any more
+using Effect =
+    std::variant<Propose, ReadBarrier, Send, WriteTables, ReadinessChanged, Stop, Drained>;
 using Effects = std::vector<Effect>;
 
 struct Gauges {
   std::uint64_t index = 0;
-  std::uint64_t known_head = 0;          // the highest index a barrier has shown
-  std::uint64_t dropped = 0;             // messages of a wrong kind or over a bound
+  std::uint64_t known_head = 0;  // the highest index a barrier has shown
+  std::uint64_t dropped = 0;     // messages of a wrong kind or over a bound
   std::size_t queued_commands = 0;
   std::size_t waiting_requests = 0;
   std::size_t waiting_reads = 0;
@@ -95,7 +138,8 @@ struct Gauges {
 
 class Ledger {
  public:
-  // Replicas keep nothing that the log does not hold: a restart begins empty and is fed entries from index 1.
+  // Replicas keep nothing that the log does not hold: a restart begins empty and is fed entries
+  // from index 1.
   explicit Ledger(LedgerConfig config);
   Ledger(Ledger&&) noexcept;
   Ledger& operator=(Ledger&&) noexcept;

@@ -79,24 +79,28 @@ struct Machine {
 
   struct Peer {
     ProcessName name;
-    bool ready = false;          // a ledger's own word
+    bool ready = false;  // a ledger's own word
     Instant heard;
-    bool follows = false;        // hears of every change
-    bool wants_follow = false;   // asked before we were ready
+    bool follows = false;       // hears of every change
+    bool wants_follow = false;  // asked before we were ready
   };
   struct InFlight {
     std::uint64_t batch = 0;
     std::size_t unapplied = 0;
-    enum class Phase : std::uint8_t { Outstanding, InTheLog, AskingHead, CatchingUp } phase =
-        Phase::Outstanding;
-    std::uint64_t head = 0;      // CatchingUp: whatever is not applied by then is not in the log
+    enum class Phase : std::uint8_t {
+      Outstanding,
+      InTheLog,
+      AskingHead,
+      CatchingUp
+    } phase = Phase::Outstanding;
+    std::uint64_t head = 0;  // CatchingUp: whatever is not applied by then is not in the log
   };
   struct Barrier {
     std::uint64_t number = 0;
     Instant ordered;
-    std::uint64_t applied = 0;   // when it was ordered: the log's head cannot be lower
+    std::uint64_t applied = 0;  // when it was ordered: the log's head cannot be lower
     std::vector<Read> reads;
-    bool for_proposal = false;   // ordered after the outcome that it is to resolve
+    bool for_proposal = false;  // ordered after the outcome that it is to resolve
   };
 
   LedgerConfig config;
@@ -109,9 +113,9 @@ struct Machine {
   bool draining = false;
   bool drained = false;
   std::optional<std::string> log_lost;
-  bool caught_up = false;                    // applied what a barrier after the last loss showed
+  bool caught_up = false;  // applied what a barrier after the last loss showed
   std::optional<std::uint64_t> catch_up_to;
-  std::uint64_t catch_up_barrier = 1;        // only this one and later ones count
+  std::uint64_t catch_up_barrier = 1;  // only this one and later ones count
   std::optional<LoadedTables> loaded;
   std::string stop_reason;
   std::string why_not = "starting";
@@ -120,7 +124,7 @@ struct Machine {
   Instant next_heartbeat;
 
   CommandQueue queue;
-  bool queue_moved = false;                  // new commands or changed peers: something to forward
+  bool queue_moved = false;  // new commands or changed peers: something to forward
   std::optional<InFlight> in_flight;
   std::uint64_t next_batch = 1;
   std::uint64_t next_counter = 1;
@@ -129,10 +133,10 @@ struct Machine {
   std::map<wire::CommandId, std::vector<std::pair<ConnectionId, std::uint64_t>>> waiters;
   std::size_t waiting = 0;
 
-  std::vector<Read> arrived;                 // wait for the next barrier
+  std::vector<Read> arrived;  // wait for the next barrier
   std::optional<Barrier> barrier;
   std::deque<std::pair<std::uint64_t, std::vector<Read>>> due;  // by index, ascending
-  std::size_t reads = 0;                     // in arrived, barrier and due
+  std::size_t reads = 0;                                        // in arrived, barrier and due
   std::uint64_t next_barrier = 1;
   Instant barrier_not_before;
   Instant last_barrier;
@@ -144,7 +148,7 @@ struct Machine {
   std::uint64_t dropped = 0;
 
   Instant now;
-  Effects* out = nullptr;                    // set while step() runs
+  Effects* out = nullptr;  // set while step() runs
 };
 
 }  // namespace roulette::ledger

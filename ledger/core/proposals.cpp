@@ -105,7 +105,9 @@ void Machine::settle_proposal() {
   in_flight.reset();
 }
 
-bool Machine::can_propose() const { return started && !stopped && !log_lost && caught_up; }
+bool Machine::can_propose() const {
+  return started && !stopped && !log_lost && caught_up;
+}
 
 std::optional<ConnectionId> Machine::preferred() const {
   std::optional<ConnectionId> best;

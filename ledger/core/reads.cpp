@@ -67,8 +67,10 @@ void Machine::log_head_known(std::uint64_t head, Instant ordered) {
   known_head = std::max(known_head, head);
   if (!heads.empty() && (heads.back().first >= head || heads.size() >= kHeadsKept)) {
     // Counting the newer head under the older time errs towards "behind".
-    if (heads.back().first == head) heads.back().second = ordered;
-    else heads.back().first = std::max(heads.back().first, head);
+    if (heads.back().first == head)
+      heads.back().second = ordered;
+    else
+      heads.back().first = std::max(heads.back().first, head);
     return;
   }
   heads.emplace_back(head, ordered);

@@ -18,8 +18,12 @@ namespace roulette::ledger {
 using wire::OutcomeKind;
 using wire::WithdrawalState;
 
-std::string customer_account(const std::string& name) { return "customer:" + name; }
-std::string reference_of(const WithdrawalId& id) { return to_hex(id.value()); }
+std::string customer_account(const std::string& name) {
+  return "customer:" + name;
+}
+std::string reference_of(const WithdrawalId& id) {
+  return to_hex(id.value());
+}
 
 // ---- Books ----
 
@@ -47,10 +51,12 @@ wire::WithdrawalView Books::view_of(Ordinal ordinal) const {
 
 void Books::refresh_coin(const bitcoin::OutPoint& outpoint) {
   const Coin& coin = coins.at(outpoint);
-  const bool fit = !reserved.contains(outpoint) && coin.height != 0 &&
-                   depth(coin.height) >= maturity(coin);
-  if (fit) selectable.emplace(coin.amount_sat, outpoint);
-  else selectable.erase({coin.amount_sat, outpoint});
+  const bool fit =
+      !reserved.contains(outpoint) && coin.height != 0 && depth(coin.height) >= maturity(coin);
+  if (fit)
+    selectable.emplace(coin.amount_sat, outpoint);
+  else
+    selectable.erase({coin.amount_sat, outpoint});
 }
 
 // ---- Change ----
@@ -77,8 +83,10 @@ void Change::refresh(Ordinal ordinal) {
   withdrawal.view.state = state_by_facts(books_, withdrawal);
   touch(ordinal);
   const bool settled = books_.settled(ordinal);
-  if (settled || withdrawal.view.state == WithdrawalState::Rejected) books_.unfinished.erase(ordinal);
-  else books_.unfinished.insert(ordinal);
+  if (settled || withdrawal.view.state == WithdrawalState::Rejected)
+    books_.unfinished.erase(ordinal);
+  else
+    books_.unfinished.insert(ordinal);
   if (settled == was_settled || !withdrawal.change) return;
   // Whoever spends our change gains or loses an unsettled parent.
   const auto child = books_.reserved.find(*withdrawal.change);
@@ -387,16 +395,26 @@ std::vector<wire::JournalHead> State::journal_heads() const {
   return list;
 }
 
-const std::optional<wire::Genesis>& State::genesis() const { return books_->genesis; }
+const std::optional<wire::Genesis>& State::genesis() const {
+  return books_->genesis;
+}
 
 wire::ChainTip State::tip() const {
   if (!books_->genesis) return {};
   return {books_->chain.back().hash, books_->tip_height()};
 }
 
-bool State::closed() const { return books_->closed; }
-std::uint64_t State::refused_after_end() const { return books_->refused_after_end; }
-std::size_t State::withdrawals() const { return books_->withdrawals.size(); }
-Hash32 State::digest() const { return books_digest(*books_); }
+bool State::closed() const {
+  return books_->closed;
+}
+std::uint64_t State::refused_after_end() const {
+  return books_->refused_after_end;
+}
+std::size_t State::withdrawals() const {
+  return books_->withdrawals.size();
+}
+Hash32 State::digest() const {
+  return books_digest(*books_);
+}
 
 }  // namespace roulette::ledger

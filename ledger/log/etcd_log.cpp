@@ -18,13 +18,15 @@ namespace roulette::ledger {
 namespace {
 
 constexpr std::size_t kConnectionsPerMember = 4;
-constexpr std::size_t kEntriesPerPage = 32;           // 32 full batches stay below the client's bound
+constexpr std::size_t kEntriesPerPage = 32;  // 32 full batches stay below the client's bound
 constexpr std::size_t kMaxWatchLineBytes = 24 << 20;
 constexpr Duration kResubscribeRest = milliseconds(20);
-constexpr Duration kPatience = milliseconds(250);     // then following is lost, not only interrupted
+constexpr Duration kPatience = milliseconds(250);  // then following is lost, not only interrupted
 constexpr Duration kSilentWatch = milliseconds(100);  // behind a known head for so long: look again
 
-std::string path_of(const char* what) { return std::string("/v3/") + what; }
+std::string path_of(const char* what) {
+  return std::string("/v3/") + what;
+}
 
 }  // namespace
 
@@ -51,11 +53,11 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
   Callbacks callbacks;
   Counters counters;
 
-  std::uint64_t delivered = 0;      // index of the last entry handed over
-  std::int64_t head_revision = 0;   // mod_revision of that entry: the head's, if it is the last
+  std::uint64_t delivered = 0;     // index of the last entry handed over
+  std::int64_t head_revision = 0;  // mod_revision of that entry: the head's, if it is the last
   std::uint64_t known_head = 0;
 
-  std::uint64_t generation = 0;     // of the subscription; answers to older ones are void
+  std::uint64_t generation = 0;  // of the subscription; answers to older ones are void
   bool watching = false;
   bool lost = false;
   std::optional<Instant> interrupted_at;
@@ -98,15 +100,16 @@ void EtcdLog::State::ask(const char* what, std::string body, Duration deadline, 
 
 void EtcdLog::State::ask_member(std::size_t tries_left, runtime::HttpCall call, Answered done) {
   const std::size_t asked = chosen;
-  auto on_answer = [weak = weak_from_this(), asked, tries_left, call, done = std::move(done)](
-                       Result<runtime::HttpResponse> answer) {
+  auto on_answer = [weak = weak_from_this(), asked, tries_left, call,
+                    done = std::move(done)](Result<runtime::HttpResponse> answer) {
     const auto self = weak.lock();
     if (!self) return;
     if (answer && answer->status == 200) return done(std::move(answer->body));
     self->leave_member(asked);
     if (answer) {
       const std::string text = answer->body.substr(0, 200);
-      return done(Error{ErrorKind::Network, "HTTP " + std::to_string(answer->status) + ": " + text});
+      return done(
+          Error{ErrorKind::Network, "HTTP " + std::to_string(answer->status) + ": " + text});
     }
     if (tries_left > 1 && runtime::HttpClient::not_sent(answer.error())) {
       return self->ask_member(tries_left - 1, call, done);
@@ -124,7 +127,8 @@ void EtcdLog::State::leave_member(std::size_t failed) {
   if (watching && watch_member == failed && clients.size() > 1) {
     loop.post([weak = weak_from_this(), current = generation] {
       const auto self = weak.lock();
-      if (self && self->generation == current) self->interrupted("its member does not answer", false);
+      if (self && self->generation == current)
+        self->interrupted("its member does not answer", false);
     });
   }
 }
@@ -193,7 +197,8 @@ void EtcdLog::State::open_watch(std::int64_t revision) {
 void EtcdLog::State::on_watch_line(std::string_view text) {
   const auto line = etcd::parse_watch_line(text, options.cluster, delivered);
   if (!line) return interrupted(line.error().message, true);
-  if (line.value().cancelled) return interrupted("watch cancelled: " + *line.value().cancelled, true);
+  if (line.value().cancelled)
+    return interrupted("watch cancelled: " + *line.value().cancelled, true);
   if (line.value().deleted) return interrupted("an entry was removed", true);
   if (line.value().created) following();
   for (const etcd::Entry& entry : line.value().entries) {
@@ -290,45 +295,48 @@ void EtcdLog::propose(const std::vector<wire::Command>& batch, ProposeCallback d
   std::string body = etcd::append_request(state.options.cluster, index, state.head_revision,
                                           wire::encode_batch(batch));
   state.ask("kv/txn", std::move(body), state.options.deadline,
-            [weak = std::weak_ptr(state_), index, batch, done = std::move(done)](
-                Result<std::string> answer) {
-    const auto self = weak.lock();
-    if (!self) return;
-    if (!answer) {
-      // Nothing left this process, so nothing can be in the log.
-      const bool unsent = runtime::HttpClient::not_sent(answer.error());
-      if (!unsent) ++self->counters.unknown;
-      return done(unsent ? ProposeOutcome::NotLeader : ProposeOutcome::Unknown);
-    }
-    const auto result = etcd::parse_append(*answer);
-    if (!result) {
-      ++self->counters.unknown;
-      return done(ProposeOutcome::Unknown);
-    }
-    if (!result.value().succeeded) {
-      ++self->counters.stale_heads;
-      return done(ProposeOutcome::NotLeader);
-    }
-    done(ProposeOutcome::Accepted);
-    // It stands right behind what was handed over, so it need not wait for the watch.
-    if (self->delivered + 1 == index) self->deliver(index, result.value().revision, batch);
-  });
+            [weak = std::weak_ptr(state_), index, batch,
+             done = std::move(done)](Result<std::string> answer) {
+              const auto self = weak.lock();
+              if (!self) return;
+              if (!answer) {
+                // Nothing left this process, so nothing can be in the log.
+                const bool unsent = runtime::HttpClient::not_sent(answer.error());
+                if (!unsent) ++self->counters.unknown;
+                return done(unsent ? ProposeOutcome::NotLeader : ProposeOutcome::Unknown);
+              }
+              const auto result = etcd::parse_append(*answer);
+              if (!result) {
+                ++self->counters.unknown;
+                return done(ProposeOutcome::Unknown);
+              }
+              if (!result.value().succeeded) {
+                ++self->counters.stale_heads;
+                return done(ProposeOutcome::NotLeader);
+              }
+              done(ProposeOutcome::Accepted);
+              // It stands right behind what was handed over, so it need not wait for the watch.
+              if (self->delivered + 1 == index)
+                self->deliver(index, result.value().revision, batch);
+            });
 }
 
 void EtcdLog::read_barrier(BarrierCallback done) {
   State& state = *state_;
   state.ask("kv/range", etcd::head_request(state.options.cluster), state.options.deadline,
             [weak = std::weak_ptr(state_), done = std::move(done)](Result<std::string> answer) {
-    const auto self = weak.lock();
-    if (!self) return;
-    if (!answer) return done(std::nullopt);
-    const auto head = etcd::parse_head(*answer);
-    if (!head) return done(std::nullopt);
-    self->head_seen(head.value());
-    done(head.value());
-  });
+              const auto self = weak.lock();
+              if (!self) return;
+              if (!answer) return done(std::nullopt);
+              const auto head = etcd::parse_head(*answer);
+              if (!head) return done(std::nullopt);
+              self->head_seen(head.value());
+              done(head.value());
+            });
 }
 
-const EtcdLog::Counters& EtcdLog::counters() const { return state_->counters; }
+const EtcdLog::Counters& EtcdLog::counters() const {
+  return state_->counters;
+}
 
 }  // namespace roulette::ledger

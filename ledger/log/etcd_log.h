@@ -26,14 +26,14 @@ class EtcdLog final : public ReplicatedLog {
     std::uint16_t port = 0;
   };
   struct Options {
-    std::string cluster;               // the keys' prefix
-    std::vector<Member> members;       // at least one; the first is asked first
+    std::string cluster;          // the keys' prefix
+    std::vector<Member> members;  // at least one; the first is asked first
     Duration deadline = milliseconds(400);
     Duration page_deadline = seconds(2);
   };
   struct Counters {
     std::uint64_t appends = 0;
-    std::uint64_t stale_heads = 0;     // NotLeader
+    std::uint64_t stale_heads = 0;  // NotLeader
     std::uint64_t unknown = 0;
     std::uint64_t failovers = 0;
     std::uint64_t subscriptions = 0;

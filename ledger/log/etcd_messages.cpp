@@ -16,9 +16,13 @@ using nlohmann::json;
 
 constexpr std::size_t kIndexDigits = 20;
 
-Error corrupt(const std::string& what) { return {ErrorKind::Corrupt, "etcd: " + what}; }
+Error corrupt(const std::string& what) {
+  return {ErrorKind::Corrupt, "etcd: " + what};
+}
 
-std::string quoted64(std::string_view text) { return "\"" + encode_base64(as_bytes(text)) + "\""; }
+std::string quoted64(std::string_view text) {
+  return "\"" + encode_base64(as_bytes(text)) + "\"";
+}
 
 template <class T>
 std::optional<T> number_of(std::string_view text) {
@@ -93,12 +97,15 @@ std::string range_body(const std::string& key, const std::string& end, std::size
 }
 
 std::string put(const std::string& key, ByteSpan value) {
-  return R"({"request_put":{"key":)" + quoted64(key) + R"(,"value":")" + encode_base64(value) + "\"}}";
+  return R"({"request_put":{"key":)" + quoted64(key) + R"(,"value":")" + encode_base64(value) +
+         "\"}}";
 }
 
 }  // namespace
 
-std::string head_key(const std::string& cluster) { return cluster + "/head"; }
+std::string head_key(const std::string& cluster) {
+  return cluster + "/head";
+}
 
 std::string entry_key(const std::string& cluster, std::uint64_t index) {
   std::string digits = std::to_string(index);
@@ -106,7 +113,9 @@ std::string entry_key(const std::string& cluster, std::uint64_t index) {
   return cluster + "/log/" + digits;
 }
 
-std::string entries_end(const std::string& cluster) { return cluster + "/log0"; }  // '0' is '/' + 1
+std::string entries_end(const std::string& cluster) {
+  return cluster + "/log0";
+}  // '0' is '/' + 1
 
 std::string append_request(const std::string& cluster, std::uint64_t index,
                            std::int64_t head_revision, ByteSpan batch) {
@@ -130,8 +139,8 @@ std::string entries_request(const std::string& cluster, std::uint64_t from, std:
 
 std::string watch_request(const std::string& cluster, std::int64_t from_revision) {
   return R"({"create_request":{"key":)" + quoted64(cluster + "/log/") + R"(,"range_end":)" +
-         quoted64(entries_end(cluster)) + R"(,"start_revision":")" +
-         std::to_string(from_revision) + "\"}}";
+         quoted64(entries_end(cluster)) + R"(,"start_revision":")" + std::to_string(from_revision) +
+         "\"}}";
 }
 
 Result<AppendAnswer> parse_append(std::string_view text) {

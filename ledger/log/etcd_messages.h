@@ -57,7 +57,7 @@ struct WatchLine {
   bool created = false;
   std::optional<std::string> cancelled;  // why
   std::vector<Entry> entries;
-  bool deleted = false;                  // somebody removed an entry
+  bool deleted = false;  // somebody removed an entry
 };
 // `known`: batches of entries up to this index are left empty.
 [[nodiscard]] Result<WatchLine> parse_watch_line(std::string_view json, const std::string& cluster,

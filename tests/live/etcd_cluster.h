@@ -52,8 +52,8 @@ class EtcdCluster {
     std::string initial;
     for (std::size_t i = 0; i < members; ++i) {
       members_.push_back({free_port(), free_port(), nullptr});
-      initial += (i == 0 ? "m" : ",m") + std::to_string(i) + "=http://127.0.0.1:" +
-                 std::to_string(members_[i].peer_port);
+      initial += (i == 0 ? "m" : ",m") + std::to_string(i) +
+                 "=http://127.0.0.1:" + std::to_string(members_[i].peer_port);
     }
     initial_ = initial;
     for (std::size_t i = 0; i < members; ++i) start(i);
@@ -66,13 +66,30 @@ class EtcdCluster {
     const std::string name = "m" + std::to_string(i);
     const std::string client = "http://127.0.0.1:" + std::to_string(member.client_port);
     const std::string peer = "http://127.0.0.1:" + std::to_string(member.peer_port);
-    const std::vector<std::string> words = {
-        ROULETTE_ETCD, "--name", name, "--data-dir", (folder_ / name).string(),
-        "--listen-client-urls", client, "--advertise-client-urls", client,
-        "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-        "--initial-cluster", initial_, "--initial-cluster-state", "new",
-        "--heartbeat-interval", "30", "--election-timeout", "300", "--log-level", "error",
-        "--unsafe-no-fsync"};
+    const std::vector<std::string> words = {ROULETTE_ETCD,
+                                            "--name",
+                                            name,
+                                            "--data-dir",
+                                            (folder_ / name).string(),
+                                            "--listen-client-urls",
+                                            client,
+                                            "--advertise-client-urls",
+                                            client,
+                                            "--listen-peer-urls",
+                                            peer,
+                                            "--initial-advertise-peer-urls",
+                                            peer,
+                                            "--initial-cluster",
+                                            initial_,
+                                            "--initial-cluster-state",
+                                            "new",
+                                            "--heartbeat-interval",
+                                            "30",
+                                            "--election-timeout",
+                                            "300",
+                                            "--log-level",
+                                            "error",
+                                            "--unsafe-no-fsync"};
     const std::string output = (folder_ / (name + ".log")).string();
     member.process = std::make_unique<runtime::test::Child>([&] {
       become(words, output);

@@ -1,8 +1,8 @@
 // The etcd engine and the replica machine on it, against real etcd members.
 #include <set>
 
-#include "ledger/core/ledger.h"
 #include "common/base/base64.h"
+#include "ledger/core/ledger.h"
 #include "ledger/log/etcd_log.h"
 #include "ledger/log/etcd_messages.h"
 #include "tests/live/etcd_cluster.h"
@@ -206,8 +206,10 @@ struct Replica {
         stopped = stop->reason;
       }
     }
-    if (const auto deadline = machine.next_deadline()) timer.arm(*deadline);
-    else timer.cancel();
+    if (const auto deadline = machine.next_deadline())
+      timer.arm(*deadline);
+    else
+      timer.cancel();
   }
   void submit(std::uint64_t request) {
     wire::Withdraw withdraw;
@@ -221,7 +223,8 @@ struct Replica {
     withdraw.amount_sat = 50'000;
     withdraw.payload_digest =
         wire::payload_digest(withdraw.account, withdraw.script, withdraw.amount_sat);
-    const wire::Command command{{{Role::Coordinator, 0}, BootId(ByteArray<16>{9}), request}, withdraw};
+    const wire::Command command{{{Role::Coordinator, 0}, BootId(ByteArray<16>{9}), request},
+                                withdraw};
     step(MessageReceived{kCoordinator, wire::LedgerSubmit{request, command}});
   }
   bool wait_ready() {
@@ -257,7 +260,8 @@ void check_each_command_once(const Replica& replica, std::size_t withdrawals) {
   CHECK(found == withdrawals);
 }
 
-TEST_CASE("outcomes that were lost with the connection are resolved: each command is in the log once") {
+TEST_CASE(
+    "outcomes that were lost with the connection are resolved: each command is in the log once") {
   EtcdCluster etcd(1);
   runtime::EventLoop loop;
   Replica replica(loop, etcd, 0, 1);
@@ -323,8 +327,9 @@ TEST_CASE("three members: the log goes on when the leader is killed, and when it
   REQUIRE(pay(20));
   const std::size_t paused = etcd.leader(loop);
   // The restarted member must be part of the majority that goes on.
-  REQUIRE(loop.run_until([&] { return etcd.call(loop, killed, "/v3/kv/range", R"({"key":"YQ=="})").is_object(); },
-                         kPatience));
+  REQUIRE(loop.run_until(
+      [&] { return etcd.call(loop, killed, "/v3/kv/range", R"({"key":"YQ=="})").is_object(); },
+      kPatience));
   etcd.pause(paused);
   CHECK(pay(20));
   etcd.resume(paused);

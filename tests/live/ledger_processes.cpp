@@ -10,8 +10,12 @@
 namespace roulette::ledger::test {
 namespace {
 
-std::string name_of(std::uint16_t i) { return ProcessName{Role::Ledger, i}.text(); }
-std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+std::string name_of(std::uint16_t i) {
+  return ProcessName{Role::Ledger, i}.text();
+}
+std::string quoted(const std::string& text) {
+  return "\"" + text + "\"";
+}
 
 }  // namespace
 
@@ -84,8 +88,10 @@ LedgerProcess::LedgerProcess(const std::filesystem::path& config,
   for (const std::string& line : control_lines) channel_.tell(line);
   const int end = channel_.take_process_end();
   child_.emplace([&] {
-    if (end == 3) ::fcntl(3, F_SETFD, 0);
-    else ::dup2(end, 3);
+    if (end == 3)
+      ::fcntl(3, F_SETFD, 0);
+    else
+      ::dup2(end, 3);
     become({ROULETTE_LEDGER_BINARY, "--config", config.string(), "--control-fd", "3"},
            config.string() + ".stderr");
     return 0;

@@ -22,7 +22,9 @@ class LedgerFiles {
  public:
   LedgerFiles(const EtcdCluster& etcd, std::uint16_t replicas, std::string cluster = "test");
   [[nodiscard]] std::filesystem::path config(std::uint16_t i) const;
-  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
+  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const {
+    return folder_ / name;
+  }
   [[nodiscard]] runtime::TlsIdentity identity(ProcessName name) const;
   [[nodiscard]] std::uint16_t port(std::uint16_t i) const { return ports_[i]; }
   void write_config(std::uint16_t i, const std::map<std::string, std::string>& replaced = {}) const;
@@ -70,14 +72,16 @@ class TestCoordinator {
   template <class M>
   std::optional<M> receive(std::uint16_t ledger) {
     std::optional<M> found;
-    (void)loop_.run_until([&] {
-      auto& inbox = inbox_[ledger];
-      while (!inbox.empty() && !found) {
-        if (const auto* message = std::get_if<M>(&inbox.front())) found = *message;
-        inbox.erase(inbox.begin());
-      }
-      return found.has_value() || !open_.contains(ledger);
-    }, kPatience);
+    (void)loop_.run_until(
+        [&] {
+          auto& inbox = inbox_[ledger];
+          while (!inbox.empty() && !found) {
+            if (const auto* message = std::get_if<M>(&inbox.front())) found = *message;
+            inbox.erase(inbox.begin());
+          }
+          return found.has_value() || !open_.contains(ledger);
+        },
+        kPatience);
     return found;
   }
   runtime::EventLoop& loop() { return loop_; }

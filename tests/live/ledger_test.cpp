@@ -34,7 +34,8 @@ class Caller {
  public:
   explicit Caller(TestCoordinator& coordinator) : coordinator_(coordinator) {}
   std::uint64_t submit(std::uint16_t ledger, wire::CommandBody body) {
-    wire::Command command{{{Role::Coordinator, 0}, BootId(ByteArray<16>{5}), ++counter_}, std::move(body)};
+    wire::Command command{{{Role::Coordinator, 0}, BootId(ByteArray<16>{5}), ++counter_},
+                          std::move(body)};
     coordinator_.send(ledger, wire::LedgerSubmit{counter_, std::move(command)});
     return counter_;
   }
@@ -87,7 +88,8 @@ json line_of(const std::vector<json>& lines, const std::string& type) {
   return {};
 }
 
-TEST_CASE("three replica processes agree, survive a kill, end the run, drain and export equal books") {
+TEST_CASE(
+    "three replica processes agree, survive a kill, end the run, drain and export equal books") {
   const EtcdCluster etcd(1);
   const LedgerFiles files(etcd, 3);
   std::vector<std::unique_ptr<LedgerProcess>> ledgers;
@@ -202,7 +204,9 @@ TEST_CASE("a replica stands still at every one of its points, and is whole after
       // Speaks in a process of its own: the replica that stands still is killed here meanwhile.
       runtime::test::Child mouth([&] {
         try {
-          if (line.starts_with("ready")) converse(files, pair ? std::vector<std::uint16_t>{0, 1} : std::vector<std::uint16_t>{0});
+          if (line.starts_with("ready"))
+            converse(files,
+                     pair ? std::vector<std::uint16_t>{0, 1} : std::vector<std::uint16_t>{0});
         } catch (...) {
           return 1;
         }
@@ -216,7 +220,8 @@ TEST_CASE("a replica stands still at every one of its points, and is whole after
     CHECK(again.hear("ready") == "ready {}");
     again.signal(SIGTERM);
     CHECK(WEXITSTATUS(again.wait()) == 0);
-    const auto lines = lines_of(run_ledger(files, {"export", "--config", files.config(i).string()}).out);
+    const auto lines =
+        lines_of(run_ledger(files, {"export", "--config", files.config(i).string()}).out);
     CHECK(line_of(lines, "tables")["digest"] == line_of(lines, "state")["digest"]);
     CHECK(line_of(lines, "tables")["why"] == "");
     if (other) other->kill();
@@ -237,7 +242,8 @@ TEST_CASE("a replica whose tables were wiped replays; one whose tables lie refus
   serve_once(true);
   std::filesystem::remove_all(files / "ledger-0");
   serve_once(false);
-  const auto lines = lines_of(run_ledger(files, {"export", "--config", files.config(0).string()}).out);
+  const auto lines =
+      lines_of(run_ledger(files, {"export", "--config", files.config(0).string()}).out);
   CHECK(line_of(lines, "withdrawal")["key"] == "k");
   CHECK(line_of(lines, "withdrawal")["reject"] == "insufficient-funds");
   {
@@ -246,7 +252,8 @@ TEST_CASE("a replica whose tables were wiped replays; one whose tables lie refus
     REQUIRE(database->execute("UPDATE digests SET digest = zeroblob(31) || x'01'").ok());
   }
   LedgerProcess liar(files.config(0));
-  CHECK(liar.hear("not_ready diverged").starts_with("not_ready diverged: replay and tables differ"));
+  CHECK(
+      liar.hear("not_ready diverged").starts_with("not_ready diverged: replay and tables differ"));
   const int status = liar.wait();
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 70);
@@ -267,7 +274,8 @@ TEST_CASE("an export tells tables that were changed behind its back") {
     REQUIRE(database.ok());
     REQUIRE(database->execute("UPDATE balances SET amount_sat = 1 WHERE account = 'fees'").ok());
   }
-  const auto lines = lines_of(run_ledger(files, {"export", "--config", files.config(0).string()}).out);
+  const auto lines =
+      lines_of(run_ledger(files, {"export", "--config", files.config(0).string()}).out);
   CHECK(line_of(lines, "tables")["why"] == "balances differ");
   CHECK(line_of(lines, "tables")["digest"] != line_of(lines, "state")["digest"]);
 }

@@ -44,7 +44,8 @@ class Cluster {
     LedgerConfig config;
     config.id = LedgerId(i);
     config.replicas = static_cast<std::uint16_t>(nodes_.size());
-    config.boot = BootId(ByteArray<16>{static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(node.life)});
+    config.boot =
+        BootId(ByteArray<16>{static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(node.life)});
     config.genesis = genesis_;
     config.checkpoint_interval = interval_;
     node.machine = std::make_unique<Ledger>(config);
@@ -258,9 +259,8 @@ class Cluster {
     }
     const std::uint64_t compared = nodes_[i]->engine_seen;
     const int life = nodes_[i]->life;
-    schedule(now_ + kEngine, [this, i, life, order, fault, compared] {
-      judge(i, life, order, fault, compared);
-    });
+    schedule(now_ + kEngine,
+             [this, i, life, order, fault, compared] { judge(i, life, order, fault, compared); });
   }
   void judge(std::uint16_t i, int life, const Propose& order, ProposeFault fault,
              std::uint64_t compared) {
@@ -279,8 +279,10 @@ class Cluster {
     };
     switch (fault) {
       case ProposeFault::None:
-        if (commit(order.commands)) answer(ProposeOutcome::Accepted);
-        else answer(ProposeOutcome::NotLeader);
+        if (commit(order.commands))
+          answer(ProposeOutcome::Accepted);
+        else
+          answer(ProposeOutcome::NotLeader);
         return;
       case ProposeFault::UnknownLost:
         return answer(ProposeOutcome::Unknown);
@@ -290,9 +292,8 @@ class Cluster {
       case ProposeFault::UnknownCommittedLate:
         answer(ProposeOutcome::Unknown);
         // Between the barrier that follows and the proposal that would come after it.
-        schedule(now_ + microseconds(2500), [commit, commands = order.commands] {
-          (void)commit(commands);
-        });
+        schedule(now_ + microseconds(2500),
+                 [commit, commands = order.commands] { (void)commit(commands); });
         return;
     }
   }
@@ -304,7 +305,8 @@ class Cluster {
     schedule(now_ + Duration{time.us / 2}, [this, i, life, order, time] {
       std::optional<std::uint64_t> head;
       if (!barrier_fails[i]) head = log_.size();
-      if (nodes_[i]->life == life) at(now_ + Duration{time.us / 2}, i, BarrierDone{order.barrier, head});
+      if (nodes_[i]->life == life)
+        at(now_ + Duration{time.us / 2}, i, BarrierDone{order.barrier, head});
     });
   }
   void perform(std::uint16_t i, const Send& order) {

@@ -317,6 +317,42 @@ TEST_CASE("two proposers at once lose no command and repeat none") {
   cluster.require_agreement();
 }
 
+TEST_CASE("after unknown nothing is proposed before everything up to the head was applied") {
+  Cluster cluster(1);
+  auto& client = cluster.client(0);
+  cluster.run(milliseconds(200));
+  cluster.propose_faults[0] = {ProposeFault::UnknownCommitted};
+  cluster.stall_watch(0);
+  const std::size_t before = cluster.proposals(0);
+  const auto request = cluster.submit(client, withdraw_of("k"));
+  cluster.run(milliseconds(200));
+  CHECK(cluster.proposals(0) == before + 1);
+  CHECK_FALSE(answer_to(client, request).has_value());
+  cluster.resume_watch(0);
+  cluster.run(milliseconds(20));
+  CHECK(answer_to(client, request).has_value());
+  CHECK(cluster.proposals(0) == before + 1);
+}
+
+TEST_CASE("a barrier that was under way before the outcome does not resolve it") {
+  Cluster cluster(1);
+  auto& client = cluster.client(0);
+  cluster.run(milliseconds(200));
+  cluster.barrier_time[0] = milliseconds(10);
+  cluster.propose_faults[0] = {ProposeFault::UnknownCommitted};
+  cluster.stall_watch(0);
+  const std::size_t before = cluster.proposals(0);
+  (void)cluster.ask(client, wire::QueryBalances{});  // its barrier reads the head after 5 ms
+  cluster.run(milliseconds(4));
+  const auto request = cluster.submit(client, withdraw_of("k"));  // committed after 7 ms
+  cluster.run(milliseconds(100));
+  CHECK(cluster.proposals(0) == before + 1);
+  cluster.resume_watch(0);
+  cluster.run(milliseconds(20));
+  CHECK(answer_to(client, request).has_value());
+  CHECK(cluster.proposals(0) == before + 1);
+}
+
 // ---- reads ----
 
 TEST_CASE("a read is answered at or after a barrier taken behind its arrival") {

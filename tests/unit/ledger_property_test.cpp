@@ -40,7 +40,8 @@ class Memory {
       seen.signed_tx = view.signed_tx;
       if (seen.rejected) CHECK(view.state == WithdrawalState::Rejected);
       seen.rejected = view.state == WithdrawalState::Rejected;
-      const bool mined = view.state == WithdrawalState::Confirmed || view.state == WithdrawalState::Settled;
+      const bool mined =
+          view.state == WithdrawalState::Confirmed || view.state == WithdrawalState::Settled;
       CHECK(mined == (view.height != 0));
     }
     const auto now = state.reservations();
@@ -90,13 +91,26 @@ class RandomRun {
  private:
   void step() {
     switch (dice_.below(12)) {
-      case 0: case 1: case 2: return withdraw();
-      case 3: case 4: case 5: return advance();
-      case 6: case 7: case 8: return mine();
-      case 9: return deposit();
-      case 10: return unmine();
-      case 11: return nonsense();
-      default: return;
+      case 0:
+      case 1:
+      case 2:
+        return withdraw();
+      case 3:
+      case 4:
+      case 5:
+        return advance();
+      case 6:
+      case 7:
+      case 8:
+        return mine();
+      case 9:
+        return deposit();
+      case 10:
+        return unmine();
+      case 11:
+        return nonsense();
+      default:
+        return;
     }
   }
   std::string some_key() { return "k" + std::to_string(dice_.below(60)); }
@@ -115,8 +129,10 @@ class RandomRun {
     const auto open = story_.state.unfinished();
     if (open.empty()) return;
     const wire::WithdrawalView& view = open[dice_.below(open.size())];
-    if (view.state == WithdrawalState::Planned && dice_.below(10) > 0) (void)story_.sign(view.key);
-    else if (view.planned) (void)story_.broadcast(view.key);
+    if (view.state == WithdrawalState::Planned && dice_.below(10) > 0)
+      (void)story_.sign(view.key);
+    else if (view.planned)
+      (void)story_.broadcast(view.key);
   }
   // A block with some of what the mempool may hold, parents first.
   void mine() {
@@ -127,28 +143,40 @@ class RandomRun {
       bool parents_mined = true;
       for (const Hash32& parent : view.parents) {
         for (const auto& other : story_.state.unfinished()) {
-          if (other.planned && other.planned->txid == parent && other.height == 0) parents_mined = false;
+          if (other.planned && other.planned->txid == parent && other.height == 0)
+            parents_mined = false;
         }
       }
-      const bool sent = view.state == WithdrawalState::Broadcast || view.state == WithdrawalState::Signed;
+      const bool sent =
+          view.state == WithdrawalState::Broadcast || view.state == WithdrawalState::Signed;
       if (sent && parents_mined && dice_.below(3) > 0) txids.push_back(view.planned->txid);
     }
     (void)story_.mine(txids);
   }
   void deposit() {
     if (dice_.below(3) > 0) return;
-    (void)story_.deposit(1 + dice_.below(3), 50'000 + static_cast<std::int64_t>(dice_.below(300'000)), 1);
+    (void)story_.deposit(1 + dice_.below(3),
+                         50'000 + static_cast<std::int64_t>(dice_.below(300'000)), 1);
   }
   void unmine() {
     if (dice_.below(2) > 0) return;
-    for (std::uint64_t n = 1 + dice_.below(5); n > 0 && story_.height() > 0; --n) (void)story_.unmine();
+    for (std::uint64_t n = 1 + dice_.below(5); n > 0 && story_.height() > 0; --n)
+      (void)story_.unmine();
   }
   void nonsense() {
     switch (dice_.below(5)) {
-      case 0: (void)story_.give(wire::BlockDisconnected{hash_of("never seen")}); return;
-      case 1: (void)story_.give(wire::BlockConnected{hash_of("x"), hash_of("y"), 7, {}, {}}); return;
-      case 2: (void)story_.give(wire::Checkpoint{LedgerId(1), 64, hash_of("z")}); return;
-      case 3: (void)story_.give(test_genesis()); return;
+      case 0:
+        (void)story_.give(wire::BlockDisconnected{hash_of("never seen")});
+        return;
+      case 1:
+        (void)story_.give(wire::BlockConnected{hash_of("x"), hash_of("y"), 7, {}, {}});
+        return;
+      case 2:
+        (void)story_.give(wire::Checkpoint{LedgerId(1), 64, hash_of("z")});
+        return;
+      case 3:
+        (void)story_.give(test_genesis());
+        return;
       default: {
         wire::Signed command;
         command.signatures.resize(dice_.below(3));

@@ -127,8 +127,8 @@ TEST_CASE("a withdrawal with coins is planned at once and its funds are held") {
   CHECK(applied.outcome.kind == OutcomeKind::Applied);
   CHECK(applied.changed == std::vector<WithdrawalId>{story.view("k").id});
   REQUIRE(applied.postings.size() == 1);
-  CHECK(applied.postings[0] == Posting{"customer:alice", "pending", 60'000, "hold",
-                                       to_hex(story.view("k").id.value())});
+  CHECK(applied.postings[0] ==
+        Posting{"customer:alice", "pending", 60'000, "hold", to_hex(story.view("k").id.value())});
   CHECK(story.state_of("k") == WithdrawalState::Planned);
   CHECK(story.balance("customer:alice") == 2 * kCoin - 60'000);
   check_books(story.state, story.postings);
@@ -163,7 +163,8 @@ TEST_CASE("the fee is the rate times the signed transaction's size") {
   CHECK(story.view("k").planned->fee_sat == 10 * bitcoin::vsize(tx.value()));
 }
 
-TEST_CASE("the same key and payload is a duplicate of the first withdrawal, also under another id") {
+TEST_CASE(
+    "the same key and payload is a duplicate of the first withdrawal, also under another id") {
   Story story;
   story.fund(2, kCoin);
   wire::Withdraw first = story.withdraw_command("k", 50'000);
@@ -248,7 +249,8 @@ TEST_CASE("an account pays down to exactly zero and not below") {
   check_books(story.state, story.postings);
 }
 
-TEST_CASE("a withdrawal with a wrong payload digest, a taken id or no key is invalid, not recorded") {
+TEST_CASE(
+    "a withdrawal with a wrong payload digest, a taken id or no key is invalid, not recorded") {
   Story story;
   story.fund(1, kCoin);
   wire::Withdraw withdraw = story.withdraw_command("k", 50'000);
@@ -310,7 +312,8 @@ TEST_CASE("more inputs than the bound are never planned") {
 
 TEST_CASE("a network fee above the customer's fee is never planned") {
   wire::Genesis genesis = test_genesis();
-  genesis.withdrawal_fee_sat = 1'600;  // one input and two outputs cost 1540, one more input too much
+  genesis.withdrawal_fee_sat =
+      1'600;  // one input and two outputs cost 1540, one more input too much
   Story story(genesis);
   story.fund(5, 60'000);
   (void)story.withdraw("one", 50'000);
@@ -648,7 +651,9 @@ TEST_CASE("a parent that is un-mined below its settled child's plan is told to b
   CHECK(applied.changed.size() == 2);
 }
 
-TEST_CASE("a planned withdrawal found in a block is paid, reported, and planned again if the block goes") {
+TEST_CASE(
+    "a planned withdrawal found in a block is paid, reported, and planned again if the block "
+    "goes") {
   Story story;
   story.fund(1, kCoin);
   (void)story.withdraw("k", 50'000);

@@ -19,7 +19,9 @@
 
 namespace roulette::ledger {
 
-inline Hash32 hash_of(const std::string& text) { return crypto::sha256(as_bytes(text)); }
+inline Hash32 hash_of(const std::string& text) {
+  return crypto::sha256(as_bytes(text));
+}
 
 inline Bytes customer_script(std::uint64_t number) {
   return bitcoin::p2tr_script(hash_of("customer " + std::to_string(number)));
