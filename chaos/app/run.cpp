@@ -35,6 +35,8 @@ class Run {
   Result<check::Verdict> execute() {
     schedule_ = draw_schedule(e_);
     facts_.schedule_hash = to_hex(schedule_.hash);
+    const Result<Binaries> binaries = Session::preflight(e_.cluster, options_.binaries);
+    if (!binaries) return binaries.error();
     auto session = Session::create(options_.runs_dir, fs::path(e_.path).stem().string());
     if (!session) return session.error();
     s_ = std::move(session).value();
@@ -44,7 +46,7 @@ class Run {
     // run folder.
     if (const Status status = write_file("experiment.yaml", e_.text); !status)
       return status.error();
-    if (const Status status = s_->prepare(e_.cluster, coins(), options_.binaries); !status)
+    if (const Status status = s_->prepare(e_.cluster, coins(), *binaries); !status)
       return status.error();
     progress_ = std::make_unique<Progress>(e_.workload.duration_s, s_->run_dir);
     if (const Status status = start(); !status) return abandoned(status.error());

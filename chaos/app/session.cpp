@@ -70,12 +70,13 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
   return session;
 }
 
-Status Session::prepare(const ClusterPlan& plan, std::uint64_t coins,
-                        const BinaryOptions& binaries) {
-  if (const Status kernel = Supervisor::check_kernel(); !kernel) return kernel;
-  const Result<Binaries> found = find_binaries(binaries, plan.chain == "bitcoind");
-  if (!found) return found.error();
-  auto made = Cluster::prepare(plan, coins, run_dir, *found, loop, *log, *supervisor);
+Result<Binaries> Session::preflight(const ClusterPlan& plan, const BinaryOptions& options) {
+  if (const Status kernel = Supervisor::check_kernel(); !kernel) return kernel.error();
+  return find_binaries(options, plan.chain == "bitcoind");
+}
+
+Status Session::prepare(const ClusterPlan& plan, std::uint64_t coins, const Binaries& binaries) {
+  auto made = Cluster::prepare(plan, coins, run_dir, binaries, loop, *log, *supervisor);
   if (!made) return made.error();
   cluster = std::move(made).value();
   return {};

@@ -17,13 +17,18 @@ namespace roulette::chaos {
 
 class Session {
  public:
+  // Everything that can be missing but the folder is found here, before anything is made or
+  // started (ErrorKind::Preflight).
+  [[nodiscard]] static Result<Binaries> preflight(const ClusterPlan& plan,
+                                                  const BinaryOptions& options);
+
   // runs/<UTC time>-<label>-<4 hex digits>
   [[nodiscard]] static Result<std::unique_ptr<Session>> create(const std::string& runs_dir,
                                                                const std::string& label);
 
-  // Everything that can be missing is found here, before anything starts (ErrorKind::Preflight).
+  // Writes the cluster's files; starts nothing.
   [[nodiscard]] Status prepare(const ClusterPlan& plan, std::uint64_t coins,
-                               const BinaryOptions& binaries);
+                               const Binaries& binaries);
   void phase(const std::string& name);
 
   // Set before start(): gets the supervisor's hooks besides the cluster.
