@@ -14,6 +14,7 @@
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/hash.h"
+#include "common/crypto/schnorr.h"
 #include "common/runtime/http_client.h"
 
 namespace roulette::chaos {
@@ -126,8 +127,10 @@ struct Load::State {
       ByteArray<20> half{};
       std::copy_n(digest.begin(), half.size(), half.begin());
       script = bitcoin::p2wpkh_script(half);
-    } else {
+    } else if (crypto::is_xonly_point(digest)) {
       script = bitcoin::p2tr_script(digest);
+    } else {  // half of all digests: no key, and stricter wallets than a node refuse its address
+      script = bitcoin::p2wsh_script(digest);
     }
     const Result<std::string> address = bitcoin::address_from_script(script);
     ROULETTE_ASSERT(address.ok());
