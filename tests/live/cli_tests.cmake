@@ -1,0 +1,54 @@
+# The whole tool with real clusters: each case is one ctest test; the short run is made once and
+# read by several.
+find_program(ROULETTE_PYTHON python3 REQUIRED)
+
+set(tool_environment ROULETTE=$<TARGET_FILE:roulette>
+  ROULETTE_TEST_RUNS=${CMAKE_BINARY_DIR}/live-runs PYTHONDONTWRITEBYTECODE=1)
+
+# tool_test(NAME words COMMAND script arguments ... [TIMEOUT s] [SETUP fixture] [NEEDS fixture])
+function(tool_test)
+  cmake_parse_arguments(T "" "NAME;TIMEOUT;SETUP;NEEDS" "COMMAND" ${ARGN})
+  list(POP_FRONT T_COMMAND script)
+  add_test(NAME "live: ${T_NAME}"
+    COMMAND ${ROULETTE_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${T_COMMAND}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties("live: ${T_NAME}" PROPERTIES LABELS live TIMEOUT ${T_TIMEOUT}
+    RUN_SERIAL TRUE FIXTURES_SETUP "${T_SETUP}" FIXTURES_REQUIRED "${T_NEEDS}"
+    ENVIRONMENT "${tool_environment}")
+endfunction()
+
+tool_test(NAME "killpoints lists 40 points or more, each once" TIMEOUT 30
+  COMMAND cli_test.py Cli.test_killpoints)
+tool_test(NAME "a wrong experiment is refused with its line" TIMEOUT 60
+  COMMAND cli_test.py Cli.test_wrong_files)
+tool_test(NAME "a wrong flag is refused" TIMEOUT 60 COMMAND cli_test.py Cli.test_wrong_flags)
+tool_test(NAME "what is missing is said before anything starts" TIMEOUT 60
+  COMMAND cli_test.py Cli.test_preflight)
+tool_test(NAME "a seed draws one schedule" TIMEOUT 30 COMMAND cli_test.py Cli.test_schedules)
+
+tool_test(NAME "a short run under kills ends pass" TIMEOUT 160 SETUP short_run
+  COMMAND run_short_test.py run)
+tool_test(NAME "the verdict of a run is whole" TIMEOUT 30 NEEDS short_run
+  COMMAND run_short_test.py verdict)
+tool_test(NAME "every fault of a run has the proof of its kind" TIMEOUT 30 NEEDS short_run
+  COMMAND run_short_test.py faults)
+tool_test(NAME "unrelated libraries accept every transaction of a run" TIMEOUT 90 NEEDS short_run
+  COMMAND run_short_test.py npm)
+tool_test(NAME "bitcoin-cli agrees with the records of a run" TIMEOUT 90 NEEDS short_run
+  COMMAND run_short_test.py node)
+
+tool_test(NAME "a kill that never fires and a load under its floor are inconclusive" TIMEOUT 120
+  COMMAND run_honesty_test.py Honesty.test_silent_kill_and_floor)
+tool_test(NAME "an exit that the tool did not ask for fails the run" TIMEOUT 120
+  COMMAND run_honesty_test.py Honesty.test_unasked_exit)
+tool_test(NAME "a killed tool leaves no process" TIMEOUT 120
+  COMMAND run_honesty_test.py Honesty.test_killed_tool)
+tool_test(NAME "SIGINT ends a run as inconclusive and leaves no process" TIMEOUT 120
+  COMMAND run_honesty_test.py Honesty.test_sigint)
+tool_test(NAME "SIGTERM ends a run as inconclusive and leaves no process" TIMEOUT 120
+  COMMAND run_honesty_test.py Honesty.test_sigterm)
+tool_test(NAME "a SIGTERM while a run starts leaves no process" TIMEOUT 120
+  COMMAND run_honesty_test.py Honesty.test_signal_during_start)
+
+tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180
+  COMMAND up_test.py Up.test_up)

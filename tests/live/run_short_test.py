@@ -1,0 +1,187 @@
+"""One short run under kills: its verdict, its records, and two judges that share no code with us.
+
+Invariant: `run` makes the run once and keeps it; the other commands read that run only and fail
+when it is not there. The node of a finished run is gone, so its kept data folder is served again.
+
+  run_short_test.py run | verdict | faults | npm | node
+"""
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import run_tool
+from run_tool import EXPERIMENT, RUNS, NodeRpc, program, records, roulette, run_folder
+
+FOLDER = RUNS / "short"
+INVARIANTS = [
+    "no-duplicate-payment", "no-lost-withdrawal", "no-partial-transaction",
+    "idempotency-key-respected", "no-conflicting-signature", "share-has-its-record",
+    "nonce-never-reused", "signing-policy-respected", "quorum-continuity", "safe-refusal",
+    "orderly-stop-finishes", "ledger-replicas-agree", "books-balance", "chain-matches-ledger",
+    "limits-respected"]
+SETTLE_DEPTH = 3
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def node_of(run):
+    """The kept node serves again: yields (RPC, one call of bitcoin-cli)."""
+    data, port = run / "work/bitcoind-0/data", free_port()
+    cookie = data / "regtest/.cookie"
+    cookie.unlink(missing_ok=True)
+    common = ["-regtest", f"-datadir={data}", f"-rpcport={port}"]
+    node = subprocess.Popen(
+        program("bitcoind") + common +
+        ["-server=1", "-listen=0", "-dnsseed=0", "-fixedseeds=0", "-rpcbind=127.0.0.1",
+         "-rpcallowip=127.0.0.1/32", "-txindex=1", "-disablewallet=1", "-printtoconsole=0"],
+        stdin=subprocess.DEVNULL)
+    rpc = NodeRpc(f"http://127.0.0.1:{port}", cookie)
+
+    def cli(*arguments):
+        return json.loads(subprocess.run(program("bitcoin-cli") + common + list(arguments),
+                                         check=True, text=True, capture_output=True).stdout)
+
+    def indexed():
+        assert node.poll() is None, "bitcoind ended"
+        with contextlib.suppress(OSError):
+            return rpc.call("getindexinfo")["txindex"]["synced"]
+        return False
+    try:
+        run_tool.wait_for(indexed, 30, "the node serves its transactions")
+        yield rpc, cli
+    finally:
+        node.terminate()
+        try:
+            node.wait(20)
+        except subprocess.TimeoutExpired:
+            node.kill()
+            node.wait()
+
+
+class ShortRun(unittest.TestCase):
+    def verdict(self):
+        return json.loads((run_folder(FOLDER) / "verdict.json").read_text())
+
+    def transactions(self):
+        return records(run_folder(FOLDER) / "state/transactions.ndjson")
+
+    def run_ends_pass(self):
+        run_tool.fresh_runs("short")
+        began = time.monotonic()
+        done = roulette("run", EXPERIMENT, "--runs", FOLDER, "--keep", "--json", timeout=150)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        verdict = self.verdict()
+        self.assertEqual(json.loads(done.stdout), verdict, "stdout is the verdict and nothing else")
+        self.assertIn(str(run_folder(FOLDER)), done.stderr)
+        print(f"run and verdict took {time.monotonic() - began:.0f} s")
+        for member in (run_folder(FOLDER) / "work").iterdir():
+            if member.name.startswith("etcd-"):
+                shutil.rmtree(member)  # 60 MB each, and no test reads them
+
+    def verdict_is_whole(self):
+        verdict = self.verdict()
+        self.assertEqual((verdict["verdict"], verdict["reasons"]), ("pass", []))
+        self.assertEqual([i["id"] for i in verdict["invariants"]], INVARIANTS)
+        for invariant in verdict["invariants"]:
+            self.assertEqual(invariant["violations"], [], invariant)
+            self.assertIn(invariant["status"], ("pass", "not-exercised", "inconclusive"))
+            if invariant["status"] == "pass":
+                self.assertGreater(invariant["checked"], 0, invariant)
+        self.assertEqual(verdict["seed"], 3)
+        self.assertRegex(verdict["schedule_hash"], "^[0-9a-f]{64}$")
+        dry = roulette("run", EXPERIMENT, "--dry-run").stdout
+        self.assertIn(verdict["schedule_hash"], dry)
+        load = verdict["load"]
+        self.assertGreaterEqual(load["settled"], 20)
+        self.assertEqual(load["indeterminate"], 0)
+        self.assertEqual(
+            sorted(load), ["acknowledged", "indeterminate", "refused", "rejected", "requested",
+                           "settled"])
+        for what in ("signing", "withdrawal"):
+            for when in ("undisturbed", "disturbed"):
+                figures = verdict["latency_ms"][what][when]
+                self.assertGreater(figures["n"], 0)
+                self.assertLessEqual(figures["p50"], figures["p95"])
+                self.assertLessEqual(figures["p95"], figures["p99"])
+                self.assertLessEqual(figures["p99"], figures["max"])
+        for role in ("signer", "coordinator", "ledger", "bitcoind"):
+            self.assertGreater(verdict["recovery_ms"][role]["n"], 0, role)
+            self.assertGreater(verdict["memory_mb"][role], 0, role)
+        self.assertGreater(verdict["memory_mb"]["etcd"], 0)
+        self.assertTrue(0 < verdict["availability"] <= 1, verdict["availability"])
+
+    def faults_are_proven(self):
+        run = run_folder(FOLDER)
+        faults = records(run / "faults.ndjson")
+        self.assertEqual(self.verdict()["faults"]["requested"], len(faults))
+        self.assertEqual(sorted(f["signal"] for f in faults),
+                         ["SIGKILL"] * 4 + ["SIGSTOP", "SIGTERM"])
+        for fault in faults:
+            proof = fault["proof"]
+            self.assertTrue(fault["fired"] and fault["proven"], fault)
+            self.assertEqual(proof["send_result"], 0)
+            self.assertEqual(fault["hit"] is not None, fault["trigger"] == "point")
+            if fault["signal"] == "SIGKILL":
+                self.assertEqual(proof["wtermsig"], 9)
+            elif fault["signal"] == "SIGTERM":
+                self.assertTrue(proof["shutdown_started"] and proof["exit_code"] == 0, proof)
+            else:
+                self.assertTrue(proof["stopped"] and proof["continued"], proof)
+        # What is promised of a run folder, and nothing secret outside secrets/.
+        for name in ("experiment.yaml", "environment.json", "history.ndjson", "events.ndjson"):
+            self.assertGreater((run / name).stat().st_size, 0, name)
+        self.assertEqual((run / "experiment.yaml").read_text(), EXPERIMENT.read_text())
+        self.assertEqual((run / "secrets").stat().st_mode & 0o777, 0o700)
+        keys = [f for f in (run / "secrets").iterdir() if f.suffix != ".pem"]
+        self.assertGreaterEqual(len(keys), 3 + 2 + 3 + 3 + 1, "TLS keys, share keys, token")
+        for secret in keys:
+            self.assertEqual(secret.stat().st_mode & 0o077, 0, secret)
+
+    def npm_judges_the_transactions(self):
+        judge = run_tool.ROOT / "tests/npm/judge_transactions.mjs"
+        path = run_folder(FOLDER) / "state/transactions.ndjson"
+        done = subprocess.run(["node", judge, path], text=True, capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        judged = json.loads(done.stdout)
+        self.assertGreaterEqual(judged["transactions"], 20)
+        self.assertEqual(judged["failures"], [])
+        self.assertEqual(judged["transactions"], len(self.transactions()))
+
+    def node_agrees(self):
+        acknowledged = {r["id"] for r in records(run_folder(FOLDER) / "history.ndjson")
+                        if r["type"] == "answer" and r["status"] == 202}
+        transactions = self.transactions()
+        self.assertGreaterEqual({t["withdrawal_id"] for t in transactions}, acknowledged)
+        with node_of(run_folder(FOLDER)) as (rpc, cli):
+            paid = rpc.payments()
+            for record in transactions:
+                tx = cli("getrawtransaction", record["txid"], "true")
+                self.assertEqual(tx["hex"], record["hex"])
+                self.assertGreaterEqual(tx["confirmations"], SETTLE_DEPTH, record)
+                self.assertIn(record["txid"], cli("getblock", tx["blockhash"], "1")["tx"])
+                self.assertEqual(paid.get(record["address"]), [record["amount_sat"]], record)
+            chain = records(run_folder(FOLDER) / "state/chain.ndjson")
+            self.assertEqual(len(chain), rpc.call("getblockcount") + 1)
+            self.assertEqual(chain[-1]["hash"], rpc.call("getbestblockhash"))
+
+
+CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "faults_are_proven",
+         "npm": "npm_judges_the_transactions", "node": "node_agrees"}
+
+if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1] not in CASES:
+        sys.exit(__doc__)
+    chosen = sys.argv[1:] or list(CASES)
+    suite = unittest.TestSuite(ShortRun(CASES[name]) for name in chosen)
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    sys.exit(0 if result.wasSuccessful() and result.testsRun else 1)
