@@ -25,6 +25,13 @@ Weather weather(const Phases& phases, std::int64_t t_us) {
   return phases.drain && t_us >= *phases.drain ? Weather::Outside : Weather::Disturbed;
 }
 
+// Of an operation from start to end: what a fault may have delayed is not undisturbed.
+Weather weather(const Phases& phases, std::int64_t start_us, std::int64_t end_us) {
+  const Weather begun = weather(phases, start_us);
+  const bool overtaken = phases.disturbed && end_us >= *phases.disturbed;
+  return begun == Weather::Undisturbed && overtaken ? Weather::Disturbed : begun;
+}
+
 struct Samples {
   std::vector<double> undisturbed, disturbed;
   void add(Weather when, double value) {
@@ -44,7 +51,7 @@ Samples signing(const History& history, const Phases& phases) {
   for (const Aggregated& e : history.events.aggregated) {
     const auto found = opened.find({e.boot, e.session_digest});
     if (found == opened.end() || !done.insert(e.withdrawal_id).second) continue;
-    out.add(weather(phases, found->second), ms(e.t_us - found->second));
+    out.add(weather(phases, found->second, e.t_us), ms(e.t_us - found->second));
   }
   return out;
 }
@@ -73,7 +80,7 @@ Samples withdrawals(const History& history, const Phases& phases) {
     if (id == ids.end()) continue;
     const auto at = sent.find(id->second);
     if (at != sent.end())
-      out.add(weather(phases, op->intended_us), ms(at->second - op->intended_us));
+      out.add(weather(phases, op->intended_us, at->second), ms(at->second - op->intended_us));
   }
   return out;
 }
@@ -118,10 +125,11 @@ std::optional<double> undisturbed_signed_p99_ms(const History& history) {
   const auto done = first_signed(history);
   std::vector<double> values;
   for (const auto& [key, op] : first_invokes(history)) {
-    if (weather(phases, op->intended_us) != Weather::Undisturbed) continue;
     const auto id = ids.find(key);
     const auto at = id == ids.end() ? done.end() : done.find(id->second);
-    if (at != done.end()) values.push_back(ms(at->second - op->intended_us));
+    if (at == done.end()) continue;
+    if (weather(phases, op->intended_us, at->second) != Weather::Undisturbed) continue;
+    values.push_back(ms(at->second - op->intended_us));
   }
   if (values.empty()) return std::nullopt;
   return quantiles(std::move(values)).p99;
