@@ -57,6 +57,7 @@ bool Broadcaster::result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome o
     case bitcoin::SendOutcome::AlreadyConfirmed:
       entry.held_at = s.now;
       entry.missing_since.reset();
+      entry.misses = 0;
       return true;
     case bitcoin::SendOutcome::MempoolChainTooLong:
     case bitcoin::SendOutcome::PrematureSpend:
@@ -92,6 +93,17 @@ bool Broadcaster::held(const wire::WithdrawalView& view) const {
   const auto at = entries_.find(view.id);
   if (at == entries_.end() || !at->second.held_at) return false;
   return !mempool_at_ || *at->second.held_at >= *mempool_at_;
+}
+
+void Broadcaster::there(const wire::WithdrawalView& view) {
+  const auto at = entries_.find(view.id);
+  if (at == entries_.end()) return;
+  at->second.missing_since.reset();
+  at->second.misses = 0;
+}
+
+std::size_t Broadcaster::missing(const wire::WithdrawalView& view) {
+  return ++entries_[view.id].misses;
 }
 
 Instant Broadcaster::missing_since(const wire::WithdrawalView& view, Instant now) {

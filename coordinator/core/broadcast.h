@@ -32,7 +32,11 @@ class Broadcaster {
 
   // Held by the node as of the last mempool answer or a later successful send.
   [[nodiscard]] bool held(const wire::WithdrawalView& view) const;
-  // Since when it is known to be missing; remembered from the first question on.
+  // What a mempool answer said about it. `missing()` returns in how many answers in a row it was
+  // not there.
+  void there(const wire::WithdrawalView& view);
+  std::size_t missing(const wire::WithdrawalView& view);
+  // Since when the node does not have it, as far as we know; remembered from the first question on.
   [[nodiscard]] Instant missing_since(const wire::WithdrawalView& view, Instant now);
   void forget(const WithdrawalId& id) { entries_.erase(id); }
   [[nodiscard]] std::size_t in_flight() const;
@@ -50,6 +54,7 @@ class Broadcaster {
     Instant not_before;
     std::optional<Instant> held_at;
     std::optional<Instant> missing_since;
+    std::size_t misses = 0;
   };
   void send(Step& s, const wire::WithdrawalView& view, std::size_t depth);
 

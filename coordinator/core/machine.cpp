@@ -109,9 +109,18 @@ void Coordinator::Machine::sweep(Step& s) {
   const auto differ = chain_.differ_since();
   const bool chain_lags = differ && s.now - *differ < limits::kForeignWorkGrace;
   for (const auto& [id, item] : working_.items()) {
-    if (!Broadcaster::unconfirmed(item.view)) continue;
-    if (chain_lags && !broadcaster_.held(item.view)) continue;
-    keep_broadcast(s, item.view);
+    const wire::WithdrawalView& view = item.view;
+    if (!Broadcaster::unconfirmed(view)) continue;
+    if (broadcaster_.held(view)) {
+      broadcaster_.there(view);
+      keep_broadcast(s, view);
+      continue;
+    }
+    // What was with the node before may just have been mined: it is missed when two answers in a
+    // row miss it.
+    const bool was_there = view.state == wire::WithdrawalState::Broadcast;
+    if (chain_lags || (broadcaster_.missing(view) < 2 && was_there)) continue;
+    keep_broadcast(s, view);
   }
 }
 

@@ -77,6 +77,7 @@ struct Coordinator::Machine {
   using CallPurpose = std::variant<ForTip, ForChainRound, ForMempool, ForSend>;
   void call(Step& s, CallPurpose purpose, NodeCallBody body);
   void poll(Step& s);
+  void ask_mempool(Step& s);
   void issue_wishes(Step& s);
   void node_news(Step& s, const CallPurpose& purpose, const NodeAnswerBody& body);
   void node_answer(Step& s, const ForTip&, const NodeAnswerBody& body);

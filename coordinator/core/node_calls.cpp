@@ -17,9 +17,14 @@ void Coordinator::Machine::poll(Step& s) {
     tip_asked_ = true;
     call(s, ForTip{}, GetTip{});
   }
+}
+
+// Asked after each tip, so that a block which took the transactions away is known before they are
+// missed.
+void Coordinator::Machine::ask_mempool(Step& s) {
   bool any = false;
   for (const auto& [id, item] : working_.items()) any = any || Broadcaster::unconfirmed(item.view);
-  if (!any || mempool_asked_) return;
+  if (!any || mempool_asked_ || draining_since_) return;
   mempool_asked_ = true;
   call(s, ForMempool{s.now}, GetMempool{});
 }
@@ -47,6 +52,7 @@ void Coordinator::Machine::node_answer(Step& s, const ForTip&, const NodeAnswerB
   chain_.tip(*facts);
   if (!before || before->hash != facts->hash) broadcaster_.block_seen();
   compare_chain(s);
+  ask_mempool(s);
 }
 
 void Coordinator::Machine::node_answer(Step& s, const ForChainRound& purpose,

@@ -26,7 +26,7 @@ class Takeover {
   // We stood still for longer than a peer may be silent: nobody's silence was observed, and what we
   // held may be done.
   void resumed(Instant now, const std::set<WithdrawalId>& held);
-  void beat(Step& s, bool draining);  // to every peer, every kHeartbeat
+  void beat(Step& s, bool draining);               // to every peer, every kHeartbeat
   void beat_at_once() { next_beat_ = Instant{}; }  // the next beat() has news
   void count_step() { ++steps_; }
 

@@ -188,6 +188,43 @@ TEST_CASE("what the mempool holds is not sent again") {
   CHECK(w.sent.size() == 1);
 }
 
+TEST_CASE("what a block took out of the mempool is neither sent again nor taken over") {
+  World w(2);
+  w.start_all();
+  w.create(0, "k1");
+  w.advance(700);  // longer than the grace: what counts is the time it is missing
+  w.hold_applies = true;
+  w.mine();
+  w.advance(250);
+  w.apply_held();
+  w.advance(900);
+  CHECK(w.sent.size() == 1);
+  CHECK(w.facts<co::TookOver>(1).empty());
+}
+
+TEST_CASE("a block found between two answers of the node makes nothing missing") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  w.advance(300);
+  w.mine_at_mempool = true;
+  w.advance(500);
+  CHECK(w.view("k1").state == WithdrawalState::Confirmed);
+  CHECK(w.sent.size() == 1);
+}
+
+TEST_CASE("what is missing only now is the owner's for the grace, however old it is") {
+  World w(2);
+  w.start_all();
+  w.create(0, "k1");
+  w.advance(2000);
+  w.lose_mempool();
+  w.next_send = bitcoin::SendOutcome::Rejected;  // the owner fails once and waits
+  w.advance(500);
+  CHECK(w.sent.size() == 2);
+  CHECK(w.facts<co::TookOver>(1).empty());
+}
+
 TEST_CASE("a node that is down or warming up is asked again until it takes the transaction") {
   World w;
   w.start_all();

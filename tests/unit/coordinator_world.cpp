@@ -680,6 +680,8 @@ void World::node(std::size_t i, const co::NodeCall& call) {
     return respond(
         bitcoin::TipFacts{chain.back().hash, static_cast<std::int64_t>(chain.size()) - 1});
   }
+  const bool asks_mempool = std::holds_alternative<co::GetMempool>(call.body);
+  if (asks_mempool && std::exchange(mine_at_mempool, false)) mine();
   if (std::holds_alternative<co::GetMempool>(call.body)) return respond(co::MempoolTxids{mempool});
   if (const auto* at = std::get_if<co::GetBlockHash>(&call.body)) {
     if (at->height >= chain.size()) return respond(co::BlockHashAt{std::nullopt});

@@ -147,7 +147,8 @@ class World {
   std::vector<Hash32> mempool;
   bool node_up = true;
   std::optional<bitcoin::SendOutcome> next_send;  // of the next SendTransaction only
-  std::optional<TestBlock> next_block;            // the answer to the next GetBlock only
+  bool mine_at_mempool = false;         // a block is found just before the next mempool answer
+  std::optional<TestBlock> next_block;  // the answer to the next GetBlock only
   std::vector<co::SendTransaction> sent;
   void mine();    // what the mempool holds
   void unmine();  // the last block and the whole mempool are gone
