@@ -215,6 +215,8 @@ struct Journal {
   std::uint16_t source = 0;
   std::string threshold_key;  // of the provisioned record, 33 bytes hex
   std::vector<SigningRecord> records;
+  std::vector<std::string>
+      heads;                 // by sequence, from 1: recomputed, and equal to what the file says
   std::uint64_t length = 0;  // highest sequence
 };
 
@@ -224,12 +226,17 @@ struct WalletOutput {
   std::int64_t amount_sat = 0;
   bool coinbase = false;
 };
+struct JournalHead {
+  std::string signer, head;
+  std::uint64_t length = 0;
+};
 struct LedgerCommand {
   std::string command, outcome, detail, withdrawal_id;
   std::string key, account, script, payload_digest;  // withdraw
   std::int64_t amount_sat = 0, requested_at_us = 0;
   std::string txid;  // signed, broadcast
   std::vector<std::string> signatures;
+  std::vector<JournalHead> journals;
   std::string hash, prev;  // block_connected, block_disconnected
   std::uint32_t height = 0;
   std::vector<std::string> txids;

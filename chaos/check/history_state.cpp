@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/check/journal_chain.h"
 #include "chaos/check/record_reader.h"
 #include "common/bitcoin/chain_facts.h"
 
@@ -48,6 +49,17 @@ void take_block(Fields& fields, History& history) {
   keep_block(fields, history, *block, static_cast<std::uint32_t>(height));
 }
 
+void take_signatures(Fields& f, LedgerCommand& c) {
+  c.signatures = f.hex_list("signatures", kSignature);
+  f.each("journals", [&](Fields& j) {
+    JournalHead head;
+    head.signer = j.text("signer");
+    head.length = j.count("length");
+    head.head = j.hex("head", kDigest);
+    c.journals.push_back(std::move(head));
+  });
+}
+
 void take_command(Fields& f, LedgerCommand& c) {
   c.command = f.text("command");
   c.outcome = f.text("outcome");
@@ -62,7 +74,7 @@ void take_command(Fields& f, LedgerCommand& c) {
     c.requested_at_us = f.maybe_integer("requested_at_us").value_or(0);
   } else if (c.command == "signed" || c.command == "broadcast") {
     c.txid = f.hex("txid", kTxid);
-    if (c.command == "signed") c.signatures = f.hex_list("signatures", kSignature);
+    if (c.command == "signed") take_signatures(f, c);
   } else if (c.command == "block_connected") {
     c.hash = f.hex("hash", kTxid);
     c.prev = f.hex("prev", kTxid);
@@ -175,36 +187,70 @@ class ReplicaReader {
   Replica& out_;
 };
 
-void take_journal_line(Fields& f, Journal& journal) {
-  const std::uint64_t sequence = f.count("sequence");
-  const std::string kind = f.text("kind");
-  if (!f.good()) return;
-  if (sequence != journal.length + 1) {
-    return f.fail("sequence " + std::to_string(sequence) + " where " +
-                  std::to_string(journal.length + 1) + " was next");
+class JournalReader {
+ public:
+  explicit JournalReader(Journal& journal) : out_(journal) {}
+
+  void take(Fields& f) {
+    const std::uint64_t sequence = f.count("sequence");
+    const std::string head = f.hex("head", kDigest);
+    const std::string kind = f.text("kind");
+    if (!f.good()) return;
+    if (sequence != out_.length + 1) {
+      return f.fail("sequence " + std::to_string(sequence) + " where " +
+                    std::to_string(out_.length + 1) + " was next");
+    }
+    out_.length = sequence;
+    if (kind == "provisioned")
+      take_provisioned(f);
+    else if (kind == "signing_record")
+      take_record(f, sequence);
+    else
+      return f.fail("unknown kind '" + kind + "'");
+    if (!f.good()) return;
+    if (to_hex(head_) != head) {
+      return f.fail("head " + head + " is not what the records up to here lead to");
+    }
+    out_.heads.push_back(head);
   }
-  journal.length = sequence;
-  if (kind == "provisioned") {
-    journal.threshold_key = f.hex("threshold_key", kKey);
-    const std::string signer = f.text("signer");
-    if (f.good() && signer != journal.signer) f.fail("this is the journal of " + signer);
-    return;
+
+ private:
+  void take_provisioned(Fields& f) {
+    ProvisionedRecord record;
+    record.signer = f.text("signer");
+    record.cluster_id = f.text("cluster_id");
+    record.share_epoch = static_cast<std::uint32_t>(f.count("share_epoch"));
+    record.threshold_key = f.hex("threshold_key", kKey);
+    if (!f.good()) return;
+    if (record.signer != out_.signer) return f.fail("this is the journal of " + record.signer);
+    out_.threshold_key = record.threshold_key;
+    head_ = next_head(head_, record);
   }
-  if (kind != "signing_record") return f.fail("unknown kind '" + kind + "'");
-  SigningRecord record;
-  record.at = f.at();
-  record.sequence = sequence;
-  record.session_digest = f.hex("session_digest", kDigest);
-  record.nonces = f.hex_list("nonces", kNonce);
-  record.withdrawal_id = f.hex("withdrawal_id", kId);
-  record.payload_digest = f.hex("payload_digest", kDigest);
-  record.txid = f.hex("txid", kTxid);
-  f.each("inputs", [&](Fields& input) {
-    record.inputs.push_back(
-        {input.outpoint("outpoint"), input.integer("amount_sat"), input.any_hex("script")});
-  });
-  if (f.good()) journal.records.push_back(std::move(record));
-}
+
+  void take_record(Fields& f, std::uint64_t sequence) {
+    SigningRecord record;
+    record.at = f.at();
+    record.sequence = sequence;
+    record.session_digest = f.hex("session_digest", kDigest);
+    record.nonces = f.hex_list("nonces", kNonce);
+    record.withdrawal_id = f.hex("withdrawal_id", kId);
+    record.payload_digest = f.hex("payload_digest", kDigest);
+    record.txid = f.hex("txid", kTxid);
+    f.each("inputs", [&](Fields& input) {
+      BoundInput bound;
+      bound.outpoint = input.outpoint("outpoint");
+      bound.amount_sat = input.integer("amount_sat");
+      bound.script = input.any_hex("script");
+      record.inputs.push_back(std::move(bound));
+    });
+    if (!f.good()) return;
+    head_ = next_head(head_, record);
+    out_.records.push_back(std::move(record));
+  }
+
+  Journal& out_;
+  Hash32 head_{};
+};
 
 }  // namespace
 
@@ -238,9 +284,10 @@ void transactions(const std::string& run_dir, History& history) {
 void journal(const std::string& run_dir, std::uint16_t signer, History& history) {
   Journal journal;
   journal.signer = ProcessName{Role::Signer, signer}.text();
+  JournalReader reader(journal);
   journal.source =
       read_records(run_dir, "state/" + journal.signer + ".ndjson", "roulette-signer-journal",
-                   history, [&](Fields& fields) { take_journal_line(fields, journal); });
+                   history, [&](Fields& fields) { reader.take(fields); });
   Source& source = history.sources[journal.source];
   if (source.present && journal.threshold_key.empty())
     note_defect(source, 0, "it has no `provisioned` record");

@@ -153,10 +153,43 @@ InvariantResult check_conflicting_signature(const History& history) {
   return out.result();
 }
 
+namespace {
+
+// What the shares of a signature said about their journals, against what is left of these: a
+// rolled-back or forked journal shows here (DESIGN 6.8).
+void check_told_heads(const History& history, Findings& out) {
+  std::map<std::string, const Journal*> journals;
+  for (const Journal& journal : history.journals) journals.emplace(journal.signer, &journal);
+  const Replica* replica = history.reference();
+  for (const LedgerEntry& entry : replica->entries) {
+    for (const LedgerCommand& command : entry.commands) {
+      if (command.command != "signed" || command.outcome != "applied") continue;
+      for (const JournalHead& told : command.journals) {
+        out.checked();
+        const auto found = journals.find(told.signer);
+        const std::string name = told.signer + " told a journal of " + std::to_string(told.length) +
+                                 " records with head " + told.head;
+        if (found == journals.end()) {
+          out.violation(entry.at, name + ", but there is no such signer");
+        } else if (told.length == 0 || told.length > found->second->heads.size()) {
+          out.violation(entry.at,
+                        name + "; it ends at " + std::to_string(found->second->heads.size()));
+        } else if (found->second->heads[told.length - 1] != told.head) {
+          out.violation(entry.at, name + "; there it has " + found->second->heads[told.length - 1]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
 InvariantResult check_share_record(const History& history) {
   Findings out(history, "share-has-its-record");
   bool whole = out.need(history.events_file);
+  whole = out.need(history.faults_file) && whole;
   whole = out.need_journals() && whole;
+  whole = out.need_replicas() && whole;
   if (!whole) return out.result();
   std::map<std::pair<std::string, std::string>, std::vector<const SigningRecord*>>
       records;  // signer, session digest
@@ -221,6 +254,7 @@ InvariantResult check_share_record(const History& history) {
                         " was received, but the signer's log has no release of these bytes");
     }
   }
+  check_told_heads(history, out);
   // A signature is t shares: whoever aggregated one got t records' worth of them.
   for (const Aggregated& e : history.events.aggregated) {
     std::size_t signers = 0;

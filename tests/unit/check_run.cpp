@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
+#include "chaos/check/journal_chain.h"
 #include "chaos/plan/schedule.h"
 #include "common/base/assert.h"
 #include "common/bitcoin/address.h"
@@ -524,6 +525,7 @@ namespace {
 // One replica's lines, in the order of the log.
 struct Log {
   std::vector<json> entries, postings;
+  std::map<int, std::uint64_t> lengths{{0, 1}, {1, 1}, {2, 1}};  // of journals: `provisioned`
   std::map<std::string, std::int64_t> balances;
 
   static json command(const std::string& name, const std::string& outcome, const std::string& id,
@@ -567,10 +569,15 @@ struct Log {
                  {"requested_at_us", us(at_ms) + kWallOffsetUs}}));
   }
   void sign(const Paid& p) {
+    json told = json::array();
+    for (const int signer : p.signers) {
+      told.push_back(
+          {{"signer", "signer-" + std::to_string(signer)}, {"length", ++lengths[signer]}});
+    }
     json signatures = json::array();
     for (const bitcoin::TxIn& input : p.tx.inputs) signatures.push_back(to_hex(input.witness[0]));
     add(command("signed", "applied", p.id,
-                {{"txid", p.txid}, {"signatures", signatures}, {"journals", json::array()}}));
+                {{"txid", p.txid}, {"signatures", signatures}, {"journals", told}}));
     add(command("broadcast", "applied", p.id, {{"txid", p.txid}}));
   }
   void connect(std::uint32_t height, const std::vector<const Paid*>& settled) {
@@ -720,6 +727,50 @@ void Run::each_ledger(const std::function<void(const std::string& file)>& edit) 
 
 // ---- writing ----
 
+void Run::resolve_journals() {
+  if (keep_heads) return;
+  std::map<std::string, std::vector<std::string>> heads;
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = "signer-" + std::to_string(i);
+    Hash32 head{};
+    for (json& line : files["state/" + name + ".ndjson"]) {
+      if (line.value("kind", "") == "provisioned") {
+        head = next_head(head, ProvisionedRecord{line.at("signer"), line.at("cluster_id"),
+                                                 line.at("threshold_key"), line.at("share_epoch")});
+      } else {
+        SigningRecord record;
+        record.session_digest = line.at("session_digest");
+        record.nonces = line.at("nonces").get<std::vector<std::string>>();
+        record.withdrawal_id = line.at("withdrawal_id");
+        record.payload_digest = line.at("payload_digest");
+        record.txid = line.at("txid");
+        for (const json& input : line.at("inputs")) {
+          record.inputs.push_back(
+              {input.at("outpoint"), input.at("amount_sat"), input.at("script")});
+        }
+        head = next_head(head, record);
+      }
+      line["head"] = to_hex(head);
+      heads[name].push_back(to_hex(head));
+    }
+  }
+  each_ledger([&](const std::string& file) {
+    for (json& line : files[file]) {
+      if (!line.contains("commands")) continue;
+      for (json& command : line["commands"]) {
+        if (!command.contains("journals")) continue;
+        for (json& told : command["journals"]) {
+          const auto& known = heads[told.at("signer").get<std::string>()];
+          const std::size_t length = told.at("length");
+          if (told.contains("head")) continue;
+          // A record that a test took away had a head that nobody knows any more.
+          told["head"] = length <= known.size() ? known[length - 1] : std::string(64, '2');
+        }
+      }
+    }
+  });
+}
+
 std::vector<json> Run::chain_lines() {
   std::vector<json> out;
   Hash32 prev{};
@@ -770,6 +821,7 @@ std::string Run::write() {
       ("roulette-check-" + std::to_string(getpid()) + "-" + std::to_string(++number));
   std::filesystem::create_directories(folder / "state");
   if (!files.contains("state/chain.ndjson")) files["state/chain.ndjson"] = chain_lines();
+  resolve_journals();
   resolve_blocks();
   auto& events = files["events.ndjson"];
   std::stable_sort(events.begin(), events.end(),

@@ -44,6 +44,7 @@ class Run {
   std::vector<Paid> paid;                                 // 0..3
   std::vector<std::vector<bitcoin::Transaction>> blocks;  // by height, without coinbases
   std::map<std::string, json> headers;                    // file -> its first line
+  bool keep_heads = false;  // journal heads stay as they are; else they follow the records
   std::vector<std::size_t> events_to_lose;  // line numbers (from 0, by time) that are not written
 
   // The lines of each file without its header; chain.ndjson and the blocks inside ledger entries
@@ -91,7 +92,8 @@ class Run {
   void make_journals();
   void make_ledgers();
   void make_transactions();
-  void resolve_blocks();  // puts hashes where entries and states name heights
+  void resolve_journals();  // heads in journals, and where `Signed` commands tell them
+  void resolve_blocks();    // puts hashes where entries and states name heights
   [[nodiscard]] std::vector<json> chain_lines();
   [[nodiscard]] bitcoin::TxOut created(const bitcoin::OutPoint& outpoint) const;
 

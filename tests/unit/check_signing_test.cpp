@@ -1,9 +1,11 @@
 // Planted violations of the invariants about keys, signatures, nonces, shares and policy.
 #include <catch2/catch.hpp>
 
+#include "chaos/check/journal_chain.h"
 #include "check_run.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/hash.h"
+#include "signer/core/signer.h"
 
 namespace roulette::check::test {
 namespace {
@@ -224,6 +226,65 @@ TEST_CASE("a signature of fewer journaled signers than t is seen") {
   const std::string alone = std::string(64, '8');
   run.event({{"event", "aggregated"}, {"withdrawal_id", run.paid[2].id}})["session_digest"] = alone;
   expect_fail(run, "share-has-its-record", kEvents, "of which only 0 journals know");
+}
+
+TEST_CASE("a journal that lost its tail is noticed by the heads the ledger keeps") {
+  Run run;
+  const std::size_t before = run.files["state/signer-2.ndjson"].size();
+  run.erase("state/signer-2.ndjson", {{"sequence", before}});
+  expect_fail(run, "share-has-its-record", kLedger, "signer-2 told a journal of 3 records");
+}
+
+TEST_CASE("a forked journal is noticed by the heads the ledger keeps") {
+  Run run;
+  run.each_ledger([&](const std::string& file) {
+    run.entry_command(file,
+                      {{"command", "signed"}, {"txid", run.paid[0].txid}})["journals"][0]["head"] =
+        std::string(64, '1');
+  });
+  expect_fail(run, "share-has-its-record", kLedger, "with head 1111");
+}
+
+TEST_CASE("a journal whose records do not lead to its heads is no journal") {
+  Run run;
+  const std::string folder = run.write();
+  CHECK(run.judged_at(folder).verdict == VerdictKind::Pass);
+  run.keep_heads = true;
+  record_of(run, kSigner, 0)["inputs"][0]["amount_sat"] = 5;
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "share-has-its-record") == kOpen);
+  CHECK(invariant(verdict, "share-has-its-record").note.find(kSigner + ":3: head") !=
+        std::string::npos);
+}
+
+TEST_CASE("the checker's journal chain is the signer's own") {
+  Run run;
+  signer::SigningRecord theirs;
+  theirs.session_digest = crypto::sha256(as_bytes("session"));
+  theirs.own_nonces.push_back({});
+  theirs.own_nonces[0].fill(7);
+  theirs.withdrawal_id = WithdrawalId(ByteArray<16>{1, 2, 3});
+  theirs.payload_digest = crypto::sha256(as_bytes("payload"));
+  theirs.txid = bitcoin::txid(run.paid[1].tx);
+  theirs.inputs.push_back({run.paid[1].tx.inputs[1].outpoint, run.paid[1].prevouts[1]});
+  SigningRecord ours;
+  ours.session_digest = to_hex(theirs.session_digest);
+  ours.nonces = {to_hex(theirs.own_nonces[0])};
+  ours.withdrawal_id = to_hex(theirs.withdrawal_id.value());
+  ours.payload_digest = to_hex(theirs.payload_digest);
+  ours.txid = run.paid[1].txid;
+  ours.inputs = {{bitcoin::to_text(theirs.inputs[0].outpoint), theirs.inputs[0].prevout.amount_sat,
+                  to_hex(theirs.inputs[0].prevout.script)}};
+  const Hash32 before = crypto::sha256(as_bytes("before"));
+  CHECK(next_head(before, ours) == signer::chain_head(before, signer::encode_record(theirs)));
+  signer::Provisioned provisioned;
+  provisioned.signer = SignerId(2);
+  provisioned.cluster_id = "a cluster";
+  provisioned.share_epoch = 3;
+  provisioned.threshold_key.fill(2);
+  CHECK(next_head(
+            {}, ProvisionedRecord{"signer-2", "a cluster", to_hex(provisioned.threshold_key), 3}) ==
+        signer::chain_head({}, signer::encode_record(provisioned)));
 }
 
 TEST_CASE("a journal with a gap is no journal") {
