@@ -79,10 +79,15 @@ struct Timer::State : std::enable_shared_from_this<Timer::State> {
   std::function<void()> on_expiry;
   std::uint64_t generation = 0;
   bool armed = false;
+  Instant due;
 
   void arm(Instant at) {
+    // A cancelled wait is a handler of its own: a batch hook that re-arms its deadline would be
+    // woken by its own re-arming, for ever.
+    if (armed && at == due) return;
     const std::uint64_t mine = ++generation;
     armed = true;
+    due = at;
     timer.expires_at(asio::steady_timer::time_point(std::chrono::microseconds(at.us)));
     timer.async_wait([self = shared_from_this(), mine](const error_code&) {
       if (self->generation != mine) return;

@@ -68,6 +68,22 @@ TEST_CASE("handlers that post for ever do not keep the batch hook from running")
   CHECK(loop.run_until([&] { return hooks == 3; }, seconds(20)));
 }
 
+TEST_CASE("a batch hook that arms the same deadline again does not keep the loop awake") {
+  EventLoop loop;
+  int hooks = 0;
+  Timer deadline(loop, [] {});
+  const Instant far = loop.now() + seconds(3600);
+  loop.set_batch_hook([&] {
+    ++hooks;
+    deadline.arm(far);
+  });
+  bool done = false;
+  Timer last(loop, [&] { done = true; });
+  last.arm(loop.now() + milliseconds(30));
+  REQUIRE(loop.run_until([&] { return done; }, seconds(20)));
+  CHECK(hooks < 10);  // thousands, when each re-arming wakes the loop
+}
+
 TEST_CASE("run returns after stop and may be called again") {
   EventLoop loop;
   int runs = 0;
