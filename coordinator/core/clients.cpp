@@ -188,6 +188,10 @@ void Clients::drain(Step& s) {
     finish(s, request, WithdrawalAnswer{202, *open_.at(request).waiting});
 }
 
+void Clients::abandon(Step& s) {
+  while (!open_.empty()) finish(s, open_.begin()->first, no_ledger());
+}
+
 std::optional<Instant> Clients::next_deadline() const {
   if (due_.empty()) return std::nullopt;
   return due_.begin()->first;

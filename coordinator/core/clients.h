@@ -29,7 +29,8 @@ class Clients {
   void learnt(Step& s,
               const wire::WithdrawalView& view);  // who waits for `broadcast` may be answered
   void tick(Step& s);
-  void drain(Step& s);  // answers those who only wait for progress
+  void drain(Step& s);    // answers those who only wait for progress
+  void abandon(Step& s);  // the drain's grace is over: everybody left is told "unknown"
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] std::size_t open() const { return open_.size(); }
 

@@ -185,6 +185,7 @@ void Coordinator::Machine::drain(Step& s) {
   const bool idle = clients_.open() == 0 && signing_.size() == 0 &&
                     ledger_.pending_commands() == 0 && broadcaster_.in_flight() == 0;
   if (!idle && !late) return;
+  clients_.abandon(s);
   drained_ = true;
   s.out.push_back(Drained{});
 }

@@ -274,6 +274,20 @@ TEST_CASE("a drain that cannot finish ends within the grace") {
   CHECK(w.seat(0).drained);
 }
 
+TEST_CASE("a drain without the ledger's answer tells the client that the outcome is unknown") {
+  World w;
+  w.start_all();
+  w.hold_applies = true;
+  const auto request = w.create(0, "k1");
+  w.step(0, co::ShutdownRequested{});
+  w.advance(1900);
+  CHECK_FALSE(w.problem(0, request));
+  w.advance(200);
+  CHECK(w.seat(0).drained);
+  REQUIRE(w.problem(0, request));
+  CHECK(w.problem(0, request)->type == "ledger-unavailable");
+}
+
 TEST_CASE("an idle coordinator drains at once") {
   World w;
   w.start_all();
