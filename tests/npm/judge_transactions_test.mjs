@@ -169,6 +169,7 @@ test('the exit status is 1 for a failure and 2 for a file without transactions',
   records[2].amount_sat += 1;
   assert.equal(run(records).status, 1);
   assert.equal(run([]).status, 2);
-  assert.throws(() => judge(asText(honest(), { format: 'roulette-transactions', version: 2 })), /version/);
+  const other = { format: 'roulette-transactions', version: 2 };
+  assert.throws(() => judge(asText(honest(), other)), /version/);
   assert.throws(() => judge('not json\n'));
 });
