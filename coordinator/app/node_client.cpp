@@ -63,7 +63,6 @@ NodeAnswerBody not_understood() {
 struct NodeClient::State : std::enable_shared_from_this<State> {
   Options options;
   runtime::HttpClient http;
-  std::string authorization;
   std::uint64_t next_id = 0;
 
   State(runtime::EventLoop& loop, Options o)
@@ -72,27 +71,27 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
              {.address = options.rpc.host, .port = options.rpc.port, .connections = kConnections}) {
   }
 
-  // The cookie changes at every restart of the node.
-  void read_cookie() {
+  // Read at every call: the cookie changes at each restart of the node, and bitcoind stands still
+  // for 250 ms at every wrong one (eight connections with the old cookie cost it two seconds).
+  std::string authorization() const {
     std::ifstream file(options.cookie);
     std::string cookie;
     std::getline(file, cookie);
-    authorization = "Basic " + encode_base64(as_bytes(cookie));
+    return "Basic " + encode_base64(as_bytes(cookie));
   }
 
   void rpc(const std::string& method, const json& params, std::function<void(RpcAnswer)> done,
            bool again = true) {
-    if (authorization.empty()) read_cookie();
     runtime::HttpCall call;
     call.method = "POST";
-    call.headers = {{"authorization", authorization}};
+    call.headers = {{"authorization", authorization()}};
     call.body =
         json{{"jsonrpc", "2.0"}, {"id", ++next_id}, {"method", method}, {"params", params}}.dump();
     call.deadline = kDeadline;
     http.call(std::move(call), [this, method, params, done = std::move(done),
                                 again](Result<runtime::HttpResponse> r) {
       if (again && r.ok() && r->status == kUnauthorized) {
-        read_cookie();  // refused before it was read: nothing was done, so asking once more is safe
+        // Restarted since the call was queued. Nothing was done, so asking once more is safe.
         return rpc(method, params, done, false);
       }
       done(parse(r));

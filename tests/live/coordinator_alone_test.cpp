@@ -232,7 +232,7 @@ TEST_CASE("a coordinator refuses a node of any chain but regtest") {
   CHECK(read_file(files / "stderr").find("'main'") != std::string::npos);
 }
 
-TEST_CASE("a coordinator reads the node's cookie again after a 401") {
+TEST_CASE("a coordinator follows the node's cookie and shows it no wrong one twice") {
   const Files files;
   write_file(files / "cookie", "__cookie__:old");
   runtime::EventLoop loop;
@@ -252,11 +252,19 @@ TEST_CASE("a coordinator reads the node's cookie again after a 401") {
   Process process(files.config({{"node", rpc}}), files / "stderr");
   REQUIRE(loop.run_until([&] { return served > 0; }, kPatience));
   CHECK(refused == 0);
+  // Restarted: the new cookie is there before the node serves, so nothing is tried in vain.
   write_file(files / "cookie", "__cookie__:new");
   good = "Basic X19jb29raWVfXzpuZXc=";
-  const int before = served;
+  int before = served;
+  REQUIRE(loop.run_until([&] { return served > before + 1; }, kPatience));
+  CHECK(refused <= 1);  // one question may have been on its way
+  // The file lags behind: refusals until it is there.
+  good = "Basic X19jb29raWVfXzpvbGQ=";
+  before = refused;
+  REQUIRE(loop.run_until([&] { return refused > before + 1; }, kPatience));
+  write_file(files / "cookie", "__cookie__:old");
+  before = served;
   REQUIRE(loop.run_until([&] { return served > before; }, kPatience));
-  CHECK(refused == 1);
   process.signal(SIGTERM);
   CHECK(exited(process.wait()) == 0);
 }
