@@ -63,7 +63,7 @@ class Run {
   std::uint64_t coins() const {
     const double closed = e_.workload.clients * 1000.0 / std::max(20u, e_.workload.think_ms + 20);
     const double expected = (closed + e_.workload.rate_per_s) * e_.workload.duration_s;
-    return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(expected * 1.3) + 200, 400, 20'000);
+    return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(expected * 1.3) + 200, 400, 8'000);
   }
 
   Status write_file(const std::string& name, const std::string& text) {
@@ -157,6 +157,7 @@ class Run {
 
   void interrupt(const std::string& why) {
     stopped_ = true;
+    if (s_->cluster) s_->cluster->cancel_start();
     facts_.interrupted = true;
     facts_.interruption = why;
     progress_ ? progress_->line(why) : static_cast<void>(0);
@@ -221,6 +222,7 @@ class Run {
   }
 
   Result<check::Verdict> abandoned(const Error& error) {
+    if (facts_.interrupted) return Error{ErrorKind::Preflight, facts_.interruption};
     if (error.kind == ErrorKind::Preflight || error.kind == ErrorKind::Usage) return error;
     progress_->line("start failed: " + error.message);
     return Error{ErrorKind::Preflight, "the cluster did not start: " + error.message +

@@ -42,6 +42,7 @@ int up_command(const UpOptions& options) {
   bool stopping = false;
   runtime::TerminationSignals signals(s.loop, [&] {
     stopping = true;
+    if (s.cluster) s.cluster->cancel_start();
     s.loop.stop();
   });
   if (const Status status = s.prepare(options.plan, options.coins, *binaries); !status)

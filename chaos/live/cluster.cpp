@@ -48,6 +48,7 @@ struct Cluster::State {
   std::unique_ptr<runtime::Timer> mining;
   std::uint32_t mining_interval_ms = 0;
   bool mining_call_open = false;
+  bool cancelled = false;  // nobody wants the start under way any more
   Funding funding;
   std::set<ProcessName> end_of_run_applied;
   std::size_t next_coordinator = 0;
@@ -121,10 +122,15 @@ struct Cluster::State {
     return true;
   }
 
-  // Waits for the roles to serve; a process that ends meanwhile ends the wait.
+  static Error interrupted() {
+    return Error{ErrorKind::Preflight, "interrupted before it was ready"};
+  }
+
+  // Waits for the roles to serve; a process that ends meanwhile ends the wait, as does cancelling.
   Status await(const std::vector<Role>& roles, Duration limit) {
-    const auto ended = [this] { return !supervisor.unasked_exits().empty(); };
+    const auto ended = [this] { return cancelled || !supervisor.unasked_exits().empty(); };
     if (loop.run_until([&] { return all_serving(roles) || ended(); }, limit) && !ended()) return {};
+    if (cancelled) return interrupted();
     std::string missing;
     for (const ProcessName& name : supervisor.all()) {
       if (std::count(roles.begin(), roles.end(), name.role) > 0 && !supervisor.serving(name))
@@ -152,7 +158,7 @@ struct Cluster::State {
     bool funded = false;
     bool asking = false;
     const Instant deadline = loop.now() + limit;
-    while (!funded && loop.now() < deadline && supervisor.unasked_exits().empty()) {
+    while (!funded && !cancelled && loop.now() < deadline && supervisor.unasked_exits().empty()) {
       if (!asking) {
         asking = true;
         balance("wallet", [&](Result<std::int64_t> wallet) {
@@ -164,6 +170,7 @@ struct Cluster::State {
     }
     [[maybe_unused]] const bool answered =
         loop.run_until([&] { return !asking; }, kPendingDeadline + seconds(1));
+    if (cancelled) return interrupted();
     if (funded) return {};
     return Error{ErrorKind::Preflight,
                  "the ledger did not see the wallet's funding in time" + last_words()};
@@ -299,6 +306,10 @@ Status Cluster::start(Duration limit, const std::function<void(const std::string
   if (const Status status = s.await_funds(limit); !status) return status;
   on_progress("ready");
   return {};
+}
+
+void Cluster::cancel_start() {
+  state_->cancelled = true;
 }
 
 Status Cluster::restart(ProcessName name, const std::vector<std::string>& control_lines) {

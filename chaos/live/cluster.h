@@ -48,6 +48,9 @@ class Cluster {
       Duration limit, const std::function<void(const std::string&)>& on_progress,
       const std::function<std::vector<std::string>(ProcessName)>& control_lines);
 
+  // start() under way returns at its next wait, with an error that says "interrupted".
+  void cancel_start();
+
   // Spawns a process again with its points armed; etcd members and the node are probed until they
   // serve.
   [[nodiscard]] Status restart(ProcessName name, const std::vector<std::string>& control_lines);

@@ -42,7 +42,12 @@ void Broadcaster::send(Step& s, const wire::WithdrawalView& view, std::size_t de
     send(s, item->view, depth + 1);
   }
   if (parent_missing) return;  // its turn comes with the parent's answer or the next poll
+  if (in_flight_ >= limits::kMaxSendsInFlight) {
+    held_back_ = true;
+    return;
+  }
   entry.in_flight = true;
+  ++in_flight_;
   wishes_.push_back({view.id, SendTransaction{view.id, view.planned->txid, view.signed_tx}});
 }
 
@@ -50,7 +55,7 @@ bool Broadcaster::result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome o
   const auto at = entries_.find(id);
   if (at == entries_.end()) return bitcoin::is_held_by_node(outcome);
   Entry& entry = at->second;
-  entry.in_flight = false;
+  if (std::exchange(entry.in_flight, false)) --in_flight_;
   switch (outcome) {
     case bitcoin::SendOutcome::Accepted:
     case bitcoin::SendOutcome::AlreadyInMempool:
@@ -106,15 +111,27 @@ std::size_t Broadcaster::missing(const wire::WithdrawalView& view) {
   return ++entries_[view.id].misses;
 }
 
+bool Broadcaster::was_missed(const wire::WithdrawalView& view) const {
+  const auto at = entries_.find(view.id);
+  return at != entries_.end() && at->second.misses >= 2 && !held(view);
+}
+
 Instant Broadcaster::missing_since(const wire::WithdrawalView& view, Instant now) {
   Entry& entry = entries_[view.id];
   if (!entry.missing_since) entry.missing_since = now;
   return *entry.missing_since;
 }
 
-std::size_t Broadcaster::in_flight() const {
-  return static_cast<std::size_t>(std::count_if(
-      entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.in_flight; }));
+void Broadcaster::forget(const WithdrawalId& id) {
+  const auto at = entries_.find(id);
+  if (at == entries_.end()) return;
+  if (at->second.in_flight) --in_flight_;
+  entries_.erase(at);
+}
+
+bool Broadcaster::take_room() {
+  if (in_flight_ > limits::kMaxSendsInFlight / 2) return false;
+  return std::exchange(held_back_, false);
 }
 
 }  // namespace roulette::coordinator

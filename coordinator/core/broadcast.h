@@ -36,10 +36,13 @@ class Broadcaster {
   // not there.
   void there(const wire::WithdrawalView& view);
   std::size_t missing(const wire::WithdrawalView& view);
+  [[nodiscard]] bool was_missed(const wire::WithdrawalView& view) const;  // by the last two
   // Since when the node does not have it, as far as we know; remembered from the first question on.
   [[nodiscard]] Instant missing_since(const wire::WithdrawalView& view, Instant now);
-  void forget(const WithdrawalId& id) { entries_.erase(id); }
-  [[nodiscard]] std::size_t in_flight() const;
+  void forget(const WithdrawalId& id);
+  [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
+  // True once when sends were held back by the bound and half of it is free again.
+  [[nodiscard]] bool take_room();
 
   struct Wish {
     WithdrawalId id;
@@ -63,6 +66,8 @@ class Broadcaster {
   std::set<Hash32> mempool_;
   std::optional<Instant> mempool_at_;  // when the last answered question was asked
   std::vector<Wish> wishes_;
+  std::size_t in_flight_ = 0;
+  bool held_back_ = false;
 };
 
 }  // namespace roulette::coordinator

@@ -124,6 +124,14 @@ void Coordinator::Machine::sweep(Step& s) {
   }
 }
 
+// What the bound on sends held back, in the order of ids; parents still go first.
+void Coordinator::Machine::send_held_back(Step& s) {
+  for (const auto& [id, item] : working_.items()) {
+    const wire::WithdrawalView& view = item.view;
+    if (Broadcaster::unconfirmed(view) && broadcaster_.was_missed(view)) keep_broadcast(s, view);
+  }
+}
+
 bool Coordinator::Machine::may_work(Step& s, const wire::WithdrawalView& view, Instant since,
                                     Duration patience) {
   switch (takeover_.leave(view, since, patience, s.now)) {

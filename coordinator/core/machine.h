@@ -37,6 +37,7 @@ struct Coordinator::Machine {
   void sign(Step& s, const WorkingSet::Item& item);
   void keep_broadcast(Step& s, const wire::WithdrawalView& view);
   void sweep(Step& s);
+  void send_held_back(Step& s);
   [[nodiscard]] bool may_work(Step& s, const wire::WithdrawalView& view, Instant since,
                               Duration patience);
   void announce(Step& s, const wire::WithdrawalView& view);

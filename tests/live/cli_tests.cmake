@@ -47,7 +47,7 @@ tool_test(NAME "SIGINT ends a run as inconclusive and leaves no process" TIMEOUT
   COMMAND run_honesty_test.py Honesty.test_sigint)
 tool_test(NAME "SIGTERM ends a run as inconclusive and leaves no process" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_sigterm)
-tool_test(NAME "a SIGTERM while a run starts leaves no process" TIMEOUT 120
+tool_test(NAME "a SIGTERM during the start ends it and leaves no process" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_signal_during_start)
 
 tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180

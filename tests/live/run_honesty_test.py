@@ -85,12 +85,16 @@ class Honesty(unittest.TestCase):
         self.interrupted(signal.SIGTERM)
 
     def test_signal_during_start(self):
-        runs = fresh_runs("stopped-start")
-        with Tool(runs, "run", EXPERIMENT, "--runs", runs, "--duration", 60) as tool:
-            processes = run_tool.wait_for(lambda: children_of(tool.pid), 20, "a child")
-            tool.process.send_signal(signal.SIGTERM)
-            self.assertEqual(tool.wait(), 2, tool.errors())
-            run_tool.wait_gone(processes, "after a SIGTERM while it started")
+        for name, arguments in (("run", ["run", EXPERIMENT]), ("up", ["up", "--json"])):
+            runs = fresh_runs(f"stopped-start-{name}")
+            with Tool(runs, *arguments, "--runs", runs) as tool:
+                processes = run_tool.wait_for(lambda t=tool: children_of(t.pid), 20, "a child")
+                tool.process.send_signal(signal.SIGTERM)
+                self.assertEqual(tool.wait(), 2, tool.errors())
+                run_tool.wait_gone(processes, "after a SIGTERM while it started")
+            self.assertIn("interrupted", tool.errors())
+            self.assertEqual(tool.out_path.read_text(), "", "nothing was ready")
+            self.assertFalse((run_folder(runs) / "history.ndjson").exists(), "load began")
 
 
 if __name__ == "__main__":
