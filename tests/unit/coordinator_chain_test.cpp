@@ -179,6 +179,29 @@ TEST_CASE("a child waits while its parent has not arrived at the node") {
   CHECK(w.sent[2].txid == child.planned->txid);
 }
 
+TEST_CASE("a big lost mempool is refilled without more than kMaxSendsInFlight sends at once") {
+  World w;
+  w.start_all();
+  constexpr std::size_t kMany = 3 * limits::kMaxSendsInFlight;
+  const auto one = w.planned_view("one", "alice", CoordinatorId(0));
+  for (std::size_t i = 0; i < kMany; ++i) {
+    auto view = w.planned_view("k" + std::to_string(i), "alice", CoordinatorId(0));
+    view.signed_tx = one.planned->unsigned_tx;  // the stand-in node looks at inputs only
+    view.state = WithdrawalState::Broadcast;
+    w.add_view(view);
+  }
+  w.advance(250);
+  CHECK(w.mempool.size() == kMany);
+  CHECK(w.sent.size() == kMany);
+  std::size_t most = 0;
+  std::size_t open = 0;
+  for (const auto& [call, answered] : w.send_order) {
+    open = answered ? open - 1 : open + 1;
+    most = std::max(most, open);
+  }
+  CHECK(most == limits::kMaxSendsInFlight);
+}
+
 TEST_CASE("what the mempool holds is not sent again") {
   World w;
   w.start_all();

@@ -154,6 +154,8 @@ void World::run() {
       parked.emplace_back(i, std::move(event));
       continue;
     }
+    const auto* answer = std::get_if<co::NodeAnswered>(&event);
+    if (answer && sends_.erase(answer->call) != 0) send_order.emplace_back(answer->call, true);
     seats_[i]->machine->step(now_, event, entropy_, seats_[i]->effects);
     take_effects(i);
   }
@@ -669,6 +671,8 @@ void World::node(std::size_t i, const co::NodeCall& call) {
   };
   if (const auto* send = std::get_if<co::SendTransaction>(&call.body)) {
     sent.push_back(*send);
+    send_order.emplace_back(call.call, false);
+    sends_.insert(call.call);
     const bool scripted = next_send.has_value();
     const auto outcome = scripted  ? *std::exchange(next_send, std::nullopt)
                          : node_up ? accept(*send)

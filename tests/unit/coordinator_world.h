@@ -150,7 +150,8 @@ class World {
   bool mine_at_mempool = false;         // a block is found just before the next mempool answer
   std::optional<TestBlock> next_block;  // the answer to the next GetBlock only
   std::vector<co::SendTransaction> sent;
-  void mine();    // what the mempool holds
+  std::vector<std::pair<std::uint64_t, bool>> send_order;  // call asked, call answered, in order
+  void mine();                                             // what the mempool holds
   void unmine();  // the last block and the whole mempool are gone
   void lose_mempool() { mempool.clear(); }
 
@@ -215,6 +216,7 @@ class World {
   std::uint64_t index_ = 1;
   std::deque<std::tuple<std::size_t, std::uint16_t, wire::LedgerSubmit>> held_;
   std::deque<std::pair<std::size_t, co::Event>> queue_;
+  std::set<std::uint64_t> sends_;  // calls without an answer
   std::uint64_t next_connection_ = 1;
   std::uint64_t next_coin_ = 1;
   std::uint64_t next_block_ = 1;
