@@ -63,7 +63,7 @@ class Run {
   std::uint64_t coins() const {
     const double closed = e_.workload.clients * 1000.0 / std::max(20u, e_.workload.think_ms + 20);
     const double expected = (closed + e_.workload.rate_per_s) * e_.workload.duration_s;
-    return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(expected * 1.3) + 200, 400, 8'000);
+    return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(expected * 1.3) + 200, 400, 5'000);
   }
 
   Status write_file(const std::string& name, const std::string& text) {
