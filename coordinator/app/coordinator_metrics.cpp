@@ -47,6 +47,7 @@ void CoordinatorMetrics::observe_peaks(const Gauges& gauges) {
   peaks_.open_requests = std::max(peaks_.open_requests, gauges.open_requests);
   peaks_.signing = std::max(peaks_.signing, gauges.signing);
   peaks_.most_outstanding = std::max(peaks_.most_outstanding, gauges.most_outstanding);
+  peaks_.sends_in_flight = std::max(peaks_.sends_in_flight, gauges.sends_in_flight);
 }
 
 runtime::EventFields CoordinatorMetrics::limits() const {
@@ -56,7 +57,9 @@ runtime::EventFields CoordinatorMetrics::limits() const {
       .add("signing_withdrawals", peaks_.signing)
       .add("signing_withdrawals_bound", limits::kMaxSigningWithdrawals)
       .add("outstanding_per_signer", peaks_.most_outstanding)
-      .add("outstanding_per_signer_bound", limits::kMaxOutstandingPerSigner);
+      .add("outstanding_per_signer_bound", limits::kMaxOutstandingPerSigner)
+      .add("sends_in_flight", peaks_.sends_in_flight)
+      .add("sends_in_flight_bound", limits::kMaxSendsInFlight);
   return fields;
 }
 

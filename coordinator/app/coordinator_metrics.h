@@ -29,7 +29,7 @@ class CoordinatorMetrics {
   void set(const char* name, const char* help, double value);
 
   struct Peaks {
-    std::size_t open_requests = 0, signing = 0, most_outstanding = 0;
+    std::size_t open_requests = 0, signing = 0, most_outstanding = 0, sends_in_flight = 0;
   };
   runtime::Metrics registry_;
   Peaks peaks_;

@@ -218,6 +218,7 @@ struct Gauges {
   std::uint64_t signatures = 0;      // transactions completed since start
   std::size_t pending_commands = 0;  // own commands and reads without the ledger's answer
   std::size_t signing = 0;           // withdrawals being signed
+  std::size_t sends_in_flight = 0;   // transactions at the node without its answer
   std::size_t most_outstanding = 0;  // sign requests without an answer, of the busiest signer
 };
 

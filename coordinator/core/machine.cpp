@@ -222,6 +222,7 @@ Gauges Coordinator::Machine::gauges() const {
   g.pending_commands = ledger_.pending();
   g.signing = signing_.active();
   g.most_outstanding = signers_.most_outstanding();
+  g.sends_in_flight = broadcaster_.in_flight();
   return g;
 }
 
