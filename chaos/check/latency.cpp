@@ -56,8 +56,9 @@ Samples signing(const History& history, const Phases& phases) {
   return out;
 }
 
+// The node has it. An answer that was lost with its node is followed by one that says so.
 bool accepted(const std::string& outcome) {
-  return outcome == "accepted" || outcome == "Accepted";
+  return outcome == "accepted" || outcome == "already-in-mempool" || outcome == "already-confirmed";
 }
 
 std::map<std::string, const Operation*> first_invokes(const History& history) {
