@@ -57,7 +57,8 @@ inline constexpr Duration kClientPatience = seconds(4);           // no ledger a
 inline constexpr Duration kMaxClientWait = seconds(30);           // Prefer: wait=N, at most
 inline constexpr Duration kOwnerPatience =
     seconds(1);  // a live owner's withdrawal stands still: others go on
-inline constexpr std::size_t kMaxSendsInFlight = 64;            // to the node: its other answers come in between
+inline constexpr std::size_t kMaxSendsInFlight =
+    64;                                           // to the node: its other answers come in between
 inline constexpr std::size_t kQuorumsKept = 256;  // signer sets with their coefficients
 
 // Ledger
