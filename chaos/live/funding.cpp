@@ -64,6 +64,18 @@ Result<std::vector<std::string>> mine(Node& node, const std::string& address, in
   return hashes;
 }
 
+// Until no transaction waits any more. How many a block takes is the node's choice; one at least.
+Status mine_all(Node& node, const std::string& address, std::size_t transactions) {
+  for (std::size_t block = 0; block < transactions; ++block) {
+    const auto mined = mine(node, address, 1);
+    if (!mined) return mined.error();
+    const Result<json> waiting = node.wait("getrawmempool", json::array(), kCallLimit);
+    if (!waiting) return waiting.error();
+    if (waiting->empty()) return {};
+  }
+  return Error{ErrorKind::Internal, "the node mines blocks without the fan-out's transactions"};
+}
+
 struct Coinbase {
   bitcoin::OutPoint outpoint;
   bitcoin::TxOut output;
@@ -135,7 +147,9 @@ Result<Funding> fund_wallet(Node& node, ByteSpan wallet_script, std::size_t coin
     const auto sent = node.wait("sendrawtransaction", json::array({*hex}), kCallLimit);
     if (!sent) return sent.error().with_context("fan-out");
   }
-  const auto settled = mine(node, miner->address, static_cast<int>(depth));
+  if (const Status mined = mine_all(node, miner->address, transactions); !mined)
+    return mined.error();
+  const auto settled = mine(node, miner->address, static_cast<int>(depth) - 1);
   if (!settled) return settled.error();
   if (const Status status = node.flush(); !status) return status.error();
   return funding;

@@ -3,13 +3,17 @@
 // Invariant: decode(encode(x)) == x, and bytes that decode are exactly encode() of the result: no
 // other spelling, no trailing byte, no value out of its enum or over its bound (limits.h). It does
 // not judge meaning: whether a signature verifies or an amount is allowed is ledger/core's.
-//
+
 //   command  u8 format = 1 | u8 role | u16 index | boot[16] | u64 counter | u8 kind | body
 //   batch    u32 count | command...
 //   body     the fields in the order commands.h declares them; integers big-endian, text and byte
-//            strings with a u32 length, lists with a u32 count, flags one byte 0 or 1
+//            strings with a u32 length, lists with a u32 count, flags one byte 0 or 1; a wallet
+//            output names its transaction by its place (u32), so that a full block fits a batch
 #include "common/wire/commands.h"
 
+#include <map>
+
+#include "common/base/assert.h"
 #include "common/base/canonical.h"
 #include "common/base/limits.h"
 #include "common/crypto/hash.h"
@@ -19,8 +23,7 @@ namespace {
 
 constexpr std::uint8_t kCommandFormat = 1;
 constexpr std::size_t kLeastCommandBytes = 1 + 1 + 2 + 16 + 8 + 1;
-constexpr std::size_t kOutPointBytes = 32 + 4;
-constexpr std::size_t kWalletOutputBytes = kOutPointBytes + 8 + 1;
+constexpr std::size_t kWalletOutputBytes = 4 + 4 + 8 + 1;
 constexpr std::size_t kJournalHeadBytes = 2 + 8 + 32;
 
 // The body's first byte. A number is never used again for something else: logs outlive builds.
@@ -85,6 +88,14 @@ void write(CanonicalWriter& w, const Broadcast& v) {
   w.raw(v.txid);
 }
 
+// Where each txid of a block stands; the first place, should one stand there twice.
+std::map<Hash32, std::uint32_t> places_of(const BlockConnected& block) {
+  std::map<Hash32, std::uint32_t> places;
+  if (block.wallet_outputs.empty()) return places;
+  for (std::uint32_t i = 0; i < block.txids.size(); ++i) places.emplace(block.txids[i], i);
+  return places;
+}
+
 void write(CanonicalWriter& w, const BlockConnected& v) {
   w.u8(static_cast<std::uint8_t>(Kind::BlockConnected));
   w.raw(v.hash);
@@ -93,8 +104,11 @@ void write(CanonicalWriter& w, const BlockConnected& v) {
   w.count(v.txids.size());
   for (const Hash32& txid : v.txids) w.raw(txid);
   w.count(v.wallet_outputs.size());
+  const auto places = places_of(v);
   for (const WalletOutput& output : v.wallet_outputs) {
-    w.raw(output.outpoint.txid);
+    const auto place = places.find(output.outpoint.txid);
+    ROULETTE_ASSERT(place != places.end());
+    w.u32(place->second);
     w.u32(output.outpoint.vout);
     w.i64(output.amount_sat);
     w.boolean(output.coinbase);
@@ -205,12 +219,17 @@ BlockConnected read_block_connected(CanonicalReader& r) {
   v.hash = r.array<32>();
   v.prev = r.array<32>();
   v.height = r.u32();
-  // How many fit is the batch's byte bound: a block has as many transactions as it has.
+  // How many fit is the batch's byte bound, which takes every block there can be (limits.h).
   v.txids.resize(r.count(32));
   for (Hash32& txid : v.txids) txid = r.array<32>();
   v.wallet_outputs.resize(r.count(kWalletOutputBytes));
+  const auto places = places_of(v);
   for (WalletOutput& output : v.wallet_outputs) {
-    output.outpoint.txid = r.array<32>();
+    const std::uint32_t place = r.u32();
+    if (place < v.txids.size() && places.at(v.txids[place]) == place)
+      output.outpoint.txid = v.txids[place];
+    else
+      r.fail();
     output.outpoint.vout = r.u32();
     output.amount_sat = r.i64();
     output.coinbase = r.boolean();

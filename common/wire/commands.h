@@ -86,7 +86,7 @@ struct WalletOutput {  // an output of a block that pays the wallet's script
   friend bool operator==(const WalletOutput&, const WalletOutput&) = default;
 };
 
-struct BlockConnected {
+struct BlockConnected {  // every wallet output is of one of the txids
   Hash32 hash{};
   Hash32 prev{};
   std::uint32_t height = 0;
@@ -129,7 +129,9 @@ struct Command {
 [[nodiscard]] Bytes encode_command(const Command& command);
 [[nodiscard]] Result<Command> decode_command(ByteSpan bytes);
 
-// A log entry: one batch of commands at one index.
+// A log entry: one batch of commands at one index, at most kMaxBatchBytes of which the commands'
+// own bytes leave kBatchOverheadBytes.
+inline constexpr std::size_t kBatchOverheadBytes = 4;
 [[nodiscard]] Bytes encode_batch(const std::vector<Command>& batch);
 [[nodiscard]] Result<std::vector<Command>> decode_batch(ByteSpan bytes);
 

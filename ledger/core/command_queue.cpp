@@ -19,7 +19,7 @@ class Batch {
   std::vector<wire::Command> commands;
 
  private:
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ = wire::kBatchOverheadBytes;
 };
 
 }  // namespace
@@ -28,7 +28,7 @@ bool CommandQueue::add(wire::Command command, Instant now, bool own_duty) {
   if (by_id_.contains(command.id)) return true;
   if (commands_.size() >= limits::kMaxQueuedCommands) return false;
   const std::size_t bytes = wire::encode_command(command).size();
-  if (bytes > limits::kMaxBatchBytes) return false;
+  if (wire::kBatchOverheadBytes + bytes > limits::kMaxBatchBytes) return false;
   by_id_.emplace(command.id, next_);
   commands_.emplace(next_++, QueuedCommand{std::move(command), bytes, now, own_duty, false, {}});
   return true;

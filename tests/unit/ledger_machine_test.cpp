@@ -1,4 +1,5 @@
 // The replica machine: stories of two or three replicas around one log.
+#include "ledger/core/command_queue.h"
 #include "tests/unit/ledger_cluster.h"
 
 namespace roulette::ledger {
@@ -135,14 +136,34 @@ TEST_CASE("a large batch is cut by bytes") {
   cluster.run(milliseconds(50));
   const std::size_t before = cluster.log().size();
   wire::BlockConnected big;
-  big.txids.resize(6000);  // 192 kB each: two in one batch, three exceed it
+  big.txids.resize(7000);  // 224 kB each: two in one batch, three exceed it
   for (int i = 0; i < 7; ++i) (void)cluster.submit(client, big);
-  big.txids.resize(20000);  // alone over the bound
+  big.txids.resize(22000);  // alone over the bound
   (void)cluster.submit(client, big);
   cluster.run(milliseconds(100));
   CHECK(client.all<wire::LedgerApplied>().size() == 7);
   CHECK(cluster.log().size() - before == 4);
   CHECK(cluster.machine(0).gauges().dropped == 1);
+}
+
+TEST_CASE("a batch never exceeds what a replica reads, whatever its commands add up to") {
+  // Two commands that together end just below, at and above the bound.
+  const std::size_t bare = wire::encode_command({{}, wire::BlockConnected{}}).size();
+  for (std::size_t over = 0; over <= 2 * wire::kBatchOverheadBytes; ++over) {
+    CommandQueue queue;
+    wire::BlockConnected block;
+    block.txids.resize(8000);
+    wire::Genesis rest;  // its cluster id fills up to the byte
+    const std::size_t first = bare + 8000 * 32;
+    const std::size_t left = limits::kMaxBatchBytes - 2 * wire::kBatchOverheadBytes - first;
+    rest.cluster_id.assign(left + over - wire::encode_command({{}, wire::Genesis{}}).size(), 'c');
+    REQUIRE(queue.add({{{Role::Coordinator, 0}, {}, 1}, block}, Instant{}, false));
+    REQUIRE(queue.add({{{Role::Coordinator, 0}, {}, 2}, rest}, Instant{}, false));
+    const auto batch = queue.take_batch([](const QueuedCommand&) { return true; });
+    INFO(over);
+    CHECK(batch.size() == (over <= wire::kBatchOverheadBytes ? 2U : 1U));
+    CHECK(wire::encode_batch(batch).size() <= limits::kMaxBatchBytes);
+  }
 }
 
 TEST_CASE("a replica forwards to the lowest ready one and answers when it applied") {

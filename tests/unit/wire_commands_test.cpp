@@ -134,7 +134,7 @@ TEST_CASE("the block-connected command keeps its bytes", "[wire]") {
                               {filled<32>(0x22), filled<32>(0x23)},
                               {{{filled<32>(0x22), 1}, 49'990'000, false}}},
                "05" + times("66", 32) + times("77", 32) + "00000066" "00000002" + times("22", 32) +
-                   times("23", 32) + "00000001" + times("22", 32) +
+                   times("23", 32) + "00000001" "00000000"
                    "00000001" "0000000002fac970" "00");
 }
 
@@ -260,6 +260,7 @@ TEST_CASE("an unknown format, role, kind or flag is refused", "[wire]") {
   CHECK_FALSE(with(good.size() - 1, 9));
 
   BlockConnected block;
+  block.txids.resize(1);
   block.wallet_outputs.resize(1);
   Bytes flag = encode_command(by_coordinator_1(block));
   flag.back() = 1;
@@ -322,6 +323,40 @@ TEST_CASE("a batch over its number of commands or bytes is refused", "[wire]") {
   block.txids.resize(limits::kMaxBatchBytes / 32);
   check_refused(block);
   CHECK_FALSE(decode_batch(encode_batch({by_coordinator_1(block)})).ok());
+}
+
+TEST_CASE("every block there can be fits a batch", "[wire]") {
+  constexpr std::size_t kBlockWeight = 4'000'000;
+  constexpr std::size_t kLeastTransactionWeight = 60 * 4;
+  constexpr std::size_t kWalletOutputWeight = 43 * 4;
+  BlockConnected most_transactions;
+  for (std::size_t i = 0; i < kBlockWeight / kLeastTransactionWeight; ++i) {
+    Hash32& txid = most_transactions.txids.emplace_back();
+    txid[0] = static_cast<std::uint8_t>(i);
+    txid[1] = static_cast<std::uint8_t>(i >> 8);
+  }
+  check_accepted(most_transactions);
+  BlockConnected most_outputs;
+  most_outputs.txids = {filled<32>(0x11), filled<32>(0x22)};
+  for (std::uint32_t i = 0; i < kBlockWeight / kWalletOutputWeight; ++i) {
+    most_outputs.wallet_outputs.push_back({{most_outputs.txids[1], i}, 1'000, false});
+  }
+  check_accepted(most_outputs);
+  CHECK(decode_batch(encode_batch({by_coordinator_1(most_outputs)})).ok());
+}
+
+TEST_CASE("a wallet output of a transaction that is not in the block is refused", "[wire]") {
+  BlockConnected block;
+  block.txids = {filled<32>(0x11), filled<32>(0x22), filled<32>(0x22)};
+  block.wallet_outputs = {{{block.txids[1], 7}, 1'000, false}};
+  Bytes bytes = encode_command(by_coordinator_1(block));
+  const std::size_t place = bytes.size() - (4 + 4 + 8 + 1);  // its u32, big endian
+  REQUIRE(bytes[place + 3] == 1);
+  CHECK(decode_command(bytes).value().body == CommandBody{block});
+  bytes[place + 3] = 3;
+  CHECK_FALSE(decode_command(bytes).ok());
+  bytes[place + 3] = 2;  // the same txid by its second place: another spelling
+  CHECK_FALSE(decode_command(bytes).ok());
 }
 
 TEST_CASE("commands, outcomes, states and reject reasons have their names", "[wire]") {

@@ -139,8 +139,9 @@ inline CommandBody command_body(Draw& d, std::size_t alternative) {
       v.prev = d.array<32>();
       v.height = d.number<std::uint32_t>();
       v.txids = d.arrays<32>(200);
+      if (v.txids.empty()) return v;
       v.wallet_outputs = d.list<WalletOutput>(100, 3, [&] {
-        return WalletOutput{{d.array<32>(), d.number<std::uint32_t>()},
+        return WalletOutput{{v.txids[d.below(v.txids.size())], d.number<std::uint32_t>()},
                             d.number<std::int64_t>(), d.flag()};
       });
       return v;
