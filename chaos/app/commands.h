@@ -49,6 +49,17 @@ struct DoctorOptions {
 };
 [[nodiscard]] int doctor_command(const DoctorOptions& options);
 
+struct SimOptions {
+  std::optional<std::uint64_t> schedules;  // without, and without `minutes`: 1000
+  std::uint64_t seed = 1;                  // the first one
+  unsigned jobs = 0;                       // 0: one a usable core
+  std::optional<double> minutes;
+  std::string scheme = "frost";
+  bool check_determinism = false;  // each seed runs twice
+  bool json = false;
+};
+[[nodiscard]] int sim_command(const SimOptions& options);
+
 [[nodiscard]] int killpoints_command(bool json);
 [[nodiscard]] int version_command(bool json);
 

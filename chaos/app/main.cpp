@@ -64,6 +64,22 @@ void add_up(CLI::App& app, UpOptions& o) {
   add_binaries(*up, o.binaries);
 }
 
+void add_sim(CLI::App& app, SimOptions& o) {
+  CLI::App* sim = app.add_subcommand(
+      "sim", "Run schedules of faults through the simulated cluster, in virtual time");
+  sim->add_option("--schedules", o.schedules, "How many (1000, or what --minutes allows)")
+      ->check(CLI::PositiveNumber);
+  sim->add_option("--seed", o.seed, "The first seed; the others follow it")
+      ->capture_default_str();
+  sim->add_option("--jobs", o.jobs, "Processes; one a core when not given")
+      ->check(CLI::Range(1U, 1024U));
+  sim->add_option("--minutes", o.minutes, "Begin no further schedule after that")
+      ->check(CLI::PositiveNumber);
+  sim->add_option("--scheme", o.scheme, "frost")->capture_default_str();
+  sim->add_flag("--check-determinism", o.check_determinism, "Run each seed twice and compare");
+  sim->add_flag("--json", o.json, "The result as one JSON object on stdout");
+}
+
 void add_doctor(CLI::App& app, DoctorOptions& o) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
@@ -82,10 +98,12 @@ int dispatch(int argc, char** argv) {
       "internal error.");
   RunOptions run;
   UpOptions up;
+  SimOptions sim;
   DoctorOptions doctor;
   bool json = false;
   add_run(app, run);
   add_up(app, up);
+  add_sim(app, sim);
   add_doctor(app, doctor);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
       ->add_flag("--json", json);
@@ -101,6 +119,7 @@ int dispatch(int argc, char** argv) {
   }
   if (app.got_subcommand("run")) return run_command(run);
   if (app.got_subcommand("up")) return up_command(up);
+  if (app.got_subcommand("sim")) return sim_command(sim);
   if (app.got_subcommand("doctor")) return doctor_command(doctor);
   if (app.got_subcommand("killpoints")) return killpoints_command(json);
   return version_command(json);

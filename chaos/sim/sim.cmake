@@ -1,10 +1,12 @@
 # The simulated host: links the cores, never a socket, a clock or a thread.
 add_library(roulette_chaos_sim STATIC
   sim/judge.cpp
+  sim/seed_run.cpp
   sim/story.cpp
   sim/toy_chain.cpp
   sim/trace.cpp
   sim/world.cpp
   sim/world_engines.cpp)
 target_link_libraries(roulette_chaos_sim PUBLIC roulette_base roulette_crypto roulette_bitcoin
-  roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core)
+  roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core
+  PRIVATE nlohmann_json::nlohmann_json)

@@ -1,0 +1,77 @@
+// Records as one JSON object between processes, and their sum.
+//
+// Invariant: decode_record(encode_record(r)) is r.
+#include "chaos/sim/seed_run.h"
+
+#include <nlohmann/json.hpp>
+
+namespace roulette::sim {
+
+using nlohmann::json;
+
+SeedRecord record_of(const StoryOptions& options, const Outcome& outcome) {
+  SeedRecord record;
+  record.seed = options.world.seed;
+  record.withdrawals = outcome.records.keys.size();
+  const World::Counts& counts = outcome.counts;
+  record.faults_fired = counts.kills + counts.stops + counts.pauses + counts.node_kills +
+                        counts.cut_links + counts.unknown_proposals;
+  record.events = outcome.events;
+  record.trace_hash = outcome.trace_hash;
+  record.violations = outcome.violations;
+  return record;
+}
+
+std::string encode_record(const SeedRecord& record) {
+  json violations = json::array();
+  for (const Violation& violation : record.violations) {
+    violations.push_back({violation.id, violation.text});
+  }
+  return json{{"seed", record.seed},
+              {"withdrawals", record.withdrawals},
+              {"faults", record.faults_fired},
+              {"events", record.events},
+              {"hash", record.trace_hash},
+              {"unseed", record.unseed},
+              {"probes", record.probes},
+              {"violations", std::move(violations)}}
+      .dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<SeedRecord> decode_record(const std::string& text) {
+  try {
+    const json from = json::parse(text);
+    SeedRecord record;
+    record.seed = from.at("seed").get<std::uint64_t>();
+    record.withdrawals = from.at("withdrawals").get<std::uint64_t>();
+    record.faults_fired = from.at("faults").get<std::uint64_t>();
+    record.events = from.at("events").get<std::uint64_t>();
+    record.trace_hash = from.at("hash").get<std::uint64_t>();
+    record.unseed = from.at("unseed").get<std::uint64_t>();
+    record.probes = from.at("probes").get<std::map<std::string, std::uint64_t>>();
+    for (const json& violation : from.at("violations")) {
+      record.violations.push_back(
+          {violation.at(0).get<std::string>(), violation.at(1).get<std::string>()});
+    }
+    return record;
+  } catch (const json::exception& error) {
+    return Error{ErrorKind::Corrupt, std::string("a seed's record: ") + error.what()};
+  }
+}
+
+void Tally::add(const SeedRecord& record) {
+  ++schedules;
+  withdrawals += record.withdrawals;
+  faults_fired += record.faults_fired;
+  events += record.events;
+  for (const auto& [probe, count] : record.probes) probes[probe] += count;
+  waiting_[record.seed] = {record.trace_hash, record.unseed};
+  for (auto next = waiting_.find(next_); next != waiting_.end(); next = waiting_.find(next_)) {
+    trace_hash_ = (trace_hash_ ^ next->second.first) * 0x100000001b3;
+    unseed_ = (unseed_ ^ next->second.second) * 0x100000001b3;
+    waiting_.erase(next);
+    ++next_;
+  }
+}
+
+}  // namespace roulette::sim
