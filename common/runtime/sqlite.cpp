@@ -186,6 +186,19 @@ void Database::rollback() noexcept {
   }
 }
 
+Status Database::grow_wal(std::int64_t bytes) {
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(state_->path.string() + "-wal", missing);
+  if (!missing && size >= static_cast<std::uintmax_t>(bytes)) return {};
+  // Three transactions: pages that are made and freed in one would never reach the log.
+  const std::string sql =
+      "CREATE TABLE IF NOT EXISTS wal_filler(b BLOB);"
+      "INSERT INTO wal_filler VALUES(zeroblob(" + std::to_string(bytes) + "));"
+      "DROP TABLE wal_filler;"
+      "PRAGMA wal_checkpoint(RESTART)";
+  return execute(sql);
+}
+
 std::int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(state_->db); }
 const std::filesystem::path& Database::path() const { return state_->path; }
 

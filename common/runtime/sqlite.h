@@ -72,6 +72,9 @@ class Database {
   [[nodiscard]] Status begin();     // BEGIN IMMEDIATE
   [[nodiscard]] Status commit();    // after a failure the transaction is rolled back
   void rollback() noexcept;
+  // Writes until the write-ahead log has `bytes` and lets it begin anew, so that later commits
+  // overwrite blocks that exist: syncing a file that grows costs a file system commit besides.
+  [[nodiscard]] Status grow_wal(std::int64_t bytes);
 
   [[nodiscard]] std::int64_t last_insert_rowid() const;
   [[nodiscard]] const std::filesystem::path& path() const;

@@ -219,6 +219,26 @@ TEST_CASE("a full disk fails the append, and what was acknowledged stays") {
   CHECK(records_of(path).size() <= count + 1);
 }
 
+TEST_CASE("the write-ahead log has its size from the start, and commits do not make it grow") {
+  const TemporaryFolder folder;
+  const auto path = folder / "journal.sqlite";
+  const auto wal = folder / "journal.sqlite-wal";
+  {
+    const auto journal = open_journal(path);
+    const auto size = std::filesystem::file_size(wal);
+    CHECK(size >= 1024U * 1024);
+    for (int i = 0; i < 300; ++i) REQUIRE(journal->append(std::vector{record(1)}).ok());
+    CHECK(std::filesystem::file_size(wal) == size);
+  }
+  // A start that was killed in the middle of it: the next one does the whole of it.
+  REQUIRE(Database::open(path)->execute("CREATE TABLE wal_filler(b BLOB)").ok());
+  REQUIRE_FALSE(std::filesystem::exists(wal));
+  const auto journal = open_journal(path);
+  CHECK(std::filesystem::file_size(wal) >= 1024U * 1024);
+  CHECK_FALSE(Database::open(path)->prepare("SELECT * FROM wal_filler").ok());
+  CHECK(records_of(path).size() == 300);
+}
+
 TEST_CASE("a journal opened for reading refuses to append") {
   const TemporaryFolder folder;
   const auto path = folder / "journal.sqlite";
