@@ -1,6 +1,8 @@
 # The simulated host: links the cores, never a socket, a clock or a thread.
 add_library(roulette_chaos_sim STATIC
   sim/judge.cpp
+  sim/schedule.cpp
+  sim/schedule_text.cpp
   sim/seed_run.cpp
   sim/story.cpp
   sim/toy_chain.cpp

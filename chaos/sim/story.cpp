@@ -4,6 +4,7 @@
 // it, but for deliberate conflicts, recorded as such. After the bound nothing is forgiven.
 #include "chaos/sim/story.h"
 
+#include "common/base/assert.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/hash.h"
 
@@ -21,7 +22,11 @@ constexpr std::uint64_t kMaxEvents = 2'000'000;
 class Clients {
  public:
   Clients(World& world, const StoryOptions& options, Instant healed)
-      : world_(world), options_(options), healed_(healed), prng_(options.world.seed ^ 0xc11e) {
+      : world_(world),
+        options_(options),
+        healed_(healed),
+        prng_(options.world.seed ^ 0xc11e),
+        coordinators_(options.world.shape.coordinators) {
     if (options.payments == 3) {
       add("pay-alice", "alice", 400'000);
       add("pay-bob", "bob", 500'000);
@@ -54,17 +59,24 @@ class Clients {
     bool settled = false;
   };
 
+  [[nodiscard]] std::uint16_t next(std::uint16_t coordinator) const {
+    return static_cast<std::uint16_t>((coordinator + 1) % coordinators_);
+  }
+  [[nodiscard]] std::uint16_t any_coordinator() {
+    return static_cast<std::uint16_t>(prng_.below(coordinators_));
+  }
+
   void add(const std::string& key, const std::string& account, std::int64_t amount_sat) {
     Client client;
     client.key = {key, account, bitcoin::p2tr_script(crypto::sha256(as_bytes(key))), amount_sat,
                   false};
-    client.at = static_cast<std::uint16_t>(clients_.size() % kCoordinators);
+    client.at = static_cast<std::uint16_t>(clients_.size() % coordinators_);
     clients_.push_back(std::move(client));
   }
 
   // Insufficient funds would be final under a key: nobody pays before the deposits are credited.
   void wait_for_funds() {
-    world_.ask(static_cast<std::uint16_t>(prng_.below(kCoordinators)), co::GetBalances{}, kPatience,
+    world_.ask(any_coordinator(), co::GetBalances{}, kPatience,
                [this](const std::optional<co::ReplyBody>& reply) {
                  const auto* answer = reply ? std::get_if<co::BalancesAnswer>(&*reply) : nullptr;
                  const bool funded =
@@ -97,7 +109,7 @@ class Clients {
 
   void create(std::size_t i) {
     Client& client = clients_[i];
-    const auto other = static_cast<std::uint16_t>(kCoordinators - 1 - client.at);
+    const std::uint16_t other = next(client.at);
     const Instant asked = world_.agenda.now();
     world_.ask(client.at, wanted(client), kPatience,
                [this, i, asked](auto reply) { created(i, asked, reply); });
@@ -125,21 +137,21 @@ class Clients {
     Client& client = clients_[i];
     const auto* view = reply ? note(i, true, asked, *reply) : nullptr;
     if (view == nullptr) {
-      client.at = static_cast<std::uint16_t>(kCoordinators - 1 - client.at);
+      client.at = next(client.at);
       world_.agenda.after(kRetry, [this, i] { create(i); });
       return;
     }
     client.key.acknowledged = true;
     client.id = view->id;
     if (prng_.below(1000) < options_.conflict_per_mille) {
-      conflict(i, static_cast<std::uint16_t>(prng_.below(kCoordinators)));
+      conflict(i, any_coordinator());
     }
     poll(i);
   }
 
   void poll(std::size_t i) {
     Client& client = clients_[i];
-    client.at = static_cast<std::uint16_t>(++client.polls % kCoordinators);
+    client.at = static_cast<std::uint16_t>(++client.polls % coordinators_);
     const Instant asked = world_.agenda.now();
     co::ClientRequestBody body = co::GetWithdrawal{client.id};
     if (client.polls % 3 == 0) body = co::FindByKey{client.key.key};
@@ -183,31 +195,36 @@ class Clients {
   const StoryOptions& options_;
   Instant healed_;
   chaos::Prng prng_;
+  std::uint16_t coordinators_;
   std::vector<Client> clients_;
   std::vector<Answer> answers_;
 };
 
-void schedule(World& world, const TimedFault& fault) {
+void schedule(World& world, const Fault& fault) {
+  if (fault.kind == FaultKind::StrikePlace) return;  // armed from the start
   world.agenda.after(fault.at, [&world, fault] {
     switch (fault.kind) {
-      case TimedFault::Kind::Strike: (void)world.strike(fault.a, fault.blow, fault.down); return;
-      case TimedFault::Kind::CutLink: (void)world.cut_link(fault.a, fault.b); return;
-      case TimedFault::Kind::LoseLog: (void)world.lose_log(fault.a.index, fault.down); return;
-      case TimedFault::Kind::KillNode: (void)world.kill_node(fault.down); return;
-      case TimedFault::Kind::PauseNode: world.pause_node(fault.down); return;
+      case FaultKind::StrikePlace: return;
+      case FaultKind::Strike: (void)world.strike(fault.a, fault.blow, fault.down); return;
+      case FaultKind::CutLink: (void)world.cut_link(fault.a, fault.b); return;
+      case FaultKind::LoseLog: (void)world.lose_log(fault.a.index, fault.down); return;
+      case FaultKind::KillNode: (void)world.kill_node(fault.down); return;
+      case FaultKind::PauseNode: world.pause_node(fault.down); return;
+      case FaultKind::Count: break;
     }
+    ROULETTE_ASSERT(!"no kind of fault");
   });
 }
 
 }  // namespace
 
 Outcome run_story(const StoryOptions& options) {
-  World world(options.world, options.plants);
+  World world(options.world, options.faults, options.plants);
   const Instant start = world.agenda.now();
   Instant healed = start;
-  for (const TimedFault& fault : options.faults) {
+  for (const Fault& fault : options.faults) {
     schedule(world, fault);
-    healed = std::max(healed, start + fault.at + fault.down);
+    healed = std::max(healed, start + over_at(fault));
   }
   Clients clients(world, options, healed);
   const auto in_time = [&] {
@@ -237,108 +254,13 @@ Outcome run_story(const StoryOptions& options) {
   }
   for (const LedgerRecord& ledger : outcome.records.ledgers) world.trace.fold(ledger.digest);
   outcome.trace_hash = world.trace.hash();
+  outcome.probes = world.probes;
   outcome.trace = world.trace.tail();
   return outcome;
 }
 
-StoryOptions draw_story(std::uint64_t seed) {
-  chaos::Prng prng(seed * 0x9e3779b97f4a7c15 + 1);
-  const auto range = [&](std::int64_t low_us, std::int64_t high_us) {
-    const std::int64_t low = prng.between(low_us, high_us);
-    return Range{microseconds(low), microseconds(prng.between(low, high_us))};
-  };
-  StoryOptions story;
-  story.world.seed = seed;
-  // Now and then so slow that signers are overdue and coordinators presume each other dead.
-  story.world.hop = prng.below(6) == 0 ? range(5'000, 120'000) : range(50, 5'000);
-  story.world.disk = range(100, 10'000);
-  story.world.engine = range(500, 20'000);
-  story.world.node = range(200, 10'000);
-  story.world.block_interval = milliseconds(prng.between(300, 1000));
-  story.world.flush_every = 1 + prng.below(5);
-  story.world.unknown_per_mille =
-      prng.below(2) == 0 ? 0 : 1 + static_cast<std::uint32_t>(prng.below(200));
-  story.duplicate_per_mille = 300;
-  story.conflict_per_mille = 300;
-  story.think = range(1'000, 500'000);
-  if (prng.below(4) == 0) {
-    story.payments = 4 + prng.below(20);
-    story.think = range(0, 100'000);
-    story.world.flush_every = 1 + prng.below(9);
-  }
-  story.wait = milliseconds(prng.below(2) == 0 ? 0 : 500);
-  const auto any = [&] {
-    const std::uint64_t pick = prng.below(kSigners + kCoordinators + kLedgers);
-    if (pick < kSigners) return ProcessName{Role::Signer, static_cast<std::uint16_t>(pick)};
-    if (pick < kSigners + kCoordinators) {
-      return ProcessName{Role::Coordinator, static_cast<std::uint16_t>(pick - kSigners)};
-    }
-    return ProcessName{Role::Ledger,
-                       static_cast<std::uint16_t>(pick - kSigners - kCoordinators)};
-  };
-  const auto any_blow = [&] {
-    const std::uint64_t pick = prng.below(4);
-    return pick == 0 ? Blow::Stop : pick == 1 ? Blow::Pause : Blow::Kill;
-  };
-  story.world.over_budget = prng.below(5) == 0;
-  for (std::uint64_t n = prng.below(12); n > 0; --n) {
-    const ProcessName victim = any();
-    const bool deeds = prng.below(3) != 0;
-    const std::uint64_t most = victim.role == Role::Signer ? (deeds ? 16 : 80)
-                                                           : (deeds ? 150 : 600);
-    story.world.strikes.push_back({victim, prng.below(most), prng.below(2) == 0,
-                                   milliseconds(prng.between(1, 1'500)), any_blow(), deeds});
-  }
-  constexpr std::int64_t kFaultsUs = 6'000'000;
-  for (std::uint64_t n = prng.below(10); n > 0; --n) {
-    TimedFault fault;
-    fault.at = microseconds(prng.between(0, kFaultsUs));
-    fault.down = milliseconds(prng.between(1, 1'000));
-    fault.a = any();
-    fault.blow = any_blow();
-    fault.kind = static_cast<TimedFault::Kind>(prng.below(5));
-    if (fault.kind == TimedFault::Kind::LoseLog) {
-      fault.a = {Role::Ledger, static_cast<std::uint16_t>(prng.below(kLedgers))};
-    } else if (fault.kind == TimedFault::Kind::CutLink) {
-      fault.b = {Role::Coordinator, static_cast<std::uint16_t>(prng.below(kCoordinators))};
-      if (fault.a == fault.b) fault.a = {Role::Ledger, 0};
-    }
-    story.faults.push_back(fault);
-  }
-  return story;
-}
+Outcome run_schedule(const Schedule& schedule) { return run_story({schedule, {}}); }
 
-std::string describe(const StoryOptions& story) {
-  const WorldOptions& world = story.world;
-  const auto range = [](const Range& r) {
-    return std::to_string(r.low.us) + ".." + std::to_string(r.high.us) + " us";
-  };
-  std::string text = "seed " + std::to_string(world.seed) + ": " +
-                     std::to_string(story.payments) + " payments, hop " + range(world.hop) +
-                     ", disk " + range(world.disk) + ", engine " + range(world.engine) +
-                     ", node " + range(world.node) + ", block every " +
-                     std::to_string(world.block_interval.us / 1000) + " ms, flush every " +
-                     std::to_string(world.flush_every) + ", unknown " +
-                     std::to_string(world.unknown_per_mille) + "/1000, wait " +
-                     std::to_string(story.wait.us / 1000) + " ms, think " + range(story.think);
-  if (world.over_budget) text += ", no budget";
-  constexpr const char* kBlows[] = {"kill ", "stop ", "pause "};
-  for (const Strike& strike : world.strikes) {
-    text += "\n  " + std::string(kBlows[static_cast<std::size_t>(strike.blow)]) +
-            strike.victim.text() + (strike.after ? " after" : " before") +
-            (strike.deeds ? " deed " : " place ") + std::to_string(strike.place) + " for " +
-            std::to_string(strike.down.us / 1000) + " ms";
-  }
-  constexpr const char* kKinds[] = {"", "cut ", "lose log ", "kill node ", "pause node "};
-  for (const TimedFault& fault : story.faults) {
-    text += "\n  at " + std::to_string(fault.at.us / 1000) + " ms " +
-            (fault.kind == TimedFault::Kind::Strike
-                 ? kBlows[static_cast<std::size_t>(fault.blow)]
-                 : kKinds[static_cast<std::size_t>(fault.kind)]) +
-            fault.a.text() + " " +
-            fault.b.text() + " for " + std::to_string(fault.down.us / 1000) + " ms";
-  }
-  return text;
-}
+StoryOptions draw_story(std::uint64_t seed) { return {draw_schedule(seed), {}}; }
 
 }  // namespace roulette::sim

@@ -11,26 +11,9 @@
 
 namespace roulette::sim {
 
-struct TimedFault {
-  enum class Kind { Strike, CutLink, LoseLog, KillNode, PauseNode };
-  Kind kind = Kind::Strike;
-  Blow blow = Blow::Kill;  // of a strike
-  Duration at;  // since the start
-  ProcessName a;
-  ProcessName b;
-  Duration down = milliseconds(100);
-};
-
-struct StoryOptions {
-  WorldOptions world;
+// A schedule, and what tests break on purpose beside it.
+struct StoryOptions : Schedule {
   Plants plants;
-  std::vector<TimedFault> faults;
-  std::size_t payments = 3;               // more are smaller: change upon unsettled change
-  std::uint32_t duplicate_per_mille = 0;  // of creates go to both coordinators at once
-  std::uint32_t conflict_per_mille = 0;   // of creates are followed by another payload
-  Duration wait{};                        // Prefer: wait
-  Range think{milliseconds(20), milliseconds(20)};  // between the clients' first requests
-  Duration bound = seconds(60);           // of virtual time, from the start
 };
 
 struct Outcome {
@@ -43,13 +26,13 @@ struct Outcome {
   std::uint64_t events = 0;
   Duration took;
   Duration slowest_signing;
+  Probes probes;
   std::string trace;  // the last lines
 };
 
 [[nodiscard]] Outcome run_story(const StoryOptions& options);
 
-// Delays, losses, duplicates, conflicts, kills, node kills and Unknown outcomes, all from the seed.
-[[nodiscard]] StoryOptions draw_story(std::uint64_t seed);
-[[nodiscard]] std::string describe(const StoryOptions& options);
+[[nodiscard]] Outcome run_schedule(const Schedule& schedule);
+[[nodiscard]] StoryOptions draw_story(std::uint64_t seed);  // draw_schedule, nothing planted
 
 }  // namespace roulette::sim

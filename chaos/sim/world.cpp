@@ -5,6 +5,8 @@
 // that were sent before a kill arrive, and the end of the connection is seen after them.
 #include "chaos/sim/world.h"
 
+#include <mutex>
+
 #include "common/base/assert.h"
 #include "common/base/limits.h"
 #include "common/bitcoin/script.h"
@@ -15,35 +17,6 @@ namespace {
 
 constexpr Duration kReconnect = milliseconds(5);
 constexpr std::size_t kIdleAlarms = 100;  // in a row, without time passing: a machine that spins
-
-struct Wallet {
-  crypto::DealtGroup dealt;
-  ByteArray<32> output_key;
-  Bytes script;
-};
-
-// One wallet for all runs: dealing is not what is tested here.
-const Wallet& wallet() {
-  static const Wallet one = [] {
-    SimEntropy entropy(1);
-    auto dealt = crypto::deal(kSigners, kThreshold, entropy);
-    ROULETTE_ASSERT(dealt.ok());
-    const auto key = crypto::frost::TweakContext::key_path_only(dealt->group.threshold_key());
-    ROULETTE_ASSERT(key.ok());
-    const ByteArray<32> output_key = key->output_key();
-    return Wallet{std::move(dealt).value(), output_key, bitcoin::p2tr_script(output_key)};
-  }();
-  return one;
-}
-
-signer::SignerConfig signer_config(std::uint16_t id) {
-  const auto& share = wallet().dealt.shares[id];
-  // A second copy of the share: each boot of the simulated signer unseals it anew.
-  auto copy = crypto::frost::SecretShare::create(share.id(), share.secret().clone());
-  ROULETTE_ASSERT(copy.ok());
-  return {SignerId(id), "sim", 1, wallet().dealt.group, std::move(copy).value(),
-          signer::Policy{wallet().script, 20'000, 100, 10'000'000}, true};
-}
 
 signer::Event connected(const signer::Signer&, ConnectionId id, const ProcessName& peer,
                         BootId boot) {
@@ -85,8 +58,54 @@ ledger::Event shutdown(const ledger::Ledger&) { return ledger::ShutdownRequested
 
 }  // namespace
 
+struct Wallet {
+  crypto::DealtGroup dealt;
+  ByteArray<32> output_key;
+  Bytes script;
+};
+
+namespace {
+
+Wallet deal_wallet(std::uint16_t n, std::uint16_t t) {
+  SimEntropy entropy(1);
+  auto dealt = crypto::deal(n, t, entropy);
+  ROULETTE_ASSERT(dealt.ok());
+  const auto key = crypto::frost::TweakContext::key_path_only(dealt->group.threshold_key());
+  ROULETTE_ASSERT(key.ok());
+  const ByteArray<32> output_key = key->output_key();
+  return Wallet{std::move(dealt).value(), output_key, bitcoin::p2tr_script(output_key)};
+}
+
+// One wallet a shape for all runs: dealing is not what is tested here.
+const Wallet& wallet_of(const Shape& shape) {
+  static std::mutex mutex;
+  static std::map<std::pair<std::uint16_t, std::uint16_t>, Wallet> wallets;
+  const std::lock_guard lock(mutex);
+  const auto key = std::make_pair(shape.signers, shape.threshold);
+  const auto known = wallets.find(key);
+  if (known != wallets.end()) return known->second;
+  return wallets.emplace(key, deal_wallet(shape.signers, shape.threshold)).first->second;
+}
+
+signer::SignerConfig signer_config(const Wallet& wallet, std::uint16_t id) {
+  const auto& share = wallet.dealt.shares[id];
+  // A second copy of the share: each boot of the simulated signer unseals it anew.
+  auto copy = crypto::frost::SecretShare::create(share.id(), share.secret().clone());
+  ROULETTE_ASSERT(copy.ok());
+  return {SignerId(id), "sim", 1, wallet.dealt.group, std::move(copy).value(),
+          signer::Policy{wallet.script, 20'000, 100, 10'000'000}, true};
+}
+
+}  // namespace
+
 std::string Place::text() const {
   return std::string(role_name(role)) + "." + effect + "." + subject;
+}
+
+bool Place::is(std::string_view point) const {
+  const std::string_view first = effect;
+  return point.size() > first.size() && point.substr(0, first.size()) == first &&
+         point[first.size()] == '.' && point.substr(first.size() + 1) == subject;
 }
 
 bool Place::chatter() const {
@@ -95,9 +114,15 @@ bool Place::chatter() const {
          what == "signer_status" || what == "get_tip" || what == "get_mempool" || what == "barrier";
 }
 
-World::World(WorldOptions options, Plants plants)
-    : options_(std::move(options)), plants_(std::move(plants)), prng_(options_.seed) {
-  const Bytes& script = wallet().script;
+World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plants)
+    : options_(options),
+      wallet_(wallet_of(options.shape)),
+      plants_(std::move(plants)),
+      prng_(options_.seed),
+      signers_(options.shape.signers),
+      coordinators_(options.shape.coordinators),
+      ledgers_(options.shape.ledgers) {
+  const Bytes& script = wallet_.script;
   // Three coins; the third withdrawal of the story needs change of the first two.
   chain_ = std::make_unique<ToyChain>(std::vector<bitcoin::TxOut>{
       {1'000'000, script}, {1'000'000, script}, {60'000, script}});
@@ -105,7 +130,7 @@ World::World(WorldOptions options, Plants plants)
   chain_->flush();
   genesis_.cluster_id = "sim";
   genesis_.wallet_script = script;
-  genesis_.wallet_output_key = wallet().output_key;
+  genesis_.wallet_output_key = wallet_.output_key;
   genesis_.accounts = {"alice", "bob"};
   genesis_.anchor_block = chain_->blocks().front().hash;
   const auto place_all = [this](auto& seats, Role role) {
@@ -120,6 +145,10 @@ World::World(WorldOptions options, Plants plants)
   place_all(ledgers_, Role::Ledger);
   place_all(signers_, Role::Signer);
   place_all(coordinators_, Role::Coordinator);
+  for (const Fault& fault : faults) {
+    if (fault.kind != FaultKind::StrikePlace) continue;
+    if (Seat* struck = find_seat(fault.a)) struck->armed.push_back({fault, 0});
+  }
   mine_later();
 }
 
@@ -140,11 +169,13 @@ void World::with(Seat& seat, F&& f) {
   ROULETTE_ASSERT(!"a process that the simulator does not run");
 }
 
-World::Seat& World::seat(ProcessName name) {
-  if (name.role == Role::Signer) return signers_.at(name.index);
-  if (name.role == Role::Coordinator) return coordinators_.at(name.index);
-  ROULETTE_ASSERT(name.role == Role::Ledger);
-  return ledgers_.at(name.index);
+World::Seat* World::find_seat(ProcessName name) {
+  const auto in = [&](auto& seats) -> Seat* {
+    return name.index < seats.size() ? &seats[name.index] : nullptr;
+  };
+  if (name.role == Role::Signer) return in(signers_);
+  if (name.role == Role::Coordinator) return in(coordinators_);
+  return name.role == Role::Ledger ? in(ledgers_) : nullptr;
 }
 
 void World::boot(Seat& seat) {
@@ -162,7 +193,7 @@ void World::boot(Seat& seat) {
 
 void World::start(SignerSeat& seat) {
   auto restored =
-      signer::Signer::restore(signer_config(seat.name.index), seat.boot, seat.durable);
+      signer::Signer::restore(signer_config(wallet_, seat.name.index), seat.boot, seat.durable);
   ROULETTE_ASSERT(restored.ok());
   seat.machine.emplace(std::move(restored).value());
   step(seat, signer::Event{signer::Started{}});
@@ -172,10 +203,10 @@ void World::start(CoordinatorSeat& seat) {
   coordinator::CoordinatorConfig config;
   config.id = CoordinatorId(seat.name.index);
   config.boot = seat.boot;
-  config.group = wallet().dealt.group;
-  config.wallet_script = wallet().script;
-  config.wallet_output_key = wallet().output_key;
-  config.nonce_pool = 4;
+  config.group = wallet_.dealt.group;
+  config.wallet_script = wallet_.script;
+  config.wallet_output_key = wallet_.output_key;
+  config.nonce_pool = options_.shape.nonce_pool;
   seat.machine.emplace(std::move(config));
   step(seat, coordinator::Event{coordinator::Started{}});
 }
@@ -183,7 +214,7 @@ void World::start(CoordinatorSeat& seat) {
 void World::start(LedgerSeat& seat) {
   ledger::LedgerConfig config;
   config.id = LedgerId(seat.name.index);
-  config.replicas = kLedgers;
+  config.replicas = options_.shape.ledgers;
   config.boot = seat.boot;
   config.genesis = genesis_;
   config.checkpoint_interval = 16;
@@ -254,22 +285,27 @@ void World::set_alarm(SeatType& seat) {
 }
 
 Hash32 World::replayed_digest(std::uint16_t signer, BootId boot,
-                              std::span<const signer::Record> records) {
-  const auto restored = signer::Signer::restore(signer_config(signer), boot, records);
+                              std::span<const signer::Record> records) const {
+  const auto restored = signer::Signer::restore(signer_config(wallet_, signer), boot, records);
   return restored ? restored->durable_state_digest() : Hash32{};
 }
 
 // ---- places and kills ----
 
-const Strike* World::armed(const Seat& seat, const Place& place, bool after) const {
-  for (const Strike& strike : options_.strikes) {
-    const bool late = strike.after || strike.blow != Blow::Kill;
-    if (strike.victim != seat.name || late != after) continue;
-    if (strike.deeds ? !place.chatter() && strike.place == seat.deed : strike.place == seat.place) {
-      return &strike;
+const Fault* World::armed(Seat& seat, const Place& place, bool after) {
+  const Fault* due = nullptr;
+  for (Seat::Armed& armed : seat.armed) {
+    const Fault& strike = armed.fault;
+    if ((strike.after || strike.blow != Blow::Kill) != after) continue;
+    std::uint64_t number = strike.deeds ? seat.deed : seat.place;
+    if (strike.deeds && place.chatter()) continue;
+    if (!strike.point.empty()) {
+      if (!place.is(strike.point)) continue;
+      number = armed.passes++;
     }
+    if (number == strike.place && due == nullptr) due = &strike;
   }
-  return nullptr;
+  return due;
 }
 
 // Executes the effect as the next numbered place of its process. False: the process is dead now.
@@ -278,12 +314,12 @@ bool World::at_place(Seat& seat, const char* effect, const char* subject,
   trace.note(agenda.now(), seat.name, effect, subject, seat.place);
   const Place place{seat.name.role, effect, subject};
   places_[seat.name].push_back(place);
-  const Strike* strikes[2] = {armed(seat, place, false), armed(seat, place, true)};
+  const Fault* strikes[2] = {armed(seat, place, false), armed(seat, place, true)};
   ++seat.place;
   if (!place.chatter()) ++seat.deed;
   for (const bool after : {false, true}) {
     if (after) execute();
-    const Strike* blow = strikes[after ? 1 : 0];
+    const Fault* blow = strikes[after ? 1 : 0];
     if (blow == nullptr || !strike(seat.name, blow->blow, blow->down)) continue;
     struck_at_.push_back(place.text() + (after ? ".after" : ".before"));
     if (!seat.up) return false;
@@ -300,9 +336,9 @@ bool World::within_budget(Role role) const {
   };
   if (options_.over_budget) return true;
   switch (role) {
-    case Role::Signer: return down(signers_) < kSigners - kThreshold;
-    case Role::Coordinator: return down(coordinators_) < kCoordinators - 1;
-    case Role::Ledger: return down(ledgers_) < (kLedgers - 1) / 2;
+    case Role::Signer: return down(signers_) + options_.shape.threshold < signers_.size();
+    case Role::Coordinator: return down(coordinators_) + 1 < coordinators_.size();
+    case Role::Ledger: return down(ledgers_) < (ledgers_.size() - 1) / 2;
     case Role::Etcd:
     case Role::Bitcoind:
     case Role::Tool: break;
@@ -311,7 +347,9 @@ bool World::within_budget(Role role) const {
 }
 
 bool World::strike(ProcessName victim, Blow blow, Duration down) {
-  Seat& struck = seat(victim);
+  Seat* found = find_seat(victim);
+  if (found == nullptr) return false;
+  Seat& struck = *found;
   const bool already = struck.paused || struck.stopping;
   if (!struck.up || (already && blow != Blow::Kill)) return false;
   if (!already && !within_budget(victim.role)) {
@@ -477,8 +515,9 @@ void World::close_end(const std::shared_ptr<Link>& link, std::size_t end, Durati
 }
 
 bool World::cut_link(ProcessName from, ProcessName to) {
-  Seat& a = seat(from);
-  for (const auto& [id, found] : a.links) {
+  Seat* a = find_seat(from);
+  if (a == nullptr) return false;
+  for (const auto& [id, found] : a->links) {
     const auto link = found;
     if (link->ends[0]->name != to && link->ends[1]->name != to) continue;
     if (!link->open[0] || !link->open[1]) return false;

@@ -1,10 +1,10 @@
-// The simulated host: 5 signers, 2 coordinators, 3 replicas, log engine, disk, network, toy node;
-// one thread, virtual time. Runs the real cores with real FROST shares, which cannot tell.
+// The simulated host: signers, coordinators, replicas, log engine, disk, network, toy node; one
+// thread, virtual time. Runs the real cores with real FROST shares, which cannot tell.
 // Invariant: effects are executed in order; each is a numbered *place* of its process, which can be
 // killed right before or after it, also around a journal's group commit. A restart has a new boot
 // id, what the disk had taken, and nothing else. Passes when: story.h (clients), judge.h (checks).
 // Known gaps: no torn or reordered disk writes, no wiped or rolled-back journals, no partitions of
-// more than one link, no trimmed or duplicated log, one shape of cluster, kills at effects only.
+// more than one link, no trimmed or duplicated log, kills at effects only.
 #pragma once
 
 #include <functional>
@@ -19,6 +19,8 @@
 #include "chaos/plan/prng.h"
 #include "chaos/sim/agenda.h"
 #include "chaos/sim/judge.h"
+#include "chaos/sim/probes.h"
+#include "chaos/sim/schedule.h"
 #include "chaos/sim/sim_entropy.h"
 #include "chaos/sim/toy_chain.h"
 #include "chaos/sim/trace.h"
@@ -26,10 +28,6 @@
 
 namespace roulette::sim {
 
-inline constexpr std::uint16_t kSigners = 5;
-inline constexpr std::uint16_t kThreshold = 3;
-inline constexpr std::uint16_t kCoordinators = 2;
-inline constexpr std::uint16_t kLedgers = 3;
 inline constexpr std::uint64_t kCodecEvery = 16;  // messages that travel as real bytes
 inline constexpr Duration kUnixEpoch = seconds(1'700'000'000);  // the clients' wall clock at zero
 
@@ -40,39 +38,7 @@ struct Place {
   [[nodiscard]] std::string text() const;
   // Heartbeats, pings and polls: most places by number, the least by consequence.
   [[nodiscard]] bool chatter() const;
-};
-
-enum class Blow {
-  Kill,   // SIGKILL; starts again `down` later
-  Stop,   // SIGTERM: drains, exits, starts again `down` later
-  Pause   // SIGSTOP, also in the middle of a step; SIGCONT `down` later
-};
-
-struct Strike {
-  ProcessName victim;
-  std::uint64_t place = 0;  // counted over all lives of the process
-  bool after = false;       // a kill only: stops and pauses come after the effect
-  Duration down = milliseconds(50);
-  Blow blow = Blow::Kill;
-  bool deeds = false;       // `place` counts only what is not chatter
-};
-
-struct Range {
-  Duration low;
-  Duration high;
-};
-
-struct WorldOptions {
-  std::uint64_t seed = 1;
-  Range hop{microseconds(200), microseconds(400)};        // one message, one way
-  Range disk{microseconds(200), microseconds(600)};       // a group commit
-  Range engine{milliseconds(1), milliseconds(3)};         // the log: proposals, barriers, entries
-  Range node{microseconds(300), microseconds(900)};       // the node's RPC, one way
-  Duration block_interval = seconds(1);
-  std::size_t flush_every = 3;                            // blocks; a node kill loses fewer
-  std::uint32_t unknown_per_mille = 0;                    // of proposals end Unknown
-  bool over_budget = false;                               // any number may be down at once
-  std::vector<Strike> strikes;
+  [[nodiscard]] bool is(std::string_view point) const;  // "send.partial_signature"
 };
 
 // What a broken host or peer would do; set by tests that show a check biting, by nobody else.
@@ -82,11 +48,13 @@ struct Plants {
   std::function<bool(const coordinator::SendTransaction&)> swallow_send;  // "accepted", not done
 };
 
+struct Wallet;  // a dealt group, its key and script
+
 using Answered = std::function<void(std::optional<coordinator::ReplyBody>)>;  // nothing: no answer
 
 class World {
  public:
-  explicit World(WorldOptions options, Plants plants = {});
+  World(WorldOptions options, const std::vector<Fault>& faults, Plants plants = {});
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -108,6 +76,7 @@ class World {
   // ---- what happened ----
   Agenda agenda;
   Trace trace;
+  Probes probes;
   // All are up and current, and every withdrawal is settled or rejected.
   [[nodiscard]] bool finished() const;
   // Also at the node's tip.
@@ -143,6 +112,11 @@ class World {
     std::optional<Duration> stopping;                     // how long it stays down then
     std::vector<std::function<void()>> held;              // what happens when it goes on
     BootId boot;
+    struct Armed {
+      Fault fault;
+      std::uint64_t passes = 0;                           // of its point
+    };
+    std::vector<Armed> armed;
     std::optional<Instant> alarm;
     std::size_t idle_alarms = 0;
     std::map<ConnectionId, std::shared_ptr<Link>> links;
@@ -184,7 +158,8 @@ class World {
   void set_alarm(SeatType& seat);
   bool at_place(Seat& seat, const char* effect, const char* subject,
                 const std::function<void()>& execute);
-  [[nodiscard]] const Strike* armed(const Seat& seat, const Place& place, bool after) const;
+  // The strike that is due at this place, before or after its effect.
+  [[nodiscard]] const Fault* armed(Seat& seat, const Place& place, bool after);
   void start(SignerSeat& seat);
   void start(CoordinatorSeat& seat);
   void start(LedgerSeat& seat);
@@ -196,7 +171,7 @@ class World {
   void drained(Seat& seat);
   void when_running(Seat& seat, std::function<void()> action);
   [[nodiscard]] bool within_budget(Role role) const;
-  [[nodiscard]] Seat& seat(ProcessName name);
+  [[nodiscard]] Seat* find_seat(ProcessName name);  // null: not of this shape
   [[nodiscard]] std::vector<Seat*> peers_of(const Seat& seat);
   void connect_later(Seat& a, Seat& b, Duration delay);
   void connect(Seat& a, Seat& b);
@@ -219,16 +194,17 @@ class World {
   void note_fact(const coordinator::Fact& fact);
   void mine_later();
   // Restores a second signer from the records, as a restart would.
-  [[nodiscard]] static Hash32 replayed_digest(std::uint16_t signer, BootId boot,
-                                              std::span<const signer::Record> records);
+  [[nodiscard]] Hash32 replayed_digest(std::uint16_t signer, BootId boot,
+                                       std::span<const signer::Record> records) const;
 
   WorldOptions options_;
+  const Wallet& wallet_;
   Plants plants_;
   chaos::Prng prng_;
   wire::Genesis genesis_;
-  std::vector<SignerSeat> signers_{kSigners};
-  std::vector<CoordinatorSeat> coordinators_{kCoordinators};
-  std::vector<LedgerSeat> ledgers_{kLedgers};
+  std::vector<SignerSeat> signers_;
+  std::vector<CoordinatorSeat> coordinators_;
+  std::vector<LedgerSeat> ledgers_;
   std::vector<std::vector<wire::Command>> log_;
   std::unique_ptr<ToyChain> chain_;
   bool node_up_ = true;

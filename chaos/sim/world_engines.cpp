@@ -364,7 +364,8 @@ void World::fetch(LedgerSeat& seat) {
 }
 
 bool World::lose_log(std::uint16_t replica, Duration down) {
-  LedgerSeat& seat = ledgers_.at(replica);
+  if (replica >= ledgers_.size()) return false;
+  LedgerSeat& seat = ledgers_[replica];
   if (!seat.up || seat.paused || !seat.watching || !within_budget(Role::Ledger)) return false;
   trace.note(agenda.now(), seat.name, "log lost", "", seat.delivered);
   seat.watching = false;

@@ -12,7 +12,7 @@ namespace roulette::sim {
 inline std::string report(const StoryOptions& options, const Outcome& outcome) {
   std::string text;
   if (outcome.violations.empty()) return text;
-  text = describe(options) + "\n";
+  text = to_text(options);
   for (const std::string& place : outcome.struck_at) text += "struck at " + place + "\n";
   for (const Violation& violation : outcome.violations) {
     text += violation.id + ": " + violation.text + "\n";

@@ -36,7 +36,7 @@ Swept strike_everywhere(Role role, Blow blow, Duration down, std::uint64_t strid
         if (!after && blow != Blow::Kill) continue;
         if (turn++ % stride != 0) continue;
         StoryOptions options = short_story();
-        options.world.strikes = {{name, place, after, down, blow, false}};
+        options.faults = {strike_at_place(name, place, after, down, blow)};
         const Outcome outcome = run_story(options);
         const std::string where = places[place].text() + (after ? ".after" : ".before");
         INFO(report(options, outcome));

@@ -16,7 +16,7 @@ StoryOptions killed_after_first_share(std::uint16_t signer) {
   });
   REQUIRE(share != places.end());
   const auto index = static_cast<std::uint64_t>(share - places.begin());
-  options.world.strikes = {{{Role::Signer, signer}, index, true, milliseconds(50)}};
+  options.faults = {strike_at_place({Role::Signer, signer}, index, true, milliseconds(50))};
   return options;
 }
 
@@ -25,8 +25,8 @@ StoryOptions node_dies_with_payments() {
   StoryOptions options;
   options.world.flush_every = 100;
   options.bound = seconds(20);
-  TimedFault fault;
-  fault.kind = TimedFault::Kind::KillNode;
+  Fault fault;
+  fault.kind = FaultKind::KillNode;
   fault.at = milliseconds(1500);
   options.faults = {fault};
   return options;
@@ -36,7 +36,7 @@ StoryOptions node_dies_with_payments() {
 
 TEST_CASE("a share released before its record is durable is reported when the signer dies") {
   bool reported = false;
-  for (std::uint16_t signer = 0; signer < kSigners && !reported; ++signer) {
+  for (std::uint16_t signer = 0; signer < Shape{}.signers && !reported; ++signer) {
     StoryOptions options;
     options.plants.lying_disks = {signer};
     if (!reports(run_story(options), "share-has-its-record")) continue;

@@ -17,7 +17,7 @@ TEST_CASE("two hundred seeds of random faults all settle") {
     const StoryOptions options = draw_story(seed);
     const Outcome outcome = require_green(options);
     ++stories;
-    INFO(describe(options));
+    INFO(to_text(options));
     if (!options.world.over_budget) CHECK(outcome.slowest_signing < kContinuity);
     sum.kills += outcome.counts.kills;
     sum.stops += outcome.counts.stops;

@@ -23,7 +23,7 @@ TEST_CASE("the same seed gives the same run, another seed another") {
     const StoryOptions options = draw_story(seed);
     const Outcome once = run_story(options);
     const Outcome again = run_story(draw_story(seed));
-    INFO(describe(options));
+    INFO(to_text(options));
     CHECK(once.trace_hash == again.trace_hash);
     CHECK(once.events == again.events);
     hashes.insert(once.trace_hash);

@@ -1,0 +1,61 @@
+// Named rare situations, counted: a sweep that never reached one has not shown what it claims.
+//
+// Invariant: a probe has one name, of the list here, so that a sweep can say which it missed; a hit
+// is one addition. Whoever hits says only that the situation was there, not that it was mastered:
+// that is the judge's part.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace roulette::sim {
+
+enum class Probe : std::uint8_t {
+  ShareDurableNotSentKilled,    // the record of a share stood in the journal, the share never left
+  TwoAggregateOneTemplate,      // two coordinators aggregated signatures for one template
+  RebroadcastAfterUnmining,     // bytes sent again that a block had held
+  UnknownThenDuplicate,         // a proposal ended Unknown, stood in the log, and was proposed again
+  StaleProposerRefused,         // a proposal behind the log's head was not taken
+  KillInRestore,                // a process died while it restored
+  AllDownAtOnce,                // no process of the cluster was up
+  QuorumLost,                   // fewer than t signers were up
+  TakeoverOfSigning,            // another coordinator went on with a withdrawal
+  SettledTakenBack,             // a node kill un-mined a settled payment
+  kCount
+};
+
+inline constexpr std::size_t kProbes = static_cast<std::size_t>(Probe::kCount);
+
+[[nodiscard]] constexpr const char* probe_name(Probe probe) {
+  switch (probe) {
+    case Probe::ShareDurableNotSentKilled: return "share durable, not sent, killed";
+    case Probe::TwoAggregateOneTemplate: return "two coordinators aggregate one template";
+    case Probe::RebroadcastAfterUnmining: return "rebroadcast after un-mining";
+    case Probe::UnknownThenDuplicate: return "Unknown, then Duplicate";
+    case Probe::StaleProposerRefused: return "stale proposer refused";
+    case Probe::KillInRestore: return "killed while restoring";
+    case Probe::AllDownAtOnce: return "everything down at once";
+    case Probe::QuorumLost: return "fewer than t signers up";
+    case Probe::TakeoverOfSigning: return "another coordinator takes over";
+    case Probe::SettledTakenBack: return "a settled payment un-mined";
+    case Probe::kCount: break;
+  }
+  return "";
+}
+
+class Probes {
+ public:
+  void hit(Probe probe) { ++hits_[static_cast<std::size_t>(probe)]; }
+  [[nodiscard]] std::uint64_t hits(Probe probe) const {
+    return hits_[static_cast<std::size_t>(probe)];
+  }
+  void add(const Probes& other) {
+    for (std::size_t i = 0; i < kProbes; ++i) hits_[i] += other.hits_[i];
+  }
+
+ private:
+  std::array<std::uint64_t, kProbes> hits_{};
+};
+
+}  // namespace roulette::sim

@@ -1,0 +1,129 @@
+// One run of the simulator as pure data: the cluster's shape, its weather, its clients, and the list
+// of everything that goes wrong.
+//
+// Invariant: a schedule decides a run completely: equal schedules give equal traces. Every fault is
+// one element of one list, which may be removed without touching the others (so that a failing
+// schedule can be shrunk), and every field has one spelling in the text form. Says nothing about how
+// a fault is done: world.h and its files.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/base/time.h"
+
+namespace roulette::sim {
+
+struct Range {
+  Duration low;
+  Duration high;
+  friend bool operator==(const Range&, const Range&) = default;
+};
+
+struct Shape {
+  std::uint16_t signers = 5;
+  std::uint16_t threshold = 3;  // 2t > n
+  std::uint16_t coordinators = 2;
+  std::uint16_t ledgers = 3;
+  std::uint32_t nonce_pool = 4;  // public nonces a coordinator keeps ready per signer
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
+
+// What is slow, and how slow, when nothing goes wrong.
+struct WorldOptions {
+  std::uint64_t seed = 1;  // of every draw while the run lasts
+  Shape shape;
+  Range hop{microseconds(200), microseconds(400)};   // one message, one way
+  Range disk{microseconds(200), microseconds(600)};  // a group commit
+  Range engine{milliseconds(1), milliseconds(3)};    // the log: proposals, barriers, entries
+  Range node{microseconds(300), microseconds(900)};  // the node's RPC, one way
+  Duration block_interval = seconds(1);
+  std::size_t flush_every = 3;          // blocks; a node kill loses fewer
+  std::uint32_t unknown_per_mille = 0;  // of proposals end Unknown
+  bool over_budget = false;             // any number may be down at once
+  friend bool operator==(const WorldOptions&, const WorldOptions&) = default;
+};
+
+enum class Blow : std::uint8_t {
+  Kill,  // SIGKILL; starts again `down` later
+  Stop,  // SIGTERM: drains, exits, starts again `down` later
+  Pause  // SIGSTOP, also in the middle of a step; SIGCONT `down` later
+};
+
+enum class FaultKind : std::uint8_t {
+  StrikePlace,  // `blow` to `a` at its place number `place`, which is counted over all its lives
+  Strike,       // `blow` to `a` at time `at`
+  CutLink,      // the connection of `a` and `b` is reset, what is under way is lost
+  LoseLog,      // replica `a`'s subscription breaks, for `down`
+  KillNode,     // SIGKILL: mempool and unflushed blocks are gone; starts again `down` later
+  PauseNode,    // answers `down` later, and mines nothing meanwhile
+  Count
+};
+inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::Count);
+
+// Any processes of a cluster, the log ("etcd-0"), the nodes ("bitcoind-N") and the clients ("tool-0").
+class ProcessSet {
+ public:
+  void insert(ProcessName name) { bits_ |= bit(name); }
+  [[nodiscard]] bool contains(ProcessName name) const { return (bits_ & bit(name)) != 0; }
+  [[nodiscard]] bool empty() const { return bits_ == 0; }
+  friend bool operator==(const ProcessSet&, const ProcessSet&) = default;
+
+ private:
+  static std::uint64_t bit(ProcessName name) {
+    return std::uint64_t{1} << ((static_cast<unsigned>(name.role) - 1) * 8 + (name.index & 7U));
+  }
+  std::uint64_t bits_ = 0;
+};
+
+// Which fields count stands at the kind; the others stay at their defaults.
+struct Fault {
+  FaultKind kind = FaultKind::Strike;
+  Duration at{};  // since the start; not of StrikePlace
+  Duration down = milliseconds(100);
+  ProcessName a;
+  ProcessName b;
+  ProcessSet group;
+  Blow blow = Blow::Kill;
+  std::uint64_t place = 0;
+  std::string point;      // "send.partial_signature": `place` counts only these; empty: all
+  bool after = false;     // a kill at a place only: stops and pauses come after the effect
+  bool deeds = false;     // `place` counts only what is not chatter
+  bool one_way = false;
+  std::uint32_t amount = 0;
+  friend bool operator==(const Fault&, const Fault&) = default;
+};
+
+[[nodiscard]] Fault strike_at_place(ProcessName victim, std::uint64_t place, bool after,
+                                    Duration down, Blow blow = Blow::Kill, bool deeds = false);
+
+struct Schedule {
+  WorldOptions world;
+  std::vector<Fault> faults;
+  std::size_t payments = 3;               // more are smaller: change upon unsettled change
+  std::uint32_t duplicate_per_mille = 0;  // of creates go to both coordinators at once
+  std::uint32_t conflict_per_mille = 0;   // of creates are followed by another payload
+  Duration wait{};                        // Prefer: wait
+  Range think{milliseconds(20), milliseconds(20)};  // between the clients' first requests
+  Duration bound = seconds(60);           // of virtual time, from the start
+  friend bool operator==(const Schedule&, const Schedule&) = default;
+};
+
+// Everything from the seed: shape, weather, clients, faults within and beyond the budget.
+[[nodiscard]] Schedule draw_schedule(std::uint64_t seed);
+
+// One `name value` a line for the options, one `fault KIND name=value ...` a line for each fault;
+// `#` begins a comment. What stands at its default is left out. Durations are in microseconds.
+[[nodiscard]] std::string to_text(const Schedule& schedule);
+// to_text and back gives the same schedule; an unknown name, kind or value is refused with its line.
+[[nodiscard]] Result<Schedule> parse_schedule(std::string_view text);
+[[nodiscard]] std::string to_text(const Fault& fault);
+[[nodiscard]] const char* fault_kind_name(FaultKind kind);  // "strike_place"
+// When the fault is over by itself, since the start; zero for a fault without a time.
+[[nodiscard]] Duration over_at(const Fault& fault);
+
+}  // namespace roulette::sim
