@@ -12,7 +12,7 @@
 namespace roulette::sim {
 
 enum class Probe : std::uint8_t {
-  ShareDurableNotSentKilled,    // the record of a share stood in the journal, the share never left
+  ShareDurableNotSentKilled,    // a share's record stood in the journal, the share never left
   TwoAggregateOneTemplate,      // two coordinators aggregated signatures for one template
   RebroadcastAfterUnmining,     // bytes sent again that a block had held
   UnknownThenDuplicate,         // a proposal ended Unknown, stood in the log, and was proposed again

@@ -1,6 +1,6 @@
 // What a seed means.
 //
-// Invariant: the draws depend on the seed alone, and a schedule is drawn whole before anything runs.
+// Invariant: the draws depend on the seed alone; a schedule is drawn whole before anything runs.
 #include "chaos/sim/schedule.h"
 
 #include "chaos/plan/prng.h"

@@ -1,10 +1,10 @@
-// One run of the simulator as pure data: the cluster's shape, its weather, its clients, and the list
-// of everything that goes wrong.
+// One run of the simulator as pure data: the cluster's shape, its weather, its clients, and the
+// list of everything that goes wrong.
 //
 // Invariant: a schedule decides a run completely: equal schedules give equal traces. Every fault is
 // one element of one list, which may be removed without touching the others (so that a failing
-// schedule can be shrunk), and every field has one spelling in the text form. Says nothing about how
-// a fault is done: world.h and its files.
+// schedule can be shrunk), and every field has one spelling in the text form. Says nothing about
+// how a fault is done: world.h and its files.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,7 @@ enum class FaultKind : std::uint8_t {
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::Count);
 
-// Any processes of a cluster, the log ("etcd-0"), the nodes ("bitcoind-N") and the clients ("tool-0").
+// Any processes of a cluster, the log ("etcd-0"), nodes ("bitcoind-N") and clients ("tool-0").
 class ProcessSet {
  public:
   void insert(ProcessName name) { bits_ |= bit(name); }
@@ -116,7 +116,7 @@ struct Schedule {
 // Everything from the seed: shape, weather, clients, faults within and beyond the budget.
 [[nodiscard]] Schedule draw_schedule(std::uint64_t seed);
 
-// One `name value` a line for the options, one `fault KIND name=value ...` a line for each fault;
+// One `name value` a line for the options, one `fault KIND name=value ...` a line for each fault; a
 // `#` begins a comment. What stands at its default is left out. Durations are in microseconds.
 [[nodiscard]] std::string to_text(const Schedule& schedule);
 // to_text and back gives the same schedule; an unknown name, kind or value is refused with its line.
