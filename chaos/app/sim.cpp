@@ -231,7 +231,7 @@ int sim_command(const SimOptions& options) {
   }
   SimSweep sweep(options);
   if (options.schedules == 1) {
-    std::fprintf(stderr, "%s\n", sim::to_text(sim::draw_schedule(options.seed)).c_str());
+    std::fprintf(stderr, "%s", sim::to_text(sim::draw_schedule(options.seed)).c_str());
   }
   if (const Status ran = sweep.run(); !ran) return report_error(ran.error());
   return sweep.conclude();
