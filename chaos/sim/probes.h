@@ -12,10 +12,10 @@
 namespace roulette::sim {
 
 enum class Probe : std::uint8_t {
-  ShareDurableNotSentKilled,    // a share's record stood in the journal, the share never left
+  ShareDurableNotSentKilled,    // the record was durable, the share never left
   TwoAggregateOneTemplate,      // two coordinators aggregated signatures for one template
   RebroadcastAfterUnmining,     // bytes sent again that a block had held
-  UnknownThenDuplicate,         // a proposal ended Unknown, stood in the log, and was proposed again
+  UnknownThenDuplicate,         // a proposal ended Unknown, stood in the log, was proposed again
   StaleProposerRefused,         // a proposal behind the log's head was not taken
   KillInRestore,                // a process died while it restored
   AllDownAtOnce,                // no process of the cluster was up

@@ -116,10 +116,10 @@ struct Schedule {
 // Everything from the seed: shape, weather, clients, faults within and beyond the budget.
 [[nodiscard]] Schedule draw_schedule(std::uint64_t seed);
 
-// One `name value` a line for the options, one `fault KIND name=value ...` a line for each fault; a
-// `#` begins a comment. What stands at its default is left out. Durations are in microseconds.
+// One `name value` a line for the options, one `fault KIND name=value ...` a line for each fault;
+// '#' begins a comment. What stands at its default is left out. Durations are in microseconds.
 [[nodiscard]] std::string to_text(const Schedule& schedule);
-// to_text and back gives the same schedule; an unknown name, kind or value is refused with its line.
+// Gives to_text's schedule back; an unknown name, kind or value is refused with its line.
 [[nodiscard]] Result<Schedule> parse_schedule(std::string_view text);
 [[nodiscard]] std::string to_text(const Fault& fault);
 [[nodiscard]] const char* fault_kind_name(FaultKind kind);  // "strike_place"
