@@ -57,8 +57,20 @@ struct SimOptions {
   std::string scheme = "frost";
   bool check_determinism = false;  // each seed runs twice
   bool json = false;
+  bool no_shrink = false;               // a failed schedule is not made smaller
+  std::string out_dir = "sim-failures";  // where shrunk schedules go
 };
 [[nodiscard]] int sim_command(const SimOptions& options);
+
+struct ReplayOptions {
+  std::optional<std::uint64_t> seed;
+  std::string file;
+  bool all = false;  // heartbeats, pings and polls as well
+  bool json = false;
+  bool shrink = false;  // a failing schedule is made smaller and written
+  std::string out_dir = "sim-failures";
+};
+[[nodiscard]] int replay_command(const ReplayOptions& options);
 
 [[nodiscard]] int killpoints_command(bool json);
 [[nodiscard]] int version_command(bool json);

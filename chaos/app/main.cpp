@@ -77,7 +77,21 @@ void add_sim(CLI::App& app, SimOptions& o) {
       ->check(CLI::PositiveNumber);
   sim->add_option("--scheme", o.scheme, "frost")->capture_default_str();
   sim->add_flag("--check-determinism", o.check_determinism, "Run each seed twice and compare");
+  sim->add_flag("--no-shrink", o.no_shrink, "Leave failed schedules as they were drawn");
+  sim->add_option("--out", o.out_dir, "Where shrunk schedules are written")
+      ->capture_default_str();
   sim->add_flag("--json", o.json, "The result as one JSON object on stdout");
+}
+
+void add_replay(CLI::App& app, ReplayOptions& o) {
+  CLI::App* replay = app.add_subcommand(
+      "replay", "Run one schedule of the simulator again and tell what happens");
+  replay->add_option("FILE", o.file, "A schedule file, as a sweep writes it");
+  replay->add_option("--seed", o.seed, "The schedule of this seed");
+  replay->add_flag("--all", o.all, "Also heartbeats, pings and polls");
+  replay->add_flag("--json", o.json, "The result as one JSON object on stdout, no trace");
+  replay->add_flag("--shrink", o.shrink, "Write the smallest schedule that fails likewise");
+  replay->add_option("--out", o.out_dir, "Where --shrink writes")->capture_default_str();
 }
 
 void add_doctor(CLI::App& app, DoctorOptions& o) {
@@ -99,11 +113,13 @@ int dispatch(int argc, char** argv) {
   RunOptions run;
   UpOptions up;
   SimOptions sim;
+  ReplayOptions replay;
   DoctorOptions doctor;
   bool json = false;
   add_run(app, run);
   add_up(app, up);
   add_sim(app, sim);
+  add_replay(app, replay);
   add_doctor(app, doctor);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
       ->add_flag("--json", json);
@@ -120,6 +136,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("run")) return run_command(run);
   if (app.got_subcommand("up")) return up_command(up);
   if (app.got_subcommand("sim")) return sim_command(sim);
+  if (app.got_subcommand("replay")) return replay_command(replay);
   if (app.got_subcommand("doctor")) return doctor_command(doctor);
   if (app.got_subcommand("killpoints")) return killpoints_command(json);
   return version_command(json);

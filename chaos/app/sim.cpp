@@ -8,13 +8,15 @@
 #include <cinttypes>
 #include <cstdio>
 #include <iostream>
+#include <set>
 
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include "chaos/app/commands.h"
 #include "chaos/app/fan_out.h"
-#include "chaos/sim/seed_run.h"
+#include "chaos/app/shrunk.h"
+#include "chaos/sim/required_probes.h"
 
 namespace roulette::chaos {
 namespace {
@@ -24,6 +26,8 @@ using nlohmann::json;
 constexpr std::size_t kShownViolations = 10;
 constexpr std::uint64_t kFloorFrom = 100;       // schedules; smaller sweeps may be tame by chance
 constexpr std::uint64_t kWithdrawalsEach = 3;
+constexpr std::size_t kShrunkKinds = 3;
+constexpr const char* kDeterminism = "determinism";  // a violation's id
 constexpr std::uint64_t kFaultsEach = 2;
 
 double now_s() {
@@ -53,7 +57,7 @@ class SimSweep {
     hooks.work = [this](std::uint64_t piece) { return work(options_.seed + piece); };
     hooks.done = [this](std::uint64_t piece, const std::string& text) { done(piece, text); };
     hooks.broke = [this](std::uint64_t piece, const std::string& why) {
-      failed({options_.seed + piece, {{"process-ended", why}}});
+      failed({options_.seed + piece, {{kProcessEnded, why}}});
     };
     hooks.go_on = [this] {
       show();
@@ -65,6 +69,24 @@ class SimSweep {
     if (terminal_) std::fprintf(stderr, "\r\033[K");
     if (!ran) return ran.error();
     if (!bad_record_.empty()) return Error{ErrorKind::Internal, bad_record_};
+    return {};
+  }
+
+  // The first schedule of each kind of violation, made small.
+  Status shrink_failures() {
+    std::set<std::string> kinds;
+    for (const FailedSeed& failed : failed_) {
+      const std::string& id = failed.violations.front().id;
+      if (id == kDeterminism || kinds.size() >= kShrunkKinds || !kinds.insert(id).second) continue;
+      const auto shrunk = shrink_to_file(sim::draw_schedule(failed.seed), options_.scheme, id,
+                                         options_.out_dir, {});
+      if (!shrunk) return shrunk.error();
+      std::fprintf(stderr, "seed %" PRIu64 ": %zu faults shrunk to %zu in %zu runs%s: %s\n",
+                   failed.seed, shrunk->faults_before, shrunk->file.schedule.faults.size(),
+                   shrunk->runs, shrunk->minimal ? "" : " (not minimal: out of time)",
+                   shrunk->path.c_str());
+      if (replay_.empty()) replay_ = "roulette replay " + shrunk->path;
+    }
     return {};
   }
 
@@ -90,12 +112,12 @@ class SimSweep {
   }
 
   [[nodiscard]] std::string work(std::uint64_t seed) const {
-    const sim::StoryOptions story = sim::draw_story(seed);
-    sim::SeedRecord record = sim::record_of(story, sim::run_story(story));
+    const sim::Schedule schedule = sim::draw_schedule(seed);
+    sim::SeedRecord record = sim::record_of(schedule, sim::run_schedule(schedule));
     if (options_.check_determinism) {
-      const sim::StoryOptions again = sim::draw_story(seed);
-      if (!record.same_run(sim::record_of(again, sim::run_story(again)))) {
-        record.violations.push_back({"determinism", "the same seed ran differently"});
+      const sim::Schedule again = sim::draw_schedule(seed);
+      if (!record.same_run(sim::record_of(again, sim::run_schedule(again)))) {
+        record.violations.push_back({kDeterminism, "the same seed ran differently"});
       }
     }
     return sim::encode_record(record);
@@ -159,6 +181,11 @@ class SimSweep {
       reasons.push_back("fewer than " + std::to_string(kWithdrawalsEach) +
                         " withdrawals a schedule");
     }
+    for (const sim::Probe probe : sim::kRequiredProbes) {
+      const auto hits = tally_.probes.find(sim::probe_name(probe));
+      if (ran < sim::kRequiredFrom || (hits != tally_.probes.end() && hits->second > 0)) continue;
+      reasons.push_back(std::string("never reached: ") + sim::probe_name(probe));
+    }
     return reasons.empty() ? kExitPass : kExitInconclusive;
   }
 
@@ -183,7 +210,10 @@ class SimSweep {
     std::string next = "roulette sim --seed " +
                        std::to_string(options_.seed + tally_.schedules) + " --schedules " +
                        std::to_string(std::max<std::uint64_t>(tally_.schedules, 1));
-    if (!failed_.empty()) next = "roulette replay --seed " + std::to_string(failed_.front().seed);
+    if (!failed_.empty()) {
+      const std::string seed = "roulette replay --seed " + std::to_string(failed_.front().seed);
+      next = replay_.empty() ? seed : replay_;
+    }
     std::fprintf(stderr, "%s%s  next: %s\n", verdict_word(code), why.c_str(), next.c_str());
   }
 
@@ -221,6 +251,7 @@ class SimSweep {
   double shown_s_ = 0;
   std::string bad_record_;
   std::vector<FailedSeed> failed_;
+  std::string replay_;  // the command that shows the first shrunk schedule
 };
 
 }  // namespace
@@ -234,6 +265,9 @@ int sim_command(const SimOptions& options) {
     std::fprintf(stderr, "%s", sim::to_text(sim::draw_schedule(options.seed)).c_str());
   }
   if (const Status ran = sweep.run(); !ran) return report_error(ran.error());
+  if (!options.no_shrink) {
+    if (const Status shrunk = sweep.shrink_failures(); !shrunk) return report_error(shrunk.error());
+  }
   return sweep.conclude();
 }
 

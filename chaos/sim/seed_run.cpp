@@ -9,15 +9,20 @@ namespace roulette::sim {
 
 using nlohmann::json;
 
-SeedRecord record_of(const StoryOptions& options, const Outcome& outcome) {
+SeedRecord record_of(const Schedule& schedule, const Outcome& outcome) {
   SeedRecord record;
-  record.seed = options.world.seed;
+  record.seed = schedule.world.seed;
   record.withdrawals = outcome.records.keys.size();
   const World::Counts& counts = outcome.counts;
   record.faults_fired = counts.kills + counts.stops + counts.pauses + counts.node_kills +
                         counts.cut_links + counts.unknown_proposals;
   record.events = outcome.events;
   record.trace_hash = outcome.trace_hash;
+  record.unseed = outcome.unseed;
+  for (std::size_t i = 0; i < kProbes; ++i) {
+    const auto probe = static_cast<Probe>(i);
+    record.probes[probe_name(probe)] = outcome.probes.hits(probe);
+  }
   record.violations = outcome.violations;
   return record;
 }

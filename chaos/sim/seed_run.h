@@ -30,7 +30,7 @@ struct SeedRecord {
   }
 };
 
-[[nodiscard]] SeedRecord record_of(const StoryOptions& options, const Outcome& outcome);
+[[nodiscard]] SeedRecord record_of(const Schedule& schedule, const Outcome& outcome);
 [[nodiscard]] std::string encode_record(const SeedRecord& record);
 [[nodiscard]] Result<SeedRecord> decode_record(const std::string& text);
 

@@ -1,9 +1,12 @@
 # The simulated host: links the cores, never a socket, a clock or a thread.
 add_library(roulette_chaos_sim STATIC
   sim/judge.cpp
+  sim/narrate.cpp
   sim/schedule.cpp
+  sim/schedule_file.cpp
   sim/schedule_text.cpp
   sim/seed_run.cpp
+  sim/shrink.cpp
   sim/story.cpp
   sim/toy_chain.cpp
   sim/trace.cpp

@@ -218,8 +218,9 @@ void schedule(World& world, const Fault& fault) {
 
 }  // namespace
 
-Outcome run_story(const StoryOptions& options) {
+Outcome run_story(const StoryOptions& options, Trace::Listener listener) {
   World world(options.world, options.faults, options.plants);
+  world.trace.listen(std::move(listener));
   const Instant start = world.agenda.now();
   Instant healed = start;
   for (const Fault& fault : options.faults) {
@@ -254,12 +255,15 @@ Outcome run_story(const StoryOptions& options) {
   }
   for (const LedgerRecord& ledger : outcome.records.ledgers) world.trace.fold(ledger.digest);
   outcome.trace_hash = world.trace.hash();
+  outcome.unseed = world.unseed();
   outcome.probes = world.probes;
   outcome.trace = world.trace.tail();
   return outcome;
 }
 
-Outcome run_schedule(const Schedule& schedule) { return run_story({schedule, {}}); }
+Outcome run_schedule(const Schedule& schedule, Trace::Listener listener) {
+  return run_story({schedule, {}}, std::move(listener));
+}
 
 StoryOptions draw_story(std::uint64_t seed) { return {draw_schedule(seed), {}}; }
 

@@ -23,6 +23,7 @@ struct Outcome {
   std::map<ProcessName, std::vector<Place>> places;
   std::vector<std::string> struck_at;
   std::uint64_t trace_hash = 0;
+  std::uint64_t unseed = 0;
   std::uint64_t events = 0;
   Duration took;
   Duration slowest_signing;
@@ -30,9 +31,10 @@ struct Outcome {
   std::string trace;  // the last lines
 };
 
-[[nodiscard]] Outcome run_story(const StoryOptions& options);
+// `listener` is told every line of the trace.
+[[nodiscard]] Outcome run_story(const StoryOptions& options, Trace::Listener listener = {});
 
-[[nodiscard]] Outcome run_schedule(const Schedule& schedule);
+[[nodiscard]] Outcome run_schedule(const Schedule& schedule, Trace::Listener listener = {});
 [[nodiscard]] StoryOptions draw_story(std::uint64_t seed);  // draw_schedule, nothing planted
 
 }  // namespace roulette::sim

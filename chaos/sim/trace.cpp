@@ -19,12 +19,13 @@ void Trace::note(Instant at, ProcessName who, const char* what, const char* subj
   fold(as_bytes(subject));
   fold(number);
   lines_.push_back({at, who, what, subject, number});
+  if (listener_) listener_(lines_.back());
   if (lines_.size() > kTraceLines) lines_.pop_front();
 }
 
 std::string Trace::tail() const {
   std::string text;
-  for (const Line& line : lines_) {
+  for (const TraceLine& line : lines_) {
     std::string ms = std::to_string(line.at.us / 1000) + "." +
                      std::to_string(1000 + line.at.us % 1000).substr(1);
     ms.insert(0, ms.size() < 10 ? 10 - ms.size() : 0, ' ');

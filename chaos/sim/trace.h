@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 
 #include "common/base/ids.h"
@@ -14,8 +15,19 @@ namespace roulette::sim {
 
 inline constexpr std::size_t kTraceLines = 60;
 
+struct TraceLine {
+  Instant at;
+  ProcessName who;
+  const char* what;
+  const char* subject;
+  std::uint64_t number;
+};
+
 class Trace {
  public:
+  // Called with every line as it is noted; may only look.
+  using Listener = std::function<void(const TraceLine&)>;
+  void listen(Listener listener) { listener_ = std::move(listener); }
   // `what` and `subject` are literals or names that outlive the trace.
   void note(Instant at, ProcessName who, const char* what, const char* subject,
             std::uint64_t number);
@@ -24,16 +36,10 @@ class Trace {
   [[nodiscard]] std::string tail() const;
 
  private:
-  struct Line {
-    Instant at;
-    ProcessName who;
-    const char* what;
-    const char* subject;
-    std::uint64_t number;
-  };
   void fold(std::uint64_t number);
   std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a
-  std::deque<Line> lines_;
+  std::deque<TraceLine> lines_;
+  Listener listener_;
 };
 
 }  // namespace roulette::sim

@@ -99,6 +99,8 @@ class World {
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
   [[nodiscard]] const std::vector<std::string>& struck_at() const { return struck_at_; }
+  // The next draw of every source: two runs that end alike have drawn equally often.
+  [[nodiscard]] std::uint64_t unseed();
 
  private:
   struct Link;

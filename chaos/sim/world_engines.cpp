@@ -383,6 +383,21 @@ bool World::lose_log(std::uint16_t replica, Duration down) {
 
 // ---- the end ----
 
+std::uint64_t World::unseed() {
+  std::uint64_t sum = prng_.next();
+  const auto fold = [&sum](auto& seats) {
+    for (auto& seat : seats) {
+      ByteArray<8> drawn{};
+      seat.entropy->fill(drawn);
+      for (const std::uint8_t byte : drawn) sum = (sum ^ byte) * 0x100000001b3;  // FNV-1a
+    }
+  };
+  fold(signers_);
+  fold(coordinators_);
+  fold(ledgers_);
+  return sum;
+}
+
 Duration World::slowest_signing() const {
   Duration slowest{};
   for (const auto& [id, progress] : progress_) {

@@ -1,0 +1,23 @@
+// Which rare situations a large sweep must have reached.
+//
+// Invariant: data only. A sweep of kRequiredFrom schedules or more in which one of these was never
+// hit is inconclusive and names it; a probe that is not listed is counted and shown all the same.
+#pragma once
+
+#include <array>
+
+#include "chaos/sim/probes.h"
+
+namespace roulette::sim {
+
+inline constexpr std::uint64_t kRequiredFrom = 1000;
+
+inline constexpr std::array kRequiredProbes = {
+    Probe::ShareDurableNotSentKilled, Probe::TwoAggregateOneTemplate,
+    Probe::RebroadcastAfterUnmining,  Probe::UnknownThenDuplicate,
+    Probe::StaleProposerRefused,      Probe::KillInRestore,
+    Probe::AllDownAtOnce,             Probe::QuorumLost,
+    Probe::TakeoverOfSigning,         Probe::SettledTakenBack,
+};
+
+}  // namespace roulette::sim

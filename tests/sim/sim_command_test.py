@@ -1,0 +1,129 @@
+"""`roulette sim` and `roulette replay` as a user calls them.
+
+Invariant: no cluster, no port; a schedule that fails is made by giving the clients too little
+virtual time, never by breaking a machine.
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "live"))
+import run_tool  # noqa: E402
+from run_tool import TOOL, fresh_runs, roulette  # noqa: E402
+
+HURRIED = {"format": "roulette-schedule", "version": 1, "scheme": "frost",
+           "options": {"seed": "3", "bound": "4000000", "payments": "5", "disk": "300..900"},
+           "faults": ["kill_node at=1500000", "pause_node at=2000000 down=9000000",
+                      "strike at=1800000 a=signer-1", "lose_log at=900000 a=ledger-1"]}
+
+
+def sweep(*flags):
+    done = roulette("sim", "--json", *flags)
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+class SimCommand(unittest.TestCase):
+    def test_jobs(self):
+        results = []
+        for jobs in (1, 3):
+            code, result, _ = sweep("--seed", 11, "--schedules", 24, "--jobs", jobs,
+                                    "--check-determinism")
+            self.assertEqual((code, result["verdict"], result["jobs"]), (0, "pass", jobs))
+            results.append(result)
+        for same in ("schedules", "withdrawals", "faults_fired", "probes", "violations", "unseed",
+                     "trace_hash", "seed", "scheme"):
+            self.assertEqual(results[0][same], results[1][same], same)
+        self.assertEqual(results[0]["schedules"], 24)
+        self.assertGreaterEqual(results[0]["withdrawals"], 3 * 24)
+        self.assertGreater(results[0]["faults_fired"], 2 * 24)
+        _, other, _ = sweep("--seed", 12, "--schedules", 24)
+        self.assertNotEqual(other["trace_hash"], results[0]["trace_hash"])
+        self.assertNotEqual(other["unseed"], results[0]["unseed"])
+
+    def test_interrupted(self):
+        child = subprocess.Popen([TOOL, "sim", "--json", "--schedules", "1000000", "--jobs", "1"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in child.stderr:  # the first line of progress
+            if "schedules" in line:
+                break
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 2)
+        result = json.loads(out)
+        self.assertEqual(result["verdict"], "inconclusive")
+        self.assertIn("interrupted by a signal", result["reasons"])
+        self.assertIn("next: ", err.splitlines()[-1])
+
+    def test_minutes(self):
+        before = time.monotonic()
+        code, result, _ = sweep("--minutes", 0.05)
+        self.assertLess(time.monotonic() - before, 60)
+        self.assertEqual(code, 0 if result["schedules"] < 1000 else code)
+        self.assertGreater(result["schedules"], 0)
+
+    def test_replay(self):
+        first = roulette("replay", "--seed", 4)
+        self.assertEqual(first.returncode, 0)
+        self.assertEqual(first.stdout, roulette("replay", "--seed", 4).stdout)
+        lines = first.stdout.splitlines()
+        self.assertEqual(lines[0], "seed 4")
+        self.assertIn("pass: ", lines[-1])
+        self.assertIn("✖ down", first.stdout)
+        self.assertNotIn("heartbeat", first.stdout)
+        self.assertIn("heartbeat", roulette("replay", "--seed", 4, "--all").stdout)
+        told = json.loads(roulette("replay", "--seed", 4, "--json").stdout)
+        self.assertIn(f"trace_hash {told['trace_hash']}", lines[-2])
+
+    def test_shrink(self):
+        folder = fresh_runs("sim-shrink")
+        path = folder / "hurried.json"
+        path.write_text(json.dumps(HURRIED))
+        done = roulette("replay", path, "--shrink", "--out", folder / "out")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("no-lost-withdrawal", done.stdout)
+        command = done.stderr.splitlines()[-1]
+        self.assertTrue(command.startswith("next: roulette replay "), command)
+        small = pathlib.Path(command.split()[-1])
+        shrunk = json.loads(small.read_text())
+        self.assertEqual((shrunk["format"], shrunk["version"]), ("roulette-schedule", 1))
+        self.assertEqual(shrunk["violates"], ["no-lost-withdrawal"])
+        self.assertLess(len(shrunk["faults"]), len(HURRIED["faults"]))
+        again = roulette("replay", small)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("no-lost-withdrawal", again.stdout)
+        shrunk["options"].pop("bound")
+        small.write_text(json.dumps(shrunk))
+        mended = roulette("replay", small)
+        self.assertEqual(mended.returncode, 0, mended.stdout)
+        self.assertIn("is gone", mended.stdout)
+
+    def test_refusals(self):
+        folder = fresh_runs("sim-refusals")
+        path = folder / "file.json"
+        for change, words in (({"version": 2}, "version 2 of roulette-schedule"),
+                              ({"format": "x"}, "no roulette-schedule file"),
+                              ({"faults": ["kill_all"]}, "faults[0]"),
+                              ({"sede": 1}, "unknown field 'sede'")):
+            path.write_text(json.dumps({**HURRIED, **change}))
+            done = roulette("replay", path)
+            self.assertEqual(done.returncode, 64, done.stderr)
+            self.assertIn(words, done.stderr)
+            self.assertIn(str(path), done.stderr)
+            self.assertEqual(done.stdout, "")
+        for arguments in (["replay"], ["replay", path, "--seed", 1], ["replay", folder / "none"],
+                          ["sim", "--schedules", 0], ["sim", "--jobs", "two"],
+                          ["sim", "--scheme", "none"], ["sim", "--minutes", -1]):
+            done = roulette(*arguments, timeout=20)
+            self.assertEqual(done.returncode, 64, arguments)
+            self.assertNotEqual(done.stderr, "", arguments)
+            self.assertEqual(done.stdout, "", arguments)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONIOENCODING", "utf-8")
+    run_tool.main()

@@ -1,0 +1,155 @@
+// Shrinking, schedule files and the sums of a sweep: each as a function, without a cluster.
+#include <catch2/catch.hpp>
+
+#include "chaos/sim/narrate.h"
+#include "chaos/sim/schedule_file.h"
+#include "chaos/sim/seed_run.h"
+#include "chaos/sim/shrink.h"
+
+namespace roulette::sim {
+namespace {
+
+Schedule crowded() {
+  for (std::uint64_t seed = 1; seed < 1000; ++seed) {
+    Schedule schedule = draw_schedule(seed);
+    if (schedule.faults.size() >= 12 && schedule.payments > 3) return schedule;
+  }
+  FAIL("no seed draws many faults");
+  return {};
+}
+
+bool has(const Schedule& schedule, FaultKind kind) {
+  return std::any_of(schedule.faults.begin(), schedule.faults.end(),
+                     [kind](const Fault& fault) { return fault.kind == kind; });
+}
+
+Fault timed(FaultKind kind) {
+  Fault fault;
+  fault.kind = kind;
+  fault.at = milliseconds(1234);
+  fault.down = milliseconds(77);
+  return fault;
+}
+
+}  // namespace
+
+TEST_CASE("a schedule shrinks to the two faults that fail only together") {
+  Schedule schedule = crowded();
+  std::erase_if(schedule.faults, [](const Fault& fault) {
+    return fault.kind == FaultKind::KillNode || fault.kind == FaultKind::LoseLog;
+  });
+  const auto middle = static_cast<std::ptrdiff_t>(schedule.faults.size() / 2);
+  schedule.faults.insert(schedule.faults.begin() + middle, timed(FaultKind::KillNode));
+  schedule.faults.push_back(timed(FaultKind::LoseLog));
+  std::size_t runs = 0;
+  const auto fails = [&](const Schedule& candidate) {
+    ++runs;
+    return has(candidate, FaultKind::KillNode) && has(candidate, FaultKind::LoseLog);
+  };
+  const Shrunk shrunk = shrink(schedule, fails, {});
+  CHECK(shrunk.minimal);
+  CHECK(shrunk.runs == runs);
+  REQUIRE(shrunk.schedule.faults.size() == 2);
+  CHECK(shrunk.schedule.faults[0].at == Duration{});  // what does not matter is at its default
+  CHECK(shrunk.schedule.world.seed == schedule.world.seed);
+  CHECK(shrunk.schedule.payments == 1);
+  Schedule plain;
+  plain.world.seed = schedule.world.seed;
+  CHECK(shrunk.schedule.world == plain.world);
+}
+
+TEST_CASE("shrinking keeps what the failure needs") {
+  const Schedule schedule = crowded();
+  const auto fails = [&](const Schedule& candidate) {
+    return candidate.world.hop == schedule.world.hop && candidate.payments >= 3 &&
+           candidate.faults.size() >= 5;
+  };
+  const Shrunk shrunk = shrink(schedule, fails, {});
+  CHECK(shrunk.minimal);
+  CHECK(shrunk.schedule.faults.size() == 5);
+  CHECK(shrunk.schedule.world.hop == schedule.world.hop);
+  CHECK(shrunk.schedule.payments >= 3);
+  CHECK(shrunk.schedule.payments < schedule.payments);
+}
+
+TEST_CASE("a shrink that ran out of its budget says so and still returns what fails") {
+  const auto fails = [](const Schedule& candidate) { return candidate.faults.size() >= 2; };
+  ShrinkBudget budget;
+  budget.runs = 3;
+  const Shrunk shrunk = shrink(crowded(), fails, budget);
+  CHECK_FALSE(shrunk.minimal);
+  CHECK(shrunk.runs == 3);
+  CHECK(fails(shrunk.schedule));
+}
+
+TEST_CASE("a schedule file gives back what was written") {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    const ScheduleFile file{"frost", draw_schedule(seed), {"no-lost-withdrawal"}, "a \"note\""};
+    const auto again = decode_schedule_file(encode_schedule_file(file), "here");
+    REQUIRE(again.ok());
+    CHECK(*again == file);
+  }
+}
+
+TEST_CASE("a schedule file of another version or with an unknown word is refused by name") {
+  const std::string good = encode_schedule_file({"frost", draw_schedule(7), {}, ""});
+  const auto refused = [&](const std::string& from, const std::string& to,
+                           const std::string& words) {
+    std::string text = good;
+    const auto at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, from.size(), to);
+    const auto file = decode_schedule_file(text, "here.json");
+    REQUIRE_FALSE(file.ok());
+    CHECK(file.error().kind == ErrorKind::Usage);
+    CHECK_THAT(file.error().message, Catch::Matchers::StartsWith("here.json: "));
+    CHECK_THAT(file.error().message, Catch::Matchers::Contains(words));
+  };
+  refused("\"version\": 1", "\"version\": 2", "version 2 of roulette-schedule");
+  refused("roulette-schedule", "roulette-history", "no roulette-schedule file");
+  refused("\"note\"", "\"nota\"", "unknown field 'nota'");
+  refused("\"hop\"", "\"hoop\"", "hoop");
+  refused("strike", "stroke", "faults[");
+  refused("{", "[", "here.json");
+  refused("\"seed\": \"7\"", "\"seed\": \"7\\nwait 9\"", "options.seed");
+}
+
+TEST_CASE("the sum of a sweep does not depend on the order in which its seeds came") {
+  std::vector<SeedRecord> records;
+  for (std::uint64_t seed = 5; seed < 9; ++seed) {
+    SeedRecord record;
+    record.seed = seed;
+    record.withdrawals = seed;
+    record.trace_hash = seed * 77;
+    record.unseed = seed * 99;
+    record.probes["quorum"] = seed;
+    record.violations.push_back({"an-id", "a \xff text"});
+    const auto decoded = decode_record(encode_record(record));
+    REQUIRE(decoded.ok());
+    CHECK(decoded->trace_hash == record.trace_hash);
+    CHECK(decoded->violations.size() == 1);
+    records.push_back(record);
+  }
+  Tally forward(5);
+  Tally backward(5);
+  for (const SeedRecord& record : records) forward.add(record);
+  for (auto record = records.rbegin(); record != records.rend(); ++record) backward.add(*record);
+  CHECK(forward.gapless());
+  CHECK(forward.trace_hash() == backward.trace_hash());
+  CHECK(forward.unseed() == backward.unseed());
+  CHECK(backward.probes.at("quorum") == 5 + 6 + 7 + 8);
+  Tally other(5);
+  std::swap(records[0].trace_hash, records[1].trace_hash);
+  for (const SeedRecord& record : records) other.add(record);
+  CHECK(other.trace_hash() != forward.trace_hash());
+}
+
+TEST_CASE("a told line has time, process and the mark of a fault") {
+  const ProcessName signer{Role::Signer, 2};
+  const TraceLine down{Instant{} + microseconds(1'234'567), signer, "down", "", 3};
+  CHECK(narrate(down) == "  1234.567 ms  signer-2       ✖ down #3");
+  CHECK(*fault_mark({{}, signer, "send", "partial_signature", 1}) == '\0');
+  CHECK_FALSE(worth_telling({{}, {Role::Coordinator, 0}, "send", "coordinator_heartbeat", 1}));
+}
+
+}  // namespace roulette::sim
