@@ -1,0 +1,34 @@
+// What a scenario's commands act on: one signer, the books, or a whole simulated cluster.
+//
+// Invariant: the output of a command depends on the commands before it alone, and names things by
+// the file's own words (p1, tx1), never by bytes or times that a change elsewhere would move.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tests/scenario/scenario_file.h"
+
+namespace roulette::scenario {
+
+class Stage {
+ public:
+  Stage() = default;
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+  virtual ~Stage() = default;
+  // The whole lines that come of it. Throws std::runtime_error for a command it does not know.
+  virtual std::string run(const Command& command) = 0;
+};
+
+// `stage signer`: one signer, its journal's disk and coordinators' connections.
+[[nodiscard]] std::unique_ptr<Stage> signer_stage();
+// `stage ledger`: the books under commands and blocks, one after the other.
+[[nodiscard]] std::unique_ptr<Stage> ledger_stage();
+// `stage cluster [signers= threshold= coordinators= ledgers= flush_every= unknown= seed=]`, and
+// after it `fault ...` lines in the words of a schedule.
+[[nodiscard]] std::unique_ptr<Stage> cluster_stage(const Block& first);
+
+[[noreturn]] void unknown_command(const Command& command);
+
+}  // namespace roulette::scenario
