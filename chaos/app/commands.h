@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "chaos/live/cluster.h"
+#include "chaos/plan/matrix.h"
 
 namespace roulette::chaos {
 
@@ -41,6 +42,17 @@ struct UpOptions {
   BinaryOptions binaries;
 };
 [[nodiscard]] int up_command(const UpOptions& options);
+
+struct MatrixOptions {
+  bool live = false, simulated = false;  // exactly one
+  MatrixSelection selection;
+  std::string runs_dir = "runs";
+  std::string out_dir;  // empty: a new folder in runs_dir
+  bool json = false;
+  bool keep = false;
+  BinaryOptions binaries;
+};
+[[nodiscard]] int matrix_command(const MatrixOptions& options);
 
 struct DoctorOptions {
   bool json = false;

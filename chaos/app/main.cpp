@@ -94,6 +94,27 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
   replay->add_option("--out", o.out_dir, "Where --shrink writes")->capture_default_str();
 }
 
+void add_matrix(CLI::App& app, MatrixOptions& o) {
+  CLI::App* matrix = app.add_subcommand(
+      "matrix", "Kill at every point, in every way, every set of victims; count what was shown");
+  CLI::Option* live = matrix->add_flag("--live", o.live, "Real processes");
+  matrix->add_option("--points", o.selection.points, "Only points that fit this glob")
+      ->capture_default_str();
+  matrix->add_flag("--full", o.selection.full, "All middle and last passes, not a drawn tenth");
+  matrix->add_flag("--slice", o.selection.slice,
+                   "One cell a point: SIGKILL of the process that passes it, first pass");
+  matrix->add_option("--out", o.out_dir, "Folder of the report and of the clusters' records");
+  matrix->add_option("--seed", o.selection.seed, "Draws cells, victims and loads")
+      ->capture_default_str();
+  matrix->add_option("--runs", o.runs_dir, "Where a folder is made without --out")
+      ->capture_default_str()
+      ->envname("ROULETTE_RUNS");
+  matrix->add_flag("--keep", o.keep, "Keep work/ of every cluster");
+  matrix->add_flag("--json", o.json, "Print matrix.json on stdout");
+  live->required();
+  add_binaries(*matrix, o.binaries);
+}
+
 void add_doctor(CLI::App& app, DoctorOptions& o) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
@@ -115,12 +136,14 @@ int dispatch(int argc, char** argv) {
   SimOptions sim;
   ReplayOptions replay;
   DoctorOptions doctor;
+  MatrixOptions matrix;
   bool json = false;
   add_run(app, run);
   add_up(app, up);
   add_sim(app, sim);
   add_replay(app, replay);
   add_doctor(app, doctor);
+  add_matrix(app, matrix);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
       ->add_flag("--json", json);
   app.add_subcommand("version", "Versions of the tool and of what it runs")
@@ -137,6 +160,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("up")) return up_command(up);
   if (app.got_subcommand("sim")) return sim_command(sim);
   if (app.got_subcommand("replay")) return replay_command(replay);
+  if (app.got_subcommand("matrix")) return matrix_command(matrix);
   if (app.got_subcommand("doctor")) return doctor_command(doctor);
   if (app.got_subcommand("killpoints")) return killpoints_command(json);
   return version_command(json);

@@ -47,12 +47,14 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
     if (s->on_exit) s->on_exit(name, facts);
   };
   hooks.on_hit = [s](ProcessName name, const HitFacts& facts) {
+    if (s->on_hit && s->on_hit(name, facts)) return;
     if (s->faults != nullptr)
       s->faults->on_hit(name, facts);
     else
       s->supervisor->write_control(name, "release " + std::to_string(facts.sequence));
   };
   hooks.on_seen = [s](ProcessName name, std::uint32_t arm_id) {
+    if (s->on_seen && s->on_seen(name, arm_id)) return;
     if (s->faults != nullptr) s->faults->on_seen(name, arm_id);
   };
   hooks.on_ready = [s](ProcessName name, bool ready, const std::string&) {

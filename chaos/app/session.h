@@ -34,6 +34,9 @@ class Session {
   // Set before start(): gets the supervisor's hooks besides the cluster.
   FaultEngine* faults = nullptr;
   std::function<void(ProcessName, const ExitFacts&)> on_exit;
+  // Looked at before `faults`: true when the hit (the pass) was somebody else's than the engine's.
+  std::function<bool(ProcessName, const HitFacts&)> on_hit;
+  std::function<bool(ProcessName, std::uint32_t arm_id)> on_seen;
 
   // Destroyed in reverse: the supervisor (which ends all processes) before the log and the loop.
   std::string run_dir;

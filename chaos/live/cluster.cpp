@@ -50,6 +50,7 @@ struct Cluster::State {
   bool mining_call_open = false;
   bool cancelled = false;  // nobody wants the start under way any more
   Funding funding;
+  std::set<ProcessName> later;
   std::set<ProcessName> end_of_run_applied;
   std::size_t next_coordinator = 0;
   std::vector<std::string> account_names;
@@ -77,6 +78,7 @@ struct Cluster::State {
   Status start_role(Role role,
                     const std::function<std::vector<std::string>(ProcessName)>& control_lines) {
     for (const ProcessName& name : of(role)) {
+      if (later.contains(name)) continue;
       if (const Status status = start_process(name, control_lines(name)); !status) return status;
     }
     return {};
@@ -116,7 +118,8 @@ struct Cluster::State {
 
   bool all_serving(const std::vector<Role>& roles) const {
     for (const ProcessName& name : supervisor.all()) {
-      if (std::count(roles.begin(), roles.end(), name.role) > 0 && !supervisor.serving(name))
+      if (std::count(roles.begin(), roles.end(), name.role) > 0 && !later.contains(name) &&
+          !supervisor.serving(name))
         return false;
     }
     return true;
@@ -306,6 +309,60 @@ Status Cluster::start(Duration limit, const std::function<void(const std::string
   if (const Status status = s.await_funds(limit); !status) return status;
   on_progress("ready");
   return {};
+}
+
+void Cluster::start_later(std::set<ProcessName> names) {
+  state_->later = std::move(names);
+}
+
+ProcessName Cluster::stranger() const {
+  return {Role::Coordinator, state_->plan.coordinators};
+}
+
+const std::string& Cluster::cluster_id() const {
+  return state_->files.cluster_id;
+}
+
+const std::vector<Endpoint>& Cluster::signers() const {
+  return state_->files.signer_tls;
+}
+
+Node& Cluster::node() {
+  return *state_->node;
+}
+
+const std::string& Cluster::miner_address() const {
+  return state_->funding.miner_address;
+}
+
+// Every member is asked for its own id and the leader's (etcd's v3 maintenance API).
+std::optional<ProcessName> Cluster::etcd_leader() {
+  State& s = *state_;
+  struct Answers {
+    std::size_t open = 0;
+    std::optional<ProcessName> leader;
+  };
+  const auto answers = std::make_shared<Answers>();
+  for (std::uint16_t i = 0; i < s.etcd_http.size(); ++i) {
+    if (!s.supervisor.serving({Role::Etcd, i})) continue;
+    runtime::HttpCall call;
+    call.method = "POST";
+    call.target = "/v3/maintenance/status";
+    call.body = "{}";
+    call.deadline = kProbeDeadline;
+    ++answers->open;
+    s.etcd_http[i]->call(std::move(call), [answers, i](Result<runtime::HttpResponse> r) {
+      --answers->open;
+      if (!r) return;
+      const json body = json::parse(r->body, nullptr, false);
+      if (!body.is_object() || !body.contains("header") || !body.contains("leader")) return;
+      if (body["header"].value("member_id", "") == body.value("leader", "-"))
+        answers->leader = ProcessName{Role::Etcd, i};
+    });
+  }
+  [[maybe_unused]] const bool all =
+      s.loop.run_until([&] { return answers->open == 0 || answers->leader; }, seconds(1));
+  return answers->leader;
 }
 
 void Cluster::cancel_start() {

@@ -7,6 +7,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,8 @@
 #include "common/runtime/http_client.h"
 
 namespace roulette::chaos {
+
+class Node;
 
 // Where the binaries are: beside the executable, .deps/, PATH, or as configured. Missing ones are
 // ErrorKind::Preflight, named, with the remedy, before anything starts.
@@ -42,6 +46,14 @@ class Cluster {
       Supervisor& supervisor);
   ~Cluster();
 
+  // Signers that start() leaves out: whoever wants their first start calls restart().
+  void start_later(std::set<ProcessName> names);
+  // A certificate for a coordinator that no process runs as, in secrets/: for a peer that the tool
+  // plays itself. Its number is the number of coordinators.
+  [[nodiscard]] ProcessName stranger() const;
+  [[nodiscard]] const std::string& cluster_id() const;
+  [[nodiscard]] const std::vector<Endpoint>& signers() const;
+
   // Runs the loop until all is up, the chain is funded (fan-out, settled) and the first coordinator
   // is ready, or fails with what is missing. `on_progress` gets one line a step.
   [[nodiscard]] Status start(
@@ -61,6 +73,12 @@ class Cluster {
   // node is down.
   void start_mining(std::uint32_t interval_ms);
   void stop_mining();
+
+  // The launcher's own line to the node, for what a run provokes there (mining, reorganisations).
+  [[nodiscard]] Node& node();
+  [[nodiscard]] const std::string& miner_address() const;
+  // The etcd member that leads, as the members say; nothing when nobody answers in time.
+  [[nodiscard]] std::optional<ProcessName> etcd_leader();
 
   // The height now, to the tool's log as `node_height`; asks the node, never flushes it.
   void note_node_height(const std::string& why);

@@ -110,6 +110,7 @@ class Maker {
     take(at_.etcd_peer, plan_.etcd);
     at_.node_rpc = {"127.0.0.1", (*ports)[next]};
     out_.coordinator_http = at_.coordinator_http;
+    out_.signer_tls = at_.signer_tls;
     out_.etcd_client = at_.etcd_client;
     out_.node_rpc = at_.node_rpc;
     out_.node_cookie = out_.work / "bitcoind-0" / "data" / "regtest" / ".cookie";
@@ -120,6 +121,7 @@ class Maker {
     ByteArray<4> tag{};
     entropy_.fill(tag);
     cluster_id_ = "run-" + to_hex(tag);
+    out_.cluster_id = cluster_id_;
     const auto authority = runtime::ClusterAuthority::create(cluster_id_);
     if (!authority) return authority.error();
     if (const Status status = authority->write_certificate(out_.secrets); !status) return status;
@@ -130,7 +132,8 @@ class Maker {
           return status;
       }
     }
-    return {};
+    // One that no process runs as: the peer that the tool itself can play.
+    return authority->issue_into(out_.secrets, {Role::Coordinator, plan_.coordinators});
   }
 
   Status deal_shares() {

@@ -16,14 +16,14 @@
 namespace roulette::chaos {
 
 struct ClusterFiles {
-  std::string run_dir;
+  std::string run_dir, cluster_id;
   std::filesystem::path work, secrets, state;
   std::string token;
   std::filesystem::path token_file, node_cookie;
   Bytes wallet_script;
   std::vector<std::string> accounts;
   Endpoint node_rpc;
-  std::vector<Endpoint> coordinator_http, etcd_client;
+  std::vector<Endpoint> coordinator_http, etcd_client, signer_tls;
   std::vector<ProcessSpec> specs;
   // Command lines that print a stopped daemon's records as NDJSON.
   std::vector<std::pair<ProcessName, std::vector<std::string>>> exports;

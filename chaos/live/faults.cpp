@@ -2,9 +2,11 @@
 #include "chaos/live/faults.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include <signal.h>
 #include <nlohmann/json.hpp>
@@ -92,7 +94,7 @@ bool is_timed(const FaultInstance& plan) {
 }
 
 // DESIGN 5, proof by kind.
-bool proven(const Instance& instance, const Strike& strike) {
+bool strike_proven(const Instance& instance, const Strike& strike) {
   if (strike.send_result != 0) return false;
   if (!is_timed(instance.plan) && !instance.hit) return false;
   switch (instance.plan.signal) {
@@ -124,7 +126,8 @@ struct FaultEngine::State {
   Supervisor& supervisor;
   const Experiment& experiment;
   Hooks hooks;
-  std::vector<Instance> instances;
+  std::deque<Instance> instances;  // timers keep references
+  std::vector<std::function<void()>> when_told;
   std::set<ProcessName> lost_ones;
   bool ended = false;
 
@@ -192,12 +195,17 @@ struct FaultEngine::State {
       supervisor.mark_released(name);
       return;
     }
-    instance->hit = facts;
-    note(*instance, name, "hit");
-    strike_all(*instance);
+    strike_at(*instance, name, facts);
+  }
+
+  void strike_at(Instance& instance, const ProcessName& name, const HitFacts& facts) {
+    const std::string release = "release " + std::to_string(facts.sequence);
+    instance.hit = facts;
+    note(instance, name, "hit");
+    strike_all(instance);
     const bool is_victim =
-        std::count(instance->plan.victims.begin(), instance->plan.victims.end(), name) > 0;
-    if (is_victim && instance->plan.signal == Signal::Kill) return;  // never released
+        std::count(instance.plan.victims.begin(), instance.plan.victims.end(), name) > 0;
+    if (is_victim && instance.plan.signal == Signal::Kill) return;  // never released
     // A victim elsewhere is dead, or stopped, before the trigger process moves on: its send came
     // first, and SIGKILL and SIGSTOP take effect before the victim runs another instruction of its
     // own.
@@ -270,12 +278,20 @@ struct FaultEngine::State {
       instance.strikes[index].over = true;
       return finish_if_over(instance);
     }
-    after(instance, milliseconds(instance.plan.recover.after_ms), [this, &instance, index] {
+    recover_later(instance, [this, &instance, index] {
       Strike& strike = instance.strikes[index];
       restart(strike.victim);
       strike.restarted = loop.now();
       note(instance, strike.victim, "restarted");
     });
+  }
+
+  void recover_later(Instance& instance, std::function<void()> action) {
+    const std::uint32_t after_ms = instance.plan.recover.after_ms;
+    if (after_ms == kRecoverWhenTold)
+      when_told.push_back(std::move(action));
+    else
+      after(instance, milliseconds(after_ms), std::move(action));
   }
 
   void restart(const ProcessName& name) {
@@ -328,7 +344,7 @@ struct FaultEngine::State {
       instance.strikes[index].over = true;
       return finish_if_over(instance);
     }
-    after(instance, milliseconds(instance.plan.recover.after_ms), [this, &instance, index] {
+    recover_later(instance, [this, &instance, index] {
       supervisor.send_signal(instance.strikes[index].victim, SIGCONT);
     });
   }
@@ -391,7 +407,7 @@ struct FaultEngine::State {
               {"fired", strike != nullptr && strike->send_result == 0},
               {"hit", nullptr},
               {"proof", nullptr},
-              {"proven", strike != nullptr && proven(instance, *strike)},
+              {"proven", strike != nullptr && strike_proven(instance, *strike)},
               {"restarted_us", nullptr},
               {"ready_us", nullptr},
               {"why_not", instance.why_not}};
@@ -424,6 +440,8 @@ struct FaultEngine::State {
   }
 
   [[nodiscard]] const char* trigger_kind(const Instance& instance) const {
+    if (instance.plan.rule >= experiment.faults.size())  // struck outside the schedule
+      return is_timed(instance.plan) ? "at_ms" : "point";
     const Trigger& trigger = experiment.faults[instance.plan.rule].trigger;
     if (std::holds_alternative<PointTrigger>(trigger)) return "point";
     if (std::holds_alternative<AtTrigger>(trigger)) return "at_ms";
@@ -435,7 +453,6 @@ struct FaultEngine::State {
 FaultEngine::FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Supervisor& supervisor,
                          const Experiment& experiment, const Schedule& schedule, Hooks hooks)
     : state_(std::make_unique<State>(loop, log, supervisor, experiment, std::move(hooks))) {
-  state_->instances.reserve(schedule.instances.size());  // timers keep references
   for (const FaultInstance& plan : schedule.instances) {
     Instance instance;
     instance.plan = plan;
@@ -472,6 +489,27 @@ void FaultEngine::on_event(ProcessName name, const std::string& event) {
 }
 void FaultEngine::on_stop_continue(ProcessName name, bool stopped) {
   state_->on_stop_continue(name, stopped);
+}
+
+void FaultEngine::strike(const FaultInstance& plan, const std::optional<HitFacts>& hit) {
+  Instance& instance = state_->instances.emplace_back();
+  instance.plan = plan;
+  if (hit)
+    state_->strike_at(instance, *plan.trigger_process, *hit);
+  else
+    state_->strike_all(instance);
+}
+
+void FaultEngine::recover_now() {
+  const auto actions = std::exchange(state_->when_told, {});
+  for (const auto& action : actions) action();
+}
+
+bool FaultEngine::proven(std::uint32_t fault_id) const {
+  const Instance* instance = state_->by_id(fault_id);
+  return instance != nullptr && !instance->strikes.empty() &&
+         std::all_of(instance->strikes.begin(), instance->strikes.end(),
+                     [&](const Strike& s) { return strike_proven(*instance, s); });
 }
 
 void FaultEngine::end() {

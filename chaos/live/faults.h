@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@
 #include "chaos/plan/schedule.h"
 
 namespace roulette::chaos {
+
+inline constexpr std::uint32_t kRecoverWhenTold = UINT32_MAX;
 
 class FaultEngine {
  public:
@@ -42,6 +45,14 @@ class FaultEngine {
   void on_ready(ProcessName name, bool ready);
   void on_event(ProcessName name, const std::string& event);
   void on_stop_continue(ProcessName name, bool stopped);
+
+  // One more instance, outside the schedule, that strikes now, whatever the blast radius: at the
+  // hit of a point that the caller armed (its process is released here, or dies), or untimed.
+  // `recover.after_ms == kRecoverWhenTold` keeps the victims away until recover_now().
+  void strike(const FaultInstance& plan, const std::optional<HitFacts>& hit);
+  void recover_now();
+  // Every victim of this instance was struck and shows the proof of its kind (DESIGN 5).
+  [[nodiscard]] bool proven(std::uint32_t fault_id) const;
 
   // Disarms and cancels what has not fired. Recoveries under way go on.
   void end();

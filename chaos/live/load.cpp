@@ -2,6 +2,7 @@
 #include "chaos/live/load.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -22,9 +23,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Duration kRequestDeadline = seconds(2);   // a paused coordinator answers nobody
 constexpr Duration kFirstRetry = milliseconds(10);  // at the other coordinator
-constexpr Duration kLongestRetry = seconds(1);
 constexpr std::uint32_t kMaxAttempts = 400;
 constexpr std::uint32_t kMaxResolveAttempts = 10;
 constexpr std::size_t kLatencyWindow = 1000;
@@ -46,6 +45,10 @@ struct Withdrawal {
   bool final_answer = false;  // acknowledged, rejected or refused for good
   std::uint32_t attempts = 0;
   std::size_t in_flight = 0;
+  bool polling = false;
+  std::string state;
+  int status = 0;  // of the last answer to a create
+  std::string problem;
   std::size_t coordinator = 0;  // of the last attempt
   std::unique_ptr<runtime::Timer> retry;
 };
@@ -55,6 +58,14 @@ struct Answer {
   int status = 0;
   std::string id, state, txid, problem;
 };
+
+// The order of DESIGN 7; -1 for none and for `rejected`.
+int rank_of(const std::string& state) {
+  constexpr std::array<const char*, 6> kOrder{"requested", "planned",   "signed",
+                                              "broadcast", "confirmed", "settled"};
+  const auto found = std::find(kOrder.begin(), kOrder.end(), state);
+  return found == kOrder.end() ? -1 : static_cast<int>(found - kOrder.begin());
+}
 
 std::string text_or_empty(const json& object, const char* name) {
   const auto found = object.find(name);
@@ -160,9 +171,14 @@ struct Load::State {
   }
 
   void start_withdrawal(int client, Instant intended) {
+    start_withdrawal(client, intended,
+                     client == kOpenLoop ? prng.below(clients.size())
+                                         : static_cast<std::size_t>(client) % clients.size());
+  }
+
+  void start_withdrawal(int client, Instant intended, std::size_t coordinator) {
     Withdrawal& w = make(client, intended);
-    w.coordinator = client == kOpenLoop ? prng.below(clients.size())
-                                        : static_cast<std::size_t>(client) % clients.size();
+    w.coordinator = coordinator;
     const bool duplicate = prng.unit() < plan.duplicate_share;
     send(w, w.coordinator, "new");
     if (!duplicate) return;
@@ -226,7 +242,7 @@ struct Load::State {
 
   void submit(Withdrawal& w, std::size_t coordinator, std::uint64_t op, runtime::HttpCall call,
               Done done) {
-    call.deadline = kRequestDeadline;
+    call.deadline = target.request_deadline;
     ++w.in_flight;
     clients[coordinator]->call(
         std::move(call), [this, &w, op, done = std::move(done)](Result<runtime::HttpResponse> r) {
@@ -270,6 +286,8 @@ struct Load::State {
 
   void on_create(Withdrawal& w, const Result<runtime::HttpResponse>& result) {
     if (w.final_answer) return;  // the duplicate's answer; the record has it
+    w.status = result.ok() ? result->status : 0;
+    w.problem = result.ok() ? parse(*result).problem : "";
     if (!result.ok() || result->status >= 500) return retry_later(w);
     const Answer answer = parse(*result);
     if (answer.status >= 200 && answer.status < 300) return acknowledged(w, answer);
@@ -282,6 +300,7 @@ struct Load::State {
   void acknowledged(Withdrawal& w, const Answer& answer) {
     w.acknowledged = w.final_answer = true;
     w.id = answer.id;
+    w.state = answer.state;
     --counts.open;
     ++counts.acknowledged;
     latencies_ms.push_back(static_cast<double>((loop.now() - w.intended).us) / 1000.0);
@@ -299,8 +318,9 @@ struct Load::State {
     if (w.in_flight > 0 || closed) return;   // its duplicate may still be answered
     if (w.attempts >= kMaxAttempts) return;  // stays open, so it stays indeterminate
     Duration delay = kFirstRetry;
-    for (std::uint32_t i = 1; i < w.attempts && delay < kLongestRetry; ++i) delay = delay * 2;
-    delay = std::min(delay, kLongestRetry);
+    for (std::uint32_t i = 1; i < w.attempts && delay < target.longest_retry; ++i)
+      delay = delay * 2;
+    delay = std::min(delay, target.longest_retry);
     w.retry = std::make_unique<runtime::Timer>(loop, [this, &w] {
       if (!closed && !w.final_answer) send(w, other_than(w.coordinator), "retry");
     });
@@ -406,6 +426,47 @@ bool Load::drained() const {
 void Load::close() {
   state_->closed = true;
   for (Withdrawal& w : state_->withdrawals) w.retry.reset();
+}
+
+std::size_t Load::request(std::size_t coordinator) {
+  State& s = *state_;
+  const std::size_t number = s.withdrawals.size();
+  s.start_withdrawal(kOpenLoop, s.loop.now(), coordinator);
+  return number;
+}
+
+void Load::poll(std::size_t number, std::size_t coordinator) {
+  State& s = *state_;
+  Withdrawal& w = s.withdrawals.at(number);
+  if (!w.acknowledged || w.polling || s.closed) return;
+  w.polling = true;
+  s.get(w, coordinator, "poll", "/v1/withdrawals/" + w.id,
+        [&w](const Result<runtime::HttpResponse>& result) {
+          w.polling = false;
+          if (!result.ok() || result->status != 200) return;
+          const Answer answer = parse(*result);
+          if (rank_of(answer.state) > rank_of(w.state)) w.state = answer.state;
+        });
+}
+
+WithdrawalSeen Load::seen(std::size_t number) const {
+  const Withdrawal& w = state_->withdrawals.at(number);
+  WithdrawalSeen out;
+  out.key = w.key;
+  out.acknowledged = w.acknowledged;
+  out.rejected = (w.final_answer && !w.acknowledged) || w.state == "rejected";
+  out.state = w.state;
+  out.status = w.status;
+  out.problem = w.problem;
+  out.sent = w.intended;
+  return out;
+}
+
+bool WithdrawalSeen::is_signed() const {
+  return rank_of(state) >= rank_of("signed");
+}
+bool WithdrawalSeen::is_broadcast() const {
+  return rank_of(state) >= rank_of("broadcast");
 }
 
 void Load::resolve(std::function<void()> done) {

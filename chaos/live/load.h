@@ -22,6 +22,21 @@ struct LoadTarget {
   std::vector<Endpoint> coordinators;
   std::string token;
   std::vector<std::string> accounts;
+  Duration request_deadline = seconds(2);  // a paused coordinator answers nobody
+  Duration longest_retry = seconds(1);
+};
+
+// What a client knows of one withdrawal.
+struct WithdrawalSeen {
+  std::string key;
+  bool acknowledged = false;
+  bool rejected = false;  // 4xx, or a business refusal: final
+  std::string state;      // the latest one answered
+  int status = 0;         // of the last answer to a create
+  std::string problem;
+  Instant sent{};
+  [[nodiscard]] bool is_signed() const;     // signed or later
+  [[nodiscard]] bool is_broadcast() const;  // broadcast or later
 };
 
 struct LoadCounts {
@@ -53,6 +68,12 @@ class Load {
   // Asks for every key that never got an answer, by key, at any coordinator (`resolve`); `done` is
   // called once.
   void resolve(std::function<void()> done);
+
+  // One withdrawal now, by hand, at this coordinator first; repeated like any other. Its number.
+  std::size_t request(std::size_t coordinator);
+  // Asks this coordinator for its state (`poll`), unless a question is still open. seen() follows.
+  void poll(std::size_t number, std::size_t coordinator);
+  [[nodiscard]] WithdrawalSeen seen(std::size_t number) const;
 
   [[nodiscard]] LoadCounts counts() const;
   // Errors / requests of the last second, for stop conditions.

@@ -33,6 +33,8 @@ struct Child {
   int control = -1;
   bool asked = false;
   bool up = false;               // as recorded by `up` and `down`
+  bool says_ready = false;       // its own last word
+  bool was_ready = false;        // said so once since it was started
   std::uint64_t generation = 0;  // of starts; late timers of an earlier one do nothing
   std::string input;
   std::unique_ptr<runtime::ReadWatch> exit_watch;
@@ -197,6 +199,8 @@ struct Supervisor::State {
 
   void mark_ready(const ProcessName& name, Child& child, bool ready, const std::string& reason) {
     if (child.pid < 0) return;
+    child.says_ready = ready;
+    child.was_ready = child.was_ready || ready;
     if (ready && child.state == ProcessState::Starting) child.state = ProcessState::Up;
     if (child.state != ProcessState::Paused)
       record_up(name, child, ready, ready ? "ready" : reason);
@@ -222,8 +226,11 @@ struct Supervisor::State {
     const int result = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info,
                               wanted | WNOHANG);
     if (result == 0 && info.si_pid != 0) {
-      child.state = stopped ? ProcessState::Paused : ProcessState::Up;
-      if (!stopped) record_up(name, child, true, "continued");
+      // One that was stopped before it was ready goes on starting: it is not up yet.
+      child.state = stopped             ? ProcessState::Paused
+                    : child.was_ready ? ProcessState::Up
+                                      : ProcessState::Starting;
+      if (!stopped && child.says_ready) record_up(name, child, true, "continued");
       if (hooks.on_stop_continue) hooks.on_stop_continue(name, stopped);
       return;
     }
@@ -298,7 +305,7 @@ Status Supervisor::start(ProcessName name, const std::vector<std::string>& contr
   child.pidfd = spawned->pidfd;
   child.state = ProcessState::Starting;
   child.asked = false;
-  child.up = false;
+  child.up = child.says_ready = child.was_ready = false;
   ++child.generation;
   runtime::EventFields fields;
   fields.add("name", name.text()).add("pid", child.pid);
@@ -351,7 +358,8 @@ void Supervisor::mark_ready(ProcessName name, bool ready, const std::string& rea
 
 void Supervisor::mark_released(ProcessName name) {
   Child& child = state_->children.at(name);
-  if (child.state == ProcessState::Up) state_->record_up(name, child, true, "released");
+  if (child.state == ProcessState::Up && child.says_ready)
+    state_->record_up(name, child, true, "released");
 }
 
 ProcessState Supervisor::state(ProcessName name) const {

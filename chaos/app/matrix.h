@@ -1,0 +1,16 @@
+// `roulette matrix`: the options of the command and its two kinds. See commands.h.
+//
+// Invariant: both kinds fill the same MatrixReport; files and exit code come from it alone.
+#pragma once
+
+#include "chaos/app/commands.h"
+#include "chaos/plan/matrix_report.h"
+
+namespace roulette::chaos {
+
+// Runs the cells on real clusters, one after the other. An error before the first cluster is up
+// ends the matrix; later ones are reasons of cells.
+[[nodiscard]] Result<MatrixReport> run_live_matrix(const MatrixOptions& options,
+                                                   const std::string& out_dir);
+
+}  // namespace roulette::chaos

@@ -1,0 +1,42 @@
+// What coordinators write about their signing sessions while a cluster runs: who is in which
+// session, how many signers each coordinator knows.
+//
+// Invariant: it reads whole lines of event logs, never writes, and tells the past only: what is not
+// written yet it does not know. For choosing victims, never for judging.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/time.h"
+
+namespace roulette::chaos {
+
+class SessionWatch {
+ public:
+  SessionWatch(const std::string& run_dir, std::uint16_t coordinators);
+  void read();  // what was written since the last call
+  // The signers of the latest session that holds this one; empty when there is none.
+  [[nodiscard]] std::set<std::uint16_t> session_of(std::uint16_t signer) const;
+  [[nodiscard]] std::set<std::uint16_t> latest() const;
+  // Every coordinator's last word.
+  [[nodiscard]] bool all_know(std::size_t signers) const;
+
+ private:
+  struct Tail {
+    std::string path;
+    std::uint64_t offset = 0;
+    std::string rest;
+    std::size_t known = 0;
+  };
+  void take(Tail& tail, const std::string& line);
+  std::vector<Tail> tails_;
+  std::deque<std::set<std::uint16_t>> sessions_;  // the newest last
+};
+
+}  // namespace roulette::chaos

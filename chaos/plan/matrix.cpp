@@ -1,0 +1,272 @@
+// The tables of the matrix and the selection of cells: see matrix.h.
+#include "chaos/plan/matrix.h"
+
+#include <algorithm>
+#include <array>
+
+#include "chaos/plan/prng.h"
+
+namespace roulette::chaos {
+namespace {
+
+using runtime::PointEffect;
+
+struct ProvocationRow {
+  Role role;
+  PointEffect effect;
+  std::string_view subject;
+  Provocation provocation;
+};
+
+// One row for each of kKillPointRows. Whoever adds a kill point adds the row that provokes it.
+constexpr auto kProvocations = std::to_array<ProvocationRow>({
+    {Role::Signer, PointEffect::Persist, "provisioned", Provocation::FirstStart},
+    {Role::Signer, PointEffect::Persist, "signing_record", Provocation::Payments},
+    {Role::Signer, PointEffect::Send, "nonce_batch", Provocation::Restart},
+    {Role::Signer, PointEffect::Send, "partial_signature", Provocation::Payments},
+    {Role::Signer, PointEffect::Send, "refusal", Provocation::Request},
+    {Role::Signer, PointEffect::Send, "signer_status", Provocation::Payments},
+    {Role::Signer, PointEffect::Restore, "journal_opened", Provocation::Restart},
+    {Role::Signer, PointEffect::Restore, "journal_replayed", Provocation::Restart},
+    {Role::Signer, PointEffect::Restore, "first_announcement", Provocation::Restart},
+    {Role::Signer, PointEffect::Process, "", Provocation::Clock},
+
+    {Role::Coordinator, PointEffect::Send, "nonce_request", Provocation::SignerRestart},
+    {Role::Coordinator, PointEffect::Send, "sign_request", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Propose, "withdraw", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Propose, "signed", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Propose, "broadcast", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Propose, "block_connected", Provocation::Block},
+    {Role::Coordinator, PointEffect::Propose, "block_disconnected", Provocation::Reorganisation},
+    {Role::Coordinator, PointEffect::Broadcast, "transaction", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Reply, "withdrawal", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Reply, "status", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Watch, "block_connected", Provocation::Block},
+    {Role::Coordinator, PointEffect::Watch, "block_disconnected", Provocation::Reorganisation},
+    {Role::Coordinator, PointEffect::Restore, "ledger_read", Provocation::Restart},
+    {Role::Coordinator, PointEffect::Restore, "first_announcement", Provocation::Restart},
+    {Role::Coordinator, PointEffect::Process, "", Provocation::Clock},
+
+    {Role::Ledger, PointEffect::Append, "command_batch", Provocation::Payments},
+    {Role::Ledger, PointEffect::Apply, "command_batch", Provocation::Payments},
+    {Role::Ledger, PointEffect::Persist, "tables", Provocation::Payments},
+    {Role::Ledger, PointEffect::Send, "applied", Provocation::Payments},
+    {Role::Ledger, PointEffect::Send, "query_result", Provocation::Payments},
+    {Role::Ledger, PointEffect::Send, "feed", Provocation::Payments},
+    {Role::Ledger, PointEffect::Send, "ledger_status", Provocation::Payments},
+    {Role::Ledger, PointEffect::Send, "forward", Provocation::Payments},
+    {Role::Ledger, PointEffect::Restore, "log_opened", Provocation::Restart},
+    {Role::Ledger, PointEffect::Restore, "log_replayed", Provocation::Restart},
+    {Role::Ledger, PointEffect::Restore, "first_announcement", Provocation::Restart},
+    {Role::Ledger, PointEffect::Process, "", Provocation::Clock},
+
+    {Role::Etcd, PointEffect::Process, "", Provocation::Clock},
+    {Role::Bitcoind, PointEffect::Process, "", Provocation::Clock},
+});
+
+struct ExpectationRow {
+  CellVictims victims;
+  std::optional<CellBlow> blow;  // nothing: any
+  std::string_view point;        // a glob
+  CellExpectation expected;
+};
+
+// The first row that fits decides.
+constexpr auto kExpectations = std::to_array<ExpectationRow>({
+    {CellVictims::SignerInSession, {}, "*", CellExpectation::Progress},
+    {CellVictims::SignerOutside, {}, "*", CellExpectation::Progress},
+    {CellVictims::SignersSpare, {}, "*", CellExpectation::Progress},
+    {CellVictims::SignersTooMany, {}, "*", CellExpectation::Refusal},
+    {CellVictims::CoordinatorAtWork, {}, "*", CellExpectation::Progress},
+    {CellVictims::CoordinatorOther, {}, "*", CellExpectation::Progress},
+    {CellVictims::LedgerAsked, {}, "*", CellExpectation::Progress},
+    {CellVictims::LedgerAnother, {}, "*", CellExpectation::Progress},
+    {CellVictims::EtcdLeader, {}, "*", CellExpectation::Progress},
+    {CellVictims::EtcdFollower, {}, "*", CellExpectation::Progress},
+    // Signing needs no node; broadcasting waits for it (DESIGN 9, quorum-continuity).
+    {CellVictims::Node, {}, "*", CellExpectation::Progress},
+});
+
+constexpr CellVictims kSignerVictims[] = {CellVictims::SignerInSession, CellVictims::SignerOutside,
+                                          CellVictims::SignersSpare, CellVictims::SignersTooMany};
+constexpr CellVictims kCoordinatorVictims[] = {CellVictims::CoordinatorAtWork,
+                                               CellVictims::CoordinatorOther};
+constexpr CellVictims kLedgerVictims[] = {CellVictims::LedgerAsked, CellVictims::LedgerAnother};
+constexpr CellVictims kEtcdVictims[] = {CellVictims::EtcdLeader, CellVictims::EtcdFollower};
+constexpr CellVictims kNodeVictims[] = {CellVictims::Node};
+
+// A tenth of the later occurrences, rounded up: Fisher and Yates over the indices.
+std::vector<std::size_t> draw_tenth(std::size_t size, Prng& prng) {
+  std::vector<std::size_t> order(size);
+  for (std::size_t i = 0; i < size; ++i) order[i] = i;
+  const std::size_t wanted = (size + 9) / 10;
+  for (std::size_t i = 0; i < wanted; ++i) std::swap(order[i], order[i + prng.below(size - i)]);
+  order.resize(wanted);
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+Error missing(const runtime::KillPoint& point, const char* what) {
+  return Error{ErrorKind::Internal, "chaos/plan/matrix.cpp has no " + std::string(what) + " for " +
+                                        point.point};
+}
+
+}  // namespace
+
+std::string_view blow_name(CellBlow blow) {
+  switch (blow) {
+    case CellBlow::Term: return "SIGTERM";
+    case CellBlow::Kill: return "SIGKILL";
+    case CellBlow::Pause: return "pause";
+    case CellBlow::Remove: return "kill-without-restart";
+  }
+  ROULETTE_ASSERT(false);
+}
+
+std::string_view victims_name(CellVictims victims) {
+  switch (victims) {
+    case CellVictims::SignerInSession: return "in-session";
+    case CellVictims::SignerOutside: return "outside";
+    case CellVictims::SignersSpare: return "n-t";
+    case CellVictims::SignersTooMany: return "n-t+1";
+    case CellVictims::CoordinatorAtWork: return "at-work";
+    case CellVictims::CoordinatorOther: return "other";
+    case CellVictims::LedgerAsked: return "asked";
+    case CellVictims::LedgerAnother: return "another";
+    case CellVictims::EtcdLeader: return "leader";
+    case CellVictims::EtcdFollower: return "follower";
+    case CellVictims::Node: return "node";
+  }
+  ROULETTE_ASSERT(false);
+}
+
+std::string_view occurrence_name(CellOccurrence occurrence) {
+  switch (occurrence) {
+    case CellOccurrence::First: return "first";
+    case CellOccurrence::Middle: return "middle";
+    case CellOccurrence::Last: return "last";
+  }
+  ROULETTE_ASSERT(false);
+}
+
+std::string_view provocation_name(Provocation provocation) {
+  switch (provocation) {
+    case Provocation::Payments: return "payments";
+    case Provocation::Block: return "block";
+    case Provocation::Reorganisation: return "reorganisation";
+    case Provocation::Request: return "request";
+    case Provocation::Restart: return "restart";
+    case Provocation::SignerRestart: return "signer-restart";
+    case Provocation::FirstStart: return "first-start";
+    case Provocation::Clock: return "clock";
+  }
+  ROULETTE_ASSERT(false);
+}
+
+std::string_view expectation_name(CellExpectation expectation) {
+  switch (expectation) {
+    case CellExpectation::Progress: return "progress";
+    case CellExpectation::Refusal: return "refusal";
+    case CellExpectation::Quarantine: return "quarantine";
+    case CellExpectation::Down: return "down";
+  }
+  ROULETTE_ASSERT(false);
+}
+
+std::span<const CellVictims> victims_of(Role role) {
+  switch (role) {
+    case Role::Signer: return kSignerVictims;
+    case Role::Coordinator: return kCoordinatorVictims;
+    case Role::Ledger: return kLedgerVictims;
+    case Role::Etcd: return kEtcdVictims;
+    case Role::Bitcoind: return kNodeVictims;
+    case Role::Tool: return {};
+  }
+  ROULETTE_ASSERT(false);
+}
+
+std::optional<Provocation> provocation_of(Role role, PointEffect effect,
+                                          std::string_view subject) {
+  for (const ProvocationRow& row : kProvocations) {
+    if (row.role == role && row.effect == effect && row.subject == subject) return row.provocation;
+  }
+  return std::nullopt;
+}
+
+std::optional<CellExpectation> expectation_of(const runtime::KillPoint& point, CellBlow blow,
+                                              CellVictims victims) {
+  for (const ExpectationRow& row : kExpectations) {
+    if (row.victims == victims && (!row.blow || *row.blow == blow) &&
+        matches_glob(row.point, point.point))
+      return row.expected;
+  }
+  return std::nullopt;
+}
+
+bool passes_often(Provocation provocation) {
+  return provocation == Provocation::Payments;
+}
+
+std::string Cell::id() const {
+  std::string out = point.point;
+  for (const std::string_view part :
+       {blow_name(blow), victims_name(victims), occurrence_name(occurrence)})
+    out.append("/").append(part);
+  return out;
+}
+
+bool matches_glob(std::string_view glob, std::string_view text) {
+  std::size_t g = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (g < glob.size() && glob[g] == '*') {
+      star = g++;
+      resume = t;
+    } else if (g < glob.size() && (glob[g] == '?' || glob[g] == text[t])) {
+      ++g;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      g = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (g < glob.size() && glob[g] == '*') ++g;
+  return g == glob.size();
+}
+
+Result<std::vector<Cell>> select_cells(const MatrixSelection& selection) {
+  std::vector<Cell> cells, later;
+  for (const runtime::KillPoint& point : runtime::list_kill_points()) {
+    const auto provocation = provocation_of(point.role, point.effect, point.subject);
+    if (!provocation) return missing(point, "provocation");
+    for (const CellBlow blow : kCellBlows) {
+      for (const CellVictims victims : victims_of(point.role)) {
+        const auto expected = expectation_of(point, blow, victims);
+        if (!expected) return missing(point, "expectation");
+        const Cell cell{point, blow, victims, CellOccurrence::First, *provocation, *expected};
+        const bool wanted = !selection.slice || (blow == CellBlow::Kill &&
+                                                 victims == victims_of(point.role).front());
+        if (wanted) cells.push_back(cell);
+        if (selection.slice || !passes_often(*provocation)) continue;
+        for (const CellOccurrence which : {CellOccurrence::Middle, CellOccurrence::Last}) {
+          later.push_back(cell);
+          later.back().occurrence = which;
+        }
+      }
+    }
+  }
+  if (selection.full) {
+    cells.insert(cells.end(), later.begin(), later.end());
+  } else {
+    // Drawn over the whole matrix, so that a narrower glob selects a part of the same cells.
+    Prng prng(selection.seed ^ 0x6d6174726978ULL);
+    for (const std::size_t i : draw_tenth(later.size(), prng)) cells.push_back(later[i]);
+  }
+  std::erase_if(cells, [&](const Cell& cell) {
+    return !matches_glob(selection.points, cell.point.point);
+  });
+  return cells;
+}
+
+}  // namespace roulette::chaos
