@@ -5,6 +5,8 @@
 #include <ctime>
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/runtime/durable_file.h"
@@ -40,10 +42,17 @@ Status write_report(const MatrixReport& report, const fs::path& folder) {
 
 void print_report(const MatrixReport& report, const std::string& folder) {
   std::fprintf(stderr, "\n%s", matrix_heat_map(report).c_str());
+  std::map<std::string, std::vector<const CellResult*>> by_reason;  // a life's is that of many
   for (const CellResult& cell : report.cells) {
-    if (cell.status != CellStatus::Failed) continue;
-    std::fprintf(stderr, "failed: %s: %s\n  records: %s\n", cell.id.c_str(), cell.reason.c_str(),
-                 cell.life.c_str());
+    if (cell.status != CellStatus::Exercised) by_reason[cell.reason + cell.life].push_back(&cell);
+  }
+  for (const auto& [key, cells] : by_reason) {
+    const CellResult& first = *cells.front();
+    const std::string more =
+        cells.size() > 1 ? " and " + std::to_string(cells.size() - 1) + " more" : "";
+    std::fprintf(stderr, "%s: %s%s: %s\n  records: %s\n",
+                 std::string(status_name(first.status)).c_str(), first.id.c_str(), more.c_str(),
+                 first.reason.c_str(), first.life.c_str());
   }
   const char* words[] = {"pass", "fail", "inconclusive"};
   std::fprintf(stderr,

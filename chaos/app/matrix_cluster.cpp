@@ -201,10 +201,27 @@ Status MatrixCluster::start_missing() {
   return {};
 }
 
+// Nothing is struck any more: the obligations of quorum-continuity that cells cut short get their
+// whole time once, in every life.
+void MatrixCluster::quiet_end() {
+  const auto& supervisor = *s_->supervisor;
+  CellPayments payments(s_->loop, *load_, *s_->supervisor, plan().coordinators);
+  payments.feed(2, kUndisturbedPayments);
+  if (!wait([&] { return payments.made() == kUndisturbedPayments && payments.all_signed(); },
+            bound_ * 2))
+    problems_.push_back("the last withdrawals of the life were not signed in time");
+  const auto stands = [&] {
+    const auto all = supervisor.all();
+    return std::all_of(all.begin(), all.end(), [&](const ProcessName& n) {
+      return supervisor.serving(n);
+    });
+  };
+  [[maybe_unused]] const bool fell = wait([&] { return !stands(); }, bound_ + milliseconds(200));
+}
+
 void MatrixCluster::drain() {
   s_->phase("drain");
   faults_->recover_now();
-  load_->stop();
   if (const Status started = start_missing(); !started) problems_.push_back(started.error().message);
   const auto& supervisor = *s_->supervisor;
   const auto back = [&] {
@@ -214,6 +231,8 @@ void MatrixCluster::drain() {
                        [&](const ProcessName& name) { return supervisor.serving(name); });
   };
   if (!wait(back, kDrainLimit)) problems_.push_back("not every process or client came back");
+  quiet_end();
+  load_->stop();
   if (!settle(kDrainLimit))
     problems_.push_back("not every accepted withdrawal settled within the heal bound");
 }

@@ -70,6 +70,7 @@ class MatrixCluster {
   [[nodiscard]] Status measure_undisturbed();
   [[nodiscard]] Status start_missing();
   void drain();
+  void quiet_end();
   Status resolve();
 
   Options options_;

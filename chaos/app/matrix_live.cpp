@@ -81,11 +81,22 @@ class LiveMatrix {
     return out;
   }
 
+  static int rank(const Cell& cell) {
+    if (cell.victims == CellVictims::Node) return 2;
+    return cell.expected == CellExpectation::Progress ? 0 : 1;
+  }
+
   std::vector<std::size_t> deal() const {
     std::vector<std::size_t> out = deal_first_starts();
+    const auto firsts = static_cast<std::ptrdiff_t>(out.size());
     for (const std::size_t i : pending_) {
       if (out.size() < kCellsPerLife && !first_start(i)) out.push_back(i);
     }
+    // Those that leave no quorum come last, so that the others stand in one long interval with a
+    // quorum; the node's before them would un-mine what they settled.
+    std::stable_sort(out.begin() + firsts, out.end(), [&](std::size_t a, std::size_t b) {
+      return rank(cells_[a]) < rank(cells_[b]);
+    });
     return out;
   }
 

@@ -35,6 +35,7 @@ struct Child {
   bool up = false;               // as recorded by `up` and `down`
   bool says_ready = false;       // its own last word
   bool was_ready = false;        // said so once since it was started
+  bool struck = false;           // a signal that ends or stops it has left and holds until it went on
   std::uint64_t generation = 0;  // of starts; late timers of an earlier one do nothing
   std::string input;
   std::unique_ptr<runtime::ReadWatch> exit_watch;
@@ -97,7 +98,8 @@ struct Supervisor::State {
   }
 
   void record_up(const ProcessName& name, Child& child, bool up, const std::string& why) {
-    if (child.up == up) return;
+    // What it wrote before the signal took effect, or a release under way, does not bring it back.
+    if (child.up == up || (up && child.struck)) return;
     child.up = up;
     runtime::EventFields fields;
     fields.add("name", name.text()).add("why", why);
@@ -230,6 +232,7 @@ struct Supervisor::State {
       child.state = stopped             ? ProcessState::Paused
                     : child.was_ready ? ProcessState::Up
                                       : ProcessState::Starting;
+      if (!stopped) child.struck = false;
       if (!stopped && child.says_ready) record_up(name, child, true, "continued");
       if (hooks.on_stop_continue) hooks.on_stop_continue(name, stopped);
       return;
@@ -305,7 +308,7 @@ Status Supervisor::start(ProcessName name, const std::vector<std::string>& contr
   child.pidfd = spawned->pidfd;
   child.state = ProcessState::Starting;
   child.asked = false;
-  child.up = child.says_ready = child.was_ready = false;
+  child.up = child.says_ready = child.was_ready = child.struck = false;
   ++child.generation;
   runtime::EventFields fields;
   fields.add("name", name.text()).add("pid", child.pid);
@@ -329,9 +332,11 @@ int Supervisor::send_signal(ProcessName name, int signal) {
     state_->record_up(name, child, false, signal == SIGKILL ? "SIGKILL" : "SIGTERM");
   }
   if (signal == SIGSTOP) state_->record_up(name, child, false, "SIGSTOP");
+  const bool strikes = signal == SIGKILL || signal == SIGTERM || signal == SIGSTOP;
   const int result =
       static_cast<int>(syscall(SYS_pidfd_send_signal, child.pidfd, signal, nullptr, 0));
   if (result != 0) return -errno;
+  child.struck = child.struck || strikes;
   if (signal == SIGSTOP) state_->await_stop(name, true);
   if (signal == SIGCONT) state_->await_stop(name, false);
   return 0;
