@@ -22,6 +22,7 @@ constexpr int kBoundFactor = 20;
 constexpr std::uint64_t kCoins = 400;
 constexpr std::size_t kUndisturbedPayments = 8;
 constexpr std::uint32_t kBlocksPerSettling = 4;  // settle depth, and one so that nothing hangs
+constexpr Duration kNextQuestion = milliseconds(20);
 constexpr Duration kNextBlock = milliseconds(400);
 
 // What the checkers need to know of a life; its faults come from the cells, none from a schedule.
@@ -169,6 +170,7 @@ bool MatrixCluster::settle(Duration limit) {
   const Instant deadline = s_->loop.now() + limit;
   struct Asked {
     bool open = false, zero = false;
+    Instant next{};
   };
   const auto asked = std::make_shared<Asked>();
   std::uint32_t blocks = kBlocksPerSettling;
@@ -178,8 +180,9 @@ bool MatrixCluster::settle(Duration limit) {
     const Instant next = s_->loop.now() + kNextBlock;
     const bool zero = wait(
         [&] {
-          if (!asked->open && !asked->zero) {
+          if (!asked->open && !asked->zero && s_->loop.now() >= asked->next) {
             asked->open = true;
+            asked->next = s_->loop.now() + kNextQuestion;
             s_->cluster->ask_pending([asked](Result<std::int64_t> pending) {
               asked->open = false;
               asked->zero = pending.ok() && *pending == 0;

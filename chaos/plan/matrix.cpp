@@ -193,6 +193,22 @@ std::optional<Provocation> provocation_of(Role role, PointEffect effect,
   return std::nullopt;
 }
 
+std::vector<std::string> provocations_without_point() {
+  std::vector<std::string> out;
+  for (const ProvocationRow& row : kProvocations) {
+    const bool known = std::any_of(
+        runtime::kKillPointRows.begin(), runtime::kKillPointRows.end(), [&](const auto& point) {
+          return point.role == row.role && point.effect == row.effect &&
+                 point.subject == row.subject;
+        });
+    if (!known)
+      out.push_back(std::string(role_name(row.role)) + "." +
+                    std::string(runtime::effect_name(row.effect)) + "." +
+                    std::string(row.subject));
+  }
+  return out;
+}
+
 std::optional<CellExpectation> expectation_of(const runtime::KillPoint& point, CellBlow blow,
                                               CellVictims victims) {
   for (const ExpectationRow& row : kExpectations) {

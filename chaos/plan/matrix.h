@@ -71,6 +71,8 @@ inline constexpr CellBlow kCellBlows[] = {CellBlow::Term, CellBlow::Kill, CellBl
 // Nothing for a row that nobody taught the matrix to provoke.
 [[nodiscard]] std::optional<Provocation> provocation_of(Role role, runtime::PointEffect effect,
                                                         std::string_view subject);
+// Rows of the provocations that no kill point has any more.
+[[nodiscard]] std::vector<std::string> provocations_without_point();
 [[nodiscard]] std::optional<CellExpectation> expectation_of(const runtime::KillPoint& point,
                                                             CellBlow blow, CellVictims victims);
 // A point that a process passes again and again while it lives: only such a one has a middle.

@@ -22,7 +22,12 @@ Coordinator::Machine::Machine(CoordinatorConfig configuration)
       clients_(config_, ledger_) {}
 
 void Coordinator::Machine::step(Step& s, const Event& event) {
-  if (drained_) return;
+  if (drained_) {
+    // The host has not left yet: who asks now is told so, for an answer that never comes would hold
+    // the process until its grace is over.
+    if (const auto* late = std::get_if<ClientRequest>(&event)) on(s, *late);
+    return;
+  }
   notice_pause(s);
   takeover_.count_step();
   std::visit([&](const auto& e) { on(s, e); }, event);

@@ -52,3 +52,8 @@ tool_test(NAME "a SIGTERM during the start ends it and leaves no process" TIMEOU
 
 tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180
   COMMAND up_test.py Up.test_up)
+
+tool_test(NAME "a signer killed at each of its points costs no payment" TIMEOUT 180
+  COMMAND matrix_test.py Matrix.test_signer_points)
+tool_test(NAME "a matrix without a kind or without a point is refused" TIMEOUT 30
+  COMMAND matrix_test.py Matrix.test_wrong_flags)

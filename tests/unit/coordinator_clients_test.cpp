@@ -288,6 +288,17 @@ TEST_CASE("a drain without the ledger's answer tells the client that the outcome
   CHECK(w.problem(0, request)->type == "ledger-unavailable");
 }
 
+TEST_CASE("who asks a coordinator that has drained and not left yet is told so") {
+  World w;
+  w.start_all();
+  w.step(0, co::ShutdownRequested{});
+  w.advance(10);
+  REQUIRE(w.seat(0).drained);
+  const auto problem = w.problem(0, w.create(0, "k1"));
+  REQUIRE(problem);
+  CHECK(problem->type == "draining");
+}
+
 TEST_CASE("an idle coordinator drains at once") {
   World w;
   w.start_all();
