@@ -225,7 +225,8 @@ void MatrixCluster::quiet_end() {
 void MatrixCluster::drain() {
   s_->phase("drain");
   faults_->recover_now();
-  if (const Status started = start_missing(); !started) problems_.push_back(started.error().message);
+  if (const Status started = start_missing(); !started)
+    problems_.push_back(started.error().message);
   const auto& supervisor = *s_->supervisor;
   const auto back = [&] {
     const auto all = supervisor.all();

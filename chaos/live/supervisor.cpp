@@ -35,7 +35,7 @@ struct Child {
   bool up = false;               // as recorded by `up` and `down`
   bool says_ready = false;       // its own last word
   bool was_ready = false;        // said so once since it was started
-  bool struck = false;           // a signal that ends or stops it has left and holds until it went on
+  bool struck = false;           // a signal that ends or stops it left, and it did not go on since
   std::uint64_t generation = 0;  // of starts; late timers of an earlier one do nothing
   std::string input;
   std::unique_ptr<runtime::ReadWatch> exit_watch;

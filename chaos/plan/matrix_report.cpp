@@ -180,8 +180,8 @@ std::string matrix_json(const MatrixReport& report) {
 std::string matrix_junit(const MatrixReport& report) {
   std::map<std::string, std::vector<const CellResult*>> suites;
   for (const CellResult& cell : report.cells) suites[cell.point].push_back(&cell);
-  std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"roulette matrix " +
-                    escaped(report.kind) + "\">\n";
+  std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+  out += "<testsuites name=\"roulette matrix " + escaped(report.kind) + "\">\n";
   for (const auto& [point, cells] : suites) {
     const auto with = [&](auto&& fits) {
       return std::to_string(std::count_if(cells.begin(), cells.end(), fits));
@@ -230,7 +230,8 @@ std::string matrix_heat_map(const MatrixReport& report) {
   }
   std::string out;
   for (const std::string& role : roles) draw(role, blocks.at(role), out);
-  return out + "# exercised   F failed   u unreachable   ? unproven   - not run   (blank: no cell)\n";
+  return out +
+         "# exercised   F failed   u unreachable   ? unproven   - not run   (blank: no cell)\n";
 }
 
 }  // namespace roulette::chaos

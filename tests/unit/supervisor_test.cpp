@@ -30,7 +30,9 @@ struct Watched {
     REQUIRE(opened.ok());
     log = std::move(opened).value();
     Supervisor::Hooks hooks;
-    hooks.on_stop_continue = [this](ProcessName, bool stop) { (stop ? stopped : continued) = true; };
+    hooks.on_stop_continue = [this](ProcessName, bool stop) {
+      (stop ? stopped : continued) = true;
+    };
     supervisor = std::make_unique<Supervisor>(loop, *log, std::move(hooks));
     ProcessSpec spec;
     spec.name = kName;
