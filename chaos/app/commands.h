@@ -28,6 +28,7 @@ struct RunOptions {
   bool keep = false;  // keeps work/
   bool json = false;
   bool dry_run = false;  // prints the schedule, starts nothing
+  std::string program;   // as it was called, for the words at the end
   BinaryOptions binaries;
 };
 [[nodiscard]] int run_command(const RunOptions& options);
@@ -53,6 +54,13 @@ struct MatrixOptions {
   BinaryOptions binaries;
 };
 [[nodiscard]] int matrix_command(const MatrixOptions& options);
+
+struct JudgeOptions {
+  std::string run_dir;
+  bool json = false;
+  std::string program;  // as it was called, for the words at the end
+};
+[[nodiscard]] int judge_command(const JudgeOptions& options);
 
 struct DoctorOptions {
   bool json = false;

@@ -48,14 +48,24 @@ void add_run(CLI::App& app, RunOptions& o) {
   add_binaries(*run, o.binaries);
 }
 
+void add_judge(CLI::App& app, JudgeOptions& o) {
+  CLI::App* judge =
+      app.add_subcommand("judge", "Judge a finished run again, from the records in its folder");
+  judge->add_option("RUN", o.run_dir, "A run folder")->required();
+  judge->add_flag("--json", o.json, "Print the verdict as JSON on stdout");
+}
+
 void add_up(CLI::App& app, UpOptions& o) {
   CLI::App* up =
       app.add_subcommand("up", "Start a funded cluster and keep it until Ctrl-C or SIGTERM");
-  up->add_option("--signers", o.plan.signers)->capture_default_str();
-  up->add_option("--threshold", o.plan.threshold)->capture_default_str();
-  up->add_option("--coordinators", o.plan.coordinators)->capture_default_str();
+  up->add_option("--signers", o.plan.signers, "How many signers")->capture_default_str();
+  up->add_option("--threshold", o.plan.threshold, "How many of them sign: more than half")
+      ->capture_default_str();
+  up->add_option("--coordinators", o.plan.coordinators, "How many coordinators")
+      ->capture_default_str();
   up->add_option("--coins", o.coins, "Coins of the wallet at the start")->capture_default_str();
-  up->add_option("--block-interval-ms", o.plan.block_interval_ms)->capture_default_str();
+  up->add_option("--block-interval-ms", o.plan.block_interval_ms, "A block is mined this often")
+      ->capture_default_str();
   up->add_option("--runs", o.runs_dir, "Where run folders are made")
       ->capture_default_str()
       ->envname("ROULETTE_RUNS");
@@ -118,8 +128,10 @@ void add_matrix(CLI::App& app, MatrixOptions& o) {
 void add_doctor(CLI::App& app, DoctorOptions& o) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
-  doctor->add_flag("--json", o.json);
-  doctor->add_option("--runs", o.runs_dir)->capture_default_str()->envname("ROULETTE_RUNS");
+  doctor->add_flag("--json", o.json, "Findings as JSON on stdout");
+  doctor->add_option("--runs", o.runs_dir, "Where run folders would be made")
+      ->capture_default_str()
+      ->envname("ROULETTE_RUNS");
   add_binaries(*doctor, o.binaries);
 }
 
@@ -132,6 +144,7 @@ int dispatch(int argc, char** argv) {
       "Exit codes: 0 pass, 1 fail, 2 inconclusive or something missing, 64 wrong file or flags, 70 "
       "internal error.");
   RunOptions run;
+  JudgeOptions judge;
   UpOptions up;
   SimOptions sim;
   ReplayOptions replay;
@@ -139,15 +152,18 @@ int dispatch(int argc, char** argv) {
   MatrixOptions matrix;
   bool json = false;
   add_run(app, run);
+  add_judge(app, judge);
   add_up(app, up);
   add_sim(app, sim);
   add_replay(app, replay);
   add_doctor(app, doctor);
   add_matrix(app, matrix);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
-      ->add_flag("--json", json);
-  app.add_subcommand("version", "Versions of the tool and of what it runs")
-      ->add_flag("--json", json);
+      ->add_flag("--json", json, "JSON on stdout");
+  app.add_subcommand(
+         "version",
+         "The version of the tool and of its scheme; doctor shows those of etcd and bitcoind")
+      ->add_flag("--json", json, "JSON on stdout");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -156,6 +172,8 @@ int dispatch(int argc, char** argv) {
     app.exit(error);
     return kExitUsage;
   }
+  run.program = judge.program = argv[0];
+  if (app.got_subcommand("judge")) return judge_command(judge);
   if (app.got_subcommand("run")) return run_command(run);
   if (app.got_subcommand("up")) return up_command(up);
   if (app.got_subcommand("sim")) return sim_command(sim);

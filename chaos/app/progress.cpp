@@ -14,6 +14,17 @@ std::string milliseconds_text(double ms) {
   return text;
 }
 
+// A pass can be judged again by anybody; what is no pass is looked at, and can be drawn again.
+std::string next_command(const check::Verdict& v, const std::string& run_dir,
+                         const std::string& program) {
+  const std::string judge = program + " judge " + run_dir;
+  if (v.verdict == check::VerdictKind::Pass) return judge + " (judges these records again)";
+  return "each reason names its record, docs/INVARIANTS.md what was compared; the same schedule "
+         "again: " +
+         program + " run " + run_dir + "/experiment.yaml --seed " + std::to_string(v.seed) +
+         " --keep";
+}
+
 void print_latency(const char* what, const check::Quantiles& quiet,
                    const check::Quantiles& killed) {
   std::fprintf(stderr,
@@ -53,7 +64,8 @@ void Progress::show(const ProgressFacts& facts) {
   std::fflush(stderr);
 }
 
-void print_verdict(const check::Verdict& v, const std::string& run_dir) {
+void print_verdict(const check::Verdict& v, const std::string& run_dir,
+                   const std::string& program) {
   std::fprintf(stderr, "\ninvariants\n");
   for (const check::InvariantResult& invariant : v.invariants) {
     std::fprintf(stderr, "  %-28s %-13s %8llu checked%s%s\n", invariant.id.c_str(),
@@ -85,9 +97,9 @@ void print_verdict(const check::Verdict& v, const std::string& run_dir) {
   std::fprintf(stderr, "\n%s", check::verdict_name(v.verdict));
   for (const std::string& reason : v.reasons) std::fprintf(stderr, "\n  %s", reason.c_str());
   std::fprintf(stderr,
-               "\nrecords: %s (verdict.json, faults.ndjson, state/)\nnext: "
-               "build/release/bin/roulette run --help\n",
+               "\nrecords: %s (verdict.json, events.ndjson, faults.ndjson, state/, logs/)\n",
                run_dir.c_str());
+  std::fprintf(stderr, "next: %s\n", next_command(v, run_dir, program).c_str());
 }
 
 }  // namespace roulette::chaos

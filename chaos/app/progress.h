@@ -34,6 +34,8 @@ class Progress {
   std::uint64_t last_acknowledged_ = 0;
 };
 
-void print_verdict(const check::Verdict& verdict, const std::string& run_dir);
+// `program` is the tool as it was called.
+void print_verdict(const check::Verdict& verdict, const std::string& run_dir,
+                   const std::string& program);
 
 }  // namespace roulette::chaos

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -11,7 +12,7 @@
 #include "chaos/app/commands.h"
 #include "chaos/app/progress.h"
 #include "chaos/app/session.h"
-#include "chaos/check/verdict.h"
+#include "chaos/check/run_journal.h"
 #include "chaos/live/load.h"
 #include "chaos/plan/schedule.h"
 #include "common/runtime/durable_file.h"
@@ -238,7 +239,10 @@ class Run {
       slot = std::max(slot, static_cast<double>(s_->supervisor->peak_rss_kib(name)) / 1024.0);
     }
     const std::string dir = s_->run_dir;
-    Result<check::Verdict> verdict = check::judge(dir, e_, facts_);
+    const auto journal = check::run_journal_json(dir, e_, facts_, {started_s_, std::time(nullptr)});
+    if (!journal) return journal.error();
+    if (const Status status = write_file("journal.json", *journal); !status) return status.error();
+    Result<check::Verdict> verdict = check::judge_folder(dir);
     if (!verdict) return verdict;
     if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status)
       return status.error();
@@ -262,6 +266,7 @@ class Run {
   std::vector<std::string> problems_;
   check::RunFacts facts_;
   Instant began_{};
+  std::int64_t started_s_ = std::time(nullptr);
   bool disturbed_ = false;
   bool stopped_ = false;
 };
@@ -311,7 +316,7 @@ int run_one(const std::string& path, const RunOptions& options) {
   const Result<check::Verdict> verdict = run.execute();
   if (!verdict) return report_error(verdict.error());
   if (options.json) std::cout << check::verdict_json(*verdict) << std::endl;
-  print_verdict(*verdict, run.run_dir());
+  print_verdict(*verdict, run.run_dir(), options.program);
   return check::verdict_exit_code(verdict->verdict);
 }
 

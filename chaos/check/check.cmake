@@ -16,6 +16,7 @@ add_library(roulette_chaos_check STATIC
   check/record_reader.cpp
   check/refusal.cpp
   check/replicas.cpp
+  check/run_journal.cpp
   check/signatures.cpp
   check/timelines.cpp
   check/transactions.cpp

@@ -69,7 +69,31 @@ void count_faults(const History& history, Verdict& verdict, Reasons& reasons) {
   }
 }
 
-// Every instance the seed drew has its line, whatever became of it.
+std::string signal_of(const chaos::FaultInstance& instance) {
+  switch (instance.signal) {
+    case chaos::Signal::Kill:
+      return "SIGKILL";
+    case chaos::Signal::Term:
+      return "SIGTERM";
+    case chaos::Signal::Stop:
+      return "SIGSTOP";
+  }
+  return "";
+}
+
+// What a record says about a fault excuses others (a victim lost for good may miss its records), so
+// it must be what the seed drew.
+std::string unlike(const FaultRecord& fault, const chaos::FaultInstance& drawn) {
+  if (fault.point != drawn.point) return "the point drawn is " + drawn.point;
+  if (fault.signal != signal_of(drawn)) return "the signal drawn is " + signal_of(drawn);
+  if (fault.role != fault.victim.substr(0, fault.victim.find('-'))) return "role " + fault.role;
+  const bool for_good = drawn.recover.how == chaos::RecoverHow::None;
+  if ((fault.recover == "none") != for_good)
+    return std::string("the victim ") + (for_good ? "stays down" : "comes back") + " as drawn";
+  return fault.over_budget == drawn.over_budget ? "" : "over_budget differs";
+}
+
+// Every instance the seed drew has its line, whatever became of it, and there are no others.
 void compare_schedule(const History& history, const RunFacts& facts, Verdict& verdict,
                       Reasons& reasons) {
   const chaos::Schedule schedule = chaos::draw_schedule(history.experiment);
@@ -79,23 +103,40 @@ void compare_schedule(const History& history, const RunFacts& facts, Verdict& ve
     reasons.inconclusive.push_back("the run followed schedule " + verdict.schedule_hash +
                                    ", its file and seed draw " + hash);
   }
-  std::set<std::pair<std::uint64_t, std::string>> recorded;
-  for (const FaultRecord& fault : history.faults) recorded.emplace(fault.fault_id, fault.victim);
+  std::map<std::pair<std::uint64_t, std::string>, const chaos::FaultInstance*> drawn;
   for (const chaos::FaultInstance& instance : schedule.instances) {
-    for (const ProcessName& victim : instance.victims) {
-      if (recorded.contains({instance.id, victim.text()})) continue;
-      reasons.inconclusive.push_back("fault " + std::to_string(instance.id) + " (" +
-                                     chaos::describe(instance) + ") has no record for " +
-                                     victim.text());
+    for (const ProcessName& victim : instance.victims)
+      drawn.emplace(std::pair{instance.id, victim.text()}, &instance);
+  }
+  std::set<std::pair<std::uint64_t, std::string>> recorded;
+  for (const FaultRecord& fault : history.faults) {
+    const auto found = drawn.find({fault.fault_id, fault.victim});
+    std::string defect;
+    if (found == drawn.end())
+      defect = "no seed drew it";
+    else if (!recorded.emplace(found->first).second)
+      defect = "it is recorded twice";
+    else
+      defect = unlike(fault, *found->second);
+    if (!defect.empty()) {
+      reasons.inconclusive.push_back(name_of(fault) + " is no fault of the schedule: " + defect +
+                                     " (" + history.where(fault.at) + ")");
     }
+  }
+  for (const auto& [id, instance] : drawn) {
+    if (recorded.contains(id)) continue;
+    reasons.inconclusive.push_back("fault " + std::to_string(id.first) + " (" +
+                                   chaos::describe(*instance) + ") has no record for " + id.second);
   }
 }
 
 struct KeyFate {
+  std::int64_t made_us = 0;
   bool acknowledged = false, rejected = false, quorum_lost = false, settled_answer = false;
+  bool settled = false;
 };
 
-void count_load(const History& history, Verdict& verdict) {
+std::map<std::string, KeyFate> fates_of(const History& history) {
   std::map<std::string, KeyFate> fates;
   for (const Operation& op : history.operations) {
     if (!op.answered || op.conflict()) continue;
@@ -111,7 +152,19 @@ void count_load(const History& history, Verdict& verdict) {
   }
   const auto payments = payments_by_key(history);
   for (const ClientKey& key : history.keys) {
-    const KeyFate fate = fates[key.key];
+    KeyFate& fate = fates[key.key];
+    fate.made_us = key.t_us;
+    const auto found = payments.find(key.key);
+    if (found == payments.end()) continue;
+    fate.settled = std::any_of(found->second.begin(), found->second.end(), [&](const Payment& p) {
+      return p.amount_sat == key.amount_sat && p.depth >= history.settle_depth();
+    });
+  }
+  return fates;
+}
+
+void count_load(const std::map<std::string, KeyFate>& fates, Verdict& verdict) {
+  for (const auto& [key, fate] : fates) {
     ++verdict.load_requested;
     if (fate.acknowledged)
       ++verdict.load_acknowledged;
@@ -120,13 +173,7 @@ void count_load(const History& history, Verdict& verdict) {
     else if (!fate.settled_answer)
       ++verdict.load_indeterminate;
     if (fate.quorum_lost) ++verdict.load_refused;
-    const auto found = payments.find(key.key);
-    if (found == payments.end()) continue;
-    const bool settled =
-        std::any_of(found->second.begin(), found->second.end(), [&](const Payment& p) {
-          return p.amount_sat == key.amount_sat && p.depth >= history.settle_depth();
-        });
-    if (settled) ++verdict.load_settled;
+    if (fate.settled) ++verdict.load_settled;
   }
 }
 
@@ -156,39 +203,57 @@ std::string shown(double value) {
   return text;
 }
 
-void check_steady_state(const History& history, Verdict& verdict, Reasons& reasons) {
-  const Phases phases = phases_of(history.events);
-  std::uint64_t requests = 0, errors = 0;
-  for (const Operation& op : history.operations) {
-    ++requests;
-    if (!op.answered || op.status >= 500) ++errors;
+// The metrics of the hypothesis for the withdrawals and requests that began in a part of the run.
+std::map<std::string, double> metrics_of(const History& history,
+                                         const std::map<std::string, KeyFate>& fates,
+                                         Interval within) {
+  std::map<std::string, double> out;
+  if (within.from >= within.to) return out;
+  std::uint64_t settled = 0, acknowledged = 0, requests = 0, errors = 0;
+  for (const auto& [key, fate] : fates) {
+    if (fate.made_us < within.from || fate.made_us >= within.to) continue;
+    settled += fate.settled ? 1 : 0;
+    acknowledged += fate.acknowledged ? 1 : 0;
   }
-  const bool timed_load = phases.undisturbed && phases.drain && *phases.drain > *phases.undisturbed;
-  const double load_s =
-      timed_load ? static_cast<double>(*phases.drain - *phases.undisturbed) / 1e6 : 0;
-  const std::map<std::string, std::optional<double>> values{
-      {"settled_per_second", timed_load
-                                 ? std::optional(static_cast<double>(verdict.load_settled) / load_s)
-                                 : std::nullopt},
-      {"acknowledged_per_second",
-       timed_load ? std::optional(static_cast<double>(verdict.load_acknowledged) / load_s)
-                  : std::nullopt},
-      {"error_rate",
-       requests > 0 ? std::optional(static_cast<double>(errors) / static_cast<double>(requests))
-                    : std::nullopt}};
-  for (const chaos::SteadyProbe& probe : history.experiment.steady_state) {
-    const auto found = values.find(probe.metric);
-    if (found == values.end() || !found->second) {
-      reasons.inconclusive.push_back("steady state: " + probe.metric + " (" + probe.name +
-                                     ") could not be measured");
-      continue;
-    }
-    const double value = *found->second;
-    verdict.steady_state[probe.metric] = value;
-    if (value < probe.least || value > probe.most) {
-      reasons.inconclusive.push_back("steady state: " + probe.metric + " (" + probe.name + ") is " +
-                                     shown(value) + ", outside " + shown(probe.least) + ".." +
-                                     shown(probe.most));
+  for (const Operation& op : history.operations) {
+    if (op.invoked_us < within.from || op.invoked_us >= within.to) continue;
+    ++requests;
+    errors += !op.answered || op.status >= 500 ? 1 : 0;
+  }
+  const double span_s = static_cast<double>(within.to - within.from) / 1e6;
+  out["settled_per_second"] = static_cast<double>(settled) / span_s;
+  out["acknowledged_per_second"] = static_cast<double>(acknowledged) / span_s;
+  if (requests > 0) out["error_rate"] = static_cast<double>(errors) / static_cast<double>(requests);
+  return out;
+}
+
+// The hypothesis must hold before anything is disturbed (else the run says nothing about the
+// faults) and over the load as a whole (else the faults broke it).
+void check_steady_state(const History& history, const std::map<std::string, KeyFate>& fates,
+                        Verdict& verdict, Reasons& reasons) {
+  const Phases phases = phases_of(history.events);
+  const std::int64_t from = phases.undisturbed.value_or(0);
+  const struct {
+    const char* name;
+    std::string suffix;
+    Interval within;
+  } parts[] = {
+      {"in the undisturbed phase", "_undisturbed", {from, phases.disturbed.value_or(from)}},
+      {"over the load", "", {from, phases.drain.value_or(from)}}};
+  for (const auto& part : parts) {
+    const auto measured = metrics_of(history, fates, part.within);
+    for (const chaos::SteadyProbe& probe : history.experiment.steady_state) {
+      const std::string what =
+          "steady state: " + probe.metric + " (" + probe.name + ") " + part.name;
+      const auto found = measured.find(probe.metric);
+      if (found == measured.end()) {
+        reasons.inconclusive.push_back(what + " could not be measured");
+        continue;
+      }
+      verdict.steady_state[probe.metric + part.suffix] = found->second;
+      if (found->second >= probe.least && found->second <= probe.most) continue;
+      reasons.inconclusive.push_back(what + " is " + shown(found->second) + ", outside " +
+                                     shown(probe.least) + ".." + shown(probe.most));
     }
   }
 }
@@ -221,11 +286,12 @@ void weigh_coverage(const History& history, const RunFacts& facts, Verdict& verd
         "interrupted: " + (facts.interruption.empty() ? "no reason given" : facts.interruption));
   }
   for (const std::string& problem : facts.problems) reasons.inconclusive.push_back(problem);
-  count_load(history, verdict);
+  const auto fates = fates_of(history);
+  count_load(fates, verdict);
   compare_schedule(history, facts, verdict, reasons);
   count_faults(history, verdict, reasons);
   check_floors(history, verdict, reasons);
-  check_steady_state(history, verdict, reasons);
+  check_steady_state(history, fates, verdict, reasons);
 }
 
 }  // namespace roulette::check

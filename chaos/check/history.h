@@ -41,7 +41,7 @@ struct ClientKey {
   Bytes script;  // of the address
   std::int64_t amount_sat = 0;
 };
-struct Operation {  // one request: invoke, then answer or no_answer or neither
+struct Operation {  // one request: invoke, then answer or no_answer
   At at;
   std::uint64_t op = 0;
   std::int64_t invoked_us = 0, intended_us = 0;

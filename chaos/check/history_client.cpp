@@ -1,5 +1,9 @@
 // What the tool wrote: the client's own record and the faults. See history.h.
+//
+// Invariant: a client's record counts only when it is finished: every request has an outcome
+// (an answer, or that none came), and the last line says how many keys and requests there were.
 #include <map>
+#include <set>
 
 #include "chaos/check/record_reader.h"
 #include "common/bitcoin/address.h"
@@ -13,13 +17,37 @@ class ClientReader {
 
   void take(Fields& fields) {
     const std::string type = fields.text("type");
+    if (fields.good() && ended_) return fields.fail("a line behind the end of the record");
+    if (type == "end") return take_end(fields);
     if (type == "key") return take_key(fields);
     if (type == "invoke") return take_invoke(fields);
     if (type == "answer" || type == "no_answer") return take_answer(fields, type == "answer");
     if (fields.good()) fields.fail("unknown type '" + type + "'");
   }
 
+  // What was asked and has no outcome is unknown even to the client: an answer that was lost here
+  // could have been any.
+  void report_open(Source& source) const {
+    if (!ended_) note_defect(source, 0, "the client never ended its record");
+    for (const Operation& op : history_.operations) {
+      if (op.answered || op.unanswered) continue;
+      note_defect(source, op.at.line,
+                  "op " + std::to_string(op.op) + " has neither an answer nor a no_answer");
+    }
+  }
+
  private:
+  void take_end(Fields& fields) {
+    const std::uint64_t keys = fields.count("keys");
+    const std::uint64_t ops = fields.count("ops");
+    if (!fields.good()) return;
+    ended_ = true;
+    if (keys == keys_.size() && ops == operations_.size()) return;
+    fields.fail("the client made " + std::to_string(keys) + " keys and " + std::to_string(ops) +
+                " requests; " + std::to_string(keys_.size()) + " and " +
+                std::to_string(operations_.size()) + " stand here");
+  }
+
   void take_key(Fields& fields) {
     ClientKey key;
     key.at = fields.at();
@@ -52,6 +80,11 @@ class ClientReader {
     op.amount_sat = fields.maybe_integer("amount_sat");
     op.address = fields.text_or_empty("address");
     if (!fields.good()) return;
+    static const std::set<std::string> intents{"new",      "retry", "duplicate",
+                                               "conflict", "poll",  "resolve"};
+    if (!intents.contains(op.intent)) return fields.fail("unknown intent '" + op.intent + "'");
+    if (!is_coordinator(op.coordinator))
+      return fields.fail("'" + op.coordinator + "' is no coordinator of this cluster");
     if (!keys_.contains(op.key))
       return fields.fail("key " + op.key + " was sent before it was stored");
     if (!op.get() && (!op.amount_sat || op.address.empty()))
@@ -90,7 +123,15 @@ class ClientReader {
     op.answered_us = t_us;
   }
 
+  bool is_coordinator(const std::string& name) const {
+    for (std::uint16_t i = 0; i < history_.experiment.cluster.coordinators; ++i) {
+      if (name == ProcessName{Role::Coordinator, i}.text()) return true;
+    }
+    return false;
+  }
+
   History& history_;
+  bool ended_ = false;
   std::map<std::string, bool> keys_, addresses_;
   std::map<std::uint64_t, std::size_t> operations_;
 };
@@ -116,6 +157,8 @@ void client(const std::string& run_dir, History& history) {
   ClientReader reader(history);
   history.client = read_records(run_dir, "history.ndjson", "roulette-history", history,
                                 [&](Fields& fields) { reader.take(fields); });
+  Source& source = history.sources[history.client];
+  if (source.whole()) reader.report_open(source);
 }
 
 void faults(const std::string& run_dir, History& history) {

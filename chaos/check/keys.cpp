@@ -77,6 +77,10 @@ class KeyCheck {
       return out_.violation(op.answer_at,
                             name + " was sent again with the same payload and refused with 422");
     }
+    if (op.ok() && op.status != 202) {
+      return out_.violation(op.answer_at,
+                            name + " is answered with " + std::to_string(op.status) + ", not 202");
+    }
     if (op.status == 429) return;  // asked to come back: not the key's answer
     const auto [found, first] =
         statuses_.emplace(op.key, Said{std::to_string(op.status), op.answer_at});

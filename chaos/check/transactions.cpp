@@ -188,6 +188,7 @@ class Policy {
       for (const SigningRecord& record : journal.records) check_record(journal, record);
     }
     check_signatures();
+    check_signed_again();
   }
 
  private:
@@ -358,6 +359,24 @@ class Policy {
     for (const TransactionRecord& tx : history_.transactions) check_bytes(tx.txid, tx.hex, tx.at);
     for (const BroadcastEvent& e : history_.events.broadcasts) check_bytes(e.txid, e.hex, e.at);
     for (const Aggregated& e : history_.events.aggregated) check_list(e.txid, e.signatures, e.at);
+  }
+
+  // Rebroadcast never signs (DESIGN 7): a coordinator that saw the ledger take the signatures, or
+  // sent the bytes, opens no session for them any more.
+  void check_signed_again() {
+    std::map<std::pair<std::string, std::string>, std::int64_t> had_bytes;  // boot, withdrawal
+    const auto note = [&](const EventHead& e, const std::string& id) {
+      const auto [found, first] = had_bytes.emplace(std::pair{e.boot, id}, e.t_us);
+      if (!first) found->second = std::min(found->second, e.t_us);
+    };
+    for (const SignedApplied& e : history_.events.signed_applied) note(e, e.withdrawal_id);
+    for (const BroadcastEvent& e : history_.events.broadcasts) note(e, e.withdrawal_id);
+    for (const SessionOpened& e : history_.events.opened) {
+      const auto found = had_bytes.find({e.boot, e.withdrawal_id});
+      if (found == had_bytes.end() || e.t_us <= found->second) continue;
+      out_.violation(e.at, e.process + " opened a session for withdrawal " + e.withdrawal_id +
+                               ", whose signed bytes it had already");
+    }
   }
 
   void check_bytes(const std::string& txid, const std::string& hex, const At& at) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <set>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ constexpr double kPollShare =
     0.05;  // of acknowledged withdrawals: read back at the other coordinator
 
 constexpr int kOpenLoop = -1;
+constexpr std::uint64_t kConflictAddresses = std::uint64_t{1} << 40;  // apart from those of keys
 
 struct Withdrawal {
   std::string key;
@@ -100,6 +102,8 @@ struct Load::State {
   Instant began{};
   std::uint64_t open_sent = 0;
   std::uint64_t next_op = 0;
+  std::uint64_t conflicts_sent = 0;
+  std::set<std::uint64_t> open_ops;  // sent, without an outcome so far
   bool stopping = false;
   bool closed = false;
   LoadCounts counts;
@@ -193,13 +197,38 @@ struct Load::State {
   void send(Withdrawal& w, std::size_t coordinator, const char* intent) {
     ++w.attempts;
     w.coordinator = coordinator;
-    post(w, coordinator, intent, w.amount_sat,
+    post(w, coordinator, intent, {w.account, w.address, w.amount_sat},
          [this, &w](const Result<runtime::HttpResponse>& r) { on_create(w, r); });
+  }
+
+  struct Payload {
+    std::string account, address;
+    std::int64_t amount_sat = 0;
+  };
+
+  // Another payload under the same key, differing in one field, each field in its turn: a digest
+  // that forgets one of them would let it through.
+  Payload conflicting(const Withdrawal& w) {
+    Payload other{w.account, w.address, w.amount_sat};
+    switch (conflicts_sent++ % 3) {
+      case 0:
+        other.amount_sat += 1;
+        break;
+      case 1:
+        other.address = fresh_address(kConflictAddresses + conflicts_sent);
+        break;
+      default:
+        for (const std::string& account : target.accounts) {
+          if (account != w.account) other.account = account;
+        }
+        if (other.account == w.account) other.amount_sat += 1;  // a wallet of one customer
+    }
+    return other;
   }
 
   using Done = std::function<void(const Result<runtime::HttpResponse>&)>;
 
-  void post(Withdrawal& w, std::size_t coordinator, const char* intent, std::int64_t amount_sat,
+  void post(Withdrawal& w, std::size_t coordinator, const char* intent, const Payload& payload,
             Done done) {
     const std::uint64_t op = ++next_op;
     json line{{"type", "invoke"},
@@ -210,16 +239,19 @@ struct Load::State {
               {"attempt", w.attempts},
               {"intent", intent},
               {"intended_us", w.intended.us}};
-    line["address"] = w.address;
-    line["amount_sat"] = amount_sat;
+    line["account"] = payload.account;
+    line["address"] = payload.address;
+    line["amount_sat"] = payload.amount_sat;
     record(line);
     runtime::HttpCall call;
     call.method = "POST";
     call.target = "/v1/withdrawals";
     call.headers = {{"authorization", "Bearer " + target.token},
                     {"idempotency-key", "\"" + w.key + "\""}};
-    call.body =
-        json{{"account", w.account}, {"address", w.address}, {"amount_sat", amount_sat}}.dump();
+    call.body = json{{"account", payload.account},
+                     {"address", payload.address},
+                     {"amount_sat", payload.amount_sat}}
+                    .dump();
     submit(w, coordinator, op, std::move(call), std::move(done));
   }
 
@@ -244,10 +276,12 @@ struct Load::State {
               Done done) {
     call.deadline = target.request_deadline;
     ++w.in_flight;
+    open_ops.insert(op);
     clients[coordinator]->call(
         std::move(call), [this, &w, op, done = std::move(done)](Result<runtime::HttpResponse> r) {
           --w.in_flight;
           if (closed) return;
+          open_ops.erase(op);
           note_answer(op, r);
           done(r);
         });
@@ -306,7 +340,7 @@ struct Load::State {
     latencies_ms.push_back(static_cast<double>((loop.now() - w.intended).us) / 1000.0);
     if (latencies_ms.size() > kLatencyWindow) latencies_ms.pop_front();
     if (!stopping && prng.unit() < plan.conflict_share) {
-      post(w, other_than(w.coordinator), "conflict", w.amount_sat + 1, [](const auto&) {});
+      post(w, other_than(w.coordinator), "conflict", conflicting(w), [](const auto&) {});
     }
     if (!stopping && prng.unit() < kPollShare) {
       get(w, other_than(w.coordinator), "poll", "/v1/withdrawals/" + w.id, [](const auto&) {});
@@ -424,8 +458,21 @@ bool Load::drained() const {
 }
 
 void Load::close() {
-  state_->closed = true;
-  for (Withdrawal& w : state_->withdrawals) w.retry.reset();
+  State& s = *state_;
+  if (s.closed) return;
+  s.closed = true;
+  for (Withdrawal& w : s.withdrawals) w.retry.reset();
+  for (const std::uint64_t op : s.open_ops) {
+    s.record({{"type", "no_answer"},
+              {"t_us", s.loop.now().us},
+              {"op", op},
+              {"error", "the run ended before an answer came"}});
+  }
+  s.open_ops.clear();
+  s.record({{"type", "end"},
+            {"t_us", s.loop.now().us},
+            {"keys", s.withdrawals.size()},
+            {"ops", s.next_op}});
 }
 
 std::size_t Load::request(std::size_t coordinator) {

@@ -59,7 +59,7 @@ TEST_CASE("money that goes to a script no client asked for is seen") {
 TEST_CASE("a withdrawal that was refused must not be paid") {
   Run run;
   run.answer(1).update({{"status", 400}, {"id", ""}, {"state", ""}, {"txid", ""}});
-  run.erase(kHistory, {{"type", "answer"}, {"op", 2}});
+  run.answer(2) = {{"type", "no_answer"}, {"op", 2}, {"t_us", 1'011'005'000}, {"error", "reset"}};
   expect_fail(run, "no-duplicate-payment", kChain, "was refused with 400");
 }
 

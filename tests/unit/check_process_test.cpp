@@ -53,6 +53,8 @@ TEST_CASE("a request to a coordinator that stayed up must be signed though no an
                  {"address", ghost["address"]}});
   run.files[kHistory].push_back(ghost);
   run.files[kHistory].push_back(invoke);
+  run.files[kHistory].push_back(
+      {{"type", "no_answer"}, {"op", 99}, {"t_us", us(19'500)}, {"error", "deadline"}});
   expect_fail(run, "quorum-continuity", kHistory, "key-9 was sent to coordinator-0");
 }
 

@@ -303,6 +303,18 @@ void Run::make_history() {
   invoke(2, 20'000, "coordinator-1", "poll"), answer(2, 20'005, 200, "confirmed");
 }
 
+// The client counts what it wrote.
+void Run::end_history() {
+  const auto history = files.find("history.ndjson");
+  if (!ends_history || history == files.end()) return;
+  auto& lines = history->second;
+  std::map<std::string, std::uint64_t> counts;
+  for (const json& line : lines) ++counts[line.at("type").get<std::string>()];
+  if (counts["end"] > 0) return;
+  lines.push_back(
+      {{"type", "end"}, {"t_us", us(24'055)}, {"keys", counts["key"]}, {"ops", counts["invoke"]}});
+}
+
 // ---- event logs ----
 
 void Run::add_event(std::int64_t at_ms, const std::string& process, const std::string& event,
@@ -474,6 +486,7 @@ void Run::make_faults() {
                      {"pid", 100},
                      {"signal", kill ? "SIGKILL" : "SIGSTOP"},
                      {"recover", kill ? "restart" : "continue"},
+                     {"over_budget", instance.over_budget},
                      {"fired", true},
                      {"hit", kill ? json{{"t_us", us(12'500)}, {"sequence", 1}} : json(nullptr)},
                      {"proof", proof},
@@ -718,6 +731,7 @@ void Run::keep_quorum() {
   }
   erase("events.ndjson", {{"event", "down"}, {"why", "SIGSTOP"}});
   delay_signing(2, -2'900);
+  event({{"event", "session_opened"}, {"session_digest", paid[2].session}})["t_us"] = us(14'200);
   answer(7)["problem"] = "draining";
 }
 
@@ -831,6 +845,7 @@ std::string Run::write() {
     if (!e.contains("seq"))
       e["seq"] = ++numbers[e.at("process").get<std::string>() + e.at("boot").get<std::string>()];
   }
+  end_history();
   for (const auto& [file, lines] : files) {
     std::ofstream out(folder / file, std::ios::binary);
     std::string format = "roulette-" + std::filesystem::path(file).stem().string();

@@ -44,7 +44,8 @@ class Run {
   std::vector<Paid> paid;                                 // 0..3
   std::vector<std::vector<bitcoin::Transaction>> blocks;  // by height, without coinbases
   std::map<std::string, json> headers;                    // file -> its first line
-  bool keep_heads = false;  // journal heads stay as they are; else they follow the records
+  bool keep_heads = false;   // journal heads stay as they are; else they follow the records
+  bool ends_history = true;  // the client's last line is made when written
   std::vector<std::size_t> events_to_lose;  // line numbers (from 0, by time) that are not written
 
   // The lines of each file without its header; chain.ndjson and the blocks inside ledger entries
@@ -86,6 +87,7 @@ class Run {
   void make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs, std::int64_t amount_sat);
   void make_experiment();
   void make_history();
+  void end_history();
   void make_events();
   void make_session(std::size_t i, std::int64_t at_ms, int coordinator);
   void make_faults();

@@ -100,8 +100,11 @@ TEST_CASE("a recorded business refusal is no conflict though it is a 422, too") 
 
 TEST_CASE("a retry gets the status the first answer had") {
   Run run;
-  run.answer(4)["status"] = 201;
+  run.answer(4).update({{"status", 422}, {"problem", "withdrawal-rejected"}});
   expect_fail(run, "idempotency-key-respected", kHistory, "but with 202 at history.ndjson");
+  Run other;
+  other.answer(4)["status"] = 201;
+  expect_fail(other, "idempotency-key-respected", kHistory, "is answered with 201, not 202");
 }
 
 TEST_CASE("a second withdrawal under one key in the ledger breaks it") {
@@ -343,6 +346,15 @@ TEST_CASE("one nonce of two signers is reuse") {
   record_of(run, "state/signer-1.ndjson", 0)["nonces"] = record_of(run, kSigner, 0)["nonces"];
   expect_fail(run, "nonce-never-reused", "state/signer-1.ndjson",
               "is used by signer-1 and by signer-0");
+}
+
+TEST_CASE("a coordinator that has the bytes never signs again") {
+  Run run;
+  json again = run.event({{"event", "session_opened"}, {"withdrawal_id", run.paid[0].id}});
+  again["t_us"] = again["t_us"].get<std::int64_t>() + 500'000;
+  run.files["events.ndjson"].push_back(again);
+  expect_fail(run, "signing-policy-respected", "events.ndjson",
+              "whose signed bytes it had already");
 }
 
 TEST_CASE("an exact retry of a share is no reuse") {

@@ -2,13 +2,26 @@
 // formats.
 #include <catch2/catch.hpp>
 
+#include <filesystem>
+#include <fstream>
+
 #include "chaos/check/latency.h"
+#include "chaos/check/run_journal.h"
 #include "check_run.h"
 
 namespace roulette::check::test {
 namespace {
 
 const std::string kFaults = "faults.ndjson";
+constexpr char kExperimentFile[] = R"(title: A run
+description: Made by hand.
+method: [{type: action, name: quorum-roulette, provider: {type: roulette}}]
+extensions:
+  - name: quorum-roulette
+    version: 1
+    cluster: {signers: 3, threshold: 2, ledgers: 2}
+    workload: {duration_s: 60}
+)";
 
 std::string all_of(const Verdict& verdict) {
   std::string out;
@@ -146,9 +159,41 @@ TEST_CASE("an interrupted run is at best inconclusive") {
 
 TEST_CASE("a steady state outside its tolerance spoils the run") {
   Run run;
-  run.experiment.steady_state[0].least = 5;
-  expect_spoiled(run, VerdictKind::Inconclusive,
-                 "steady state: settled_per_second (settle-rate) is 0.421, outside 5.000..10.000");
+  run.experiment.steady_state[0].most = 0.45;
+  expect_spoiled(
+      run, VerdictKind::Inconclusive,
+      "steady state: settled_per_second (settle-rate) in the undisturbed phase is 0.500");
+  Run loaded;
+  loaded.experiment.steady_state[0].least = 0.45;
+  expect_spoiled(loaded, VerdictKind::Inconclusive,
+                 "steady state: settled_per_second (settle-rate) over the load is 0.421, outside "
+                 "0.450..10.000");
+}
+
+TEST_CASE("a hypothesis that could not be measured before the faults is not met") {
+  Run run;
+  run.event({{"event", "phase"}, {"name", "disturbed"}})["name"] = "something else";
+  run.keep_quorum();
+  run.experiment.require = {"no-duplicate-payment"};
+  const Verdict verdict = run.judged();
+  CHECK(verdict.verdict == VerdictKind::Inconclusive);
+  CHECK(has_reason(verdict, "in the undisturbed phase could not be measured"));
+}
+
+TEST_CASE("a fault recorded twice, or otherwise than drawn, is no fault of the schedule") {
+  const auto planted = [](const std::function<void(std::vector<json>&)>& edit) {
+    Run run;
+    edit(run.files["faults.ndjson"]);
+    return run;
+  };
+  Run twice = planted([](auto& lines) { lines.push_back(lines[0]); });
+  expect_spoiled(twice, VerdictKind::Inconclusive, "it is recorded twice");
+  Run invented = planted([](auto& lines) { lines[0]["fault_id"] = 77; });
+  CHECK(has_reason(invented.judged(), "no seed drew it"));
+  Run excused = planted([](auto& lines) { lines[0]["recover"] = "none"; });
+  CHECK(has_reason(excused.judged(), "the victim comes back as drawn"));
+  Run elsewhere = planted([](auto& lines) { lines[0]["point"] = "signer.send.hello.after"; });
+  CHECK(has_reason(elsewhere.judged(), "the point drawn is signer.persist.signing_record.after"));
 }
 
 TEST_CASE("a run that must un-mine a payment and did not is inconclusive") {
@@ -253,6 +298,47 @@ TEST_CASE("a torn last line is a defect") {
         std::string::npos);
 }
 
+TEST_CASE("a client's record without its end or with an open request is not whole") {
+  const auto note = [](Run& run) { return invariant(run.judged(), "no-lost-withdrawal").note; };
+  Run unended;
+  unended.ends_history = false;
+  CHECK(note(unended).find("the client never ended its record") != std::string::npos);
+  Run lost;  // with answer and all: nothing else would miss it
+  lost.files["history.ndjson"].push_back({{"type", "end"}, {"t_us", 1}, {"keys", 4}, {"ops", 12}});
+  CHECK(note(lost).find("4 keys and 12 requests") != std::string::npos);
+  Run silent;
+  silent.erase("history.ndjson", {{"type", "answer"}, {"op", 4}});
+  CHECK(note(silent).find("op 4 has neither an answer nor a no_answer") != std::string::npos);
+}
+
+TEST_CASE("a request of an unknown kind or to an unknown coordinator is a defect") {
+  const auto note = [](Run& run) { return invariant(run.judged(), "no-lost-withdrawal").note; };
+  Run intent;
+  intent.line("history.ndjson", {{"type", "invoke"}, {"op", 4}})["intent"] = "new ";
+  CHECK(note(intent).find("unknown intent 'new '") != std::string::npos);
+  Run coordinator;
+  coordinator.line("history.ndjson", {{"type", "invoke"}, {"op", 4}})["coordinator"] =
+      "coordinator-7";
+  CHECK(note(coordinator).find("'coordinator-7' is no coordinator") != std::string::npos);
+}
+
+TEST_CASE("an event of an unknown name is a defect: a lost one may hide behind it") {
+  Run run;
+  run.event({{"event", "share_received"}})["event"] = "share_recieved";
+  CHECK(invariant(run.judged(), "share-has-its-record").note.find("unknown event") !=
+        std::string::npos);
+}
+
+TEST_CASE("events of one boot that change places are a defect") {
+  Run run;
+  const std::string folder = run.write();
+  std::swap(run.event({{"process", "coordinator-0"}, {"seq", 3}})["seq"],
+            run.event({{"process", "coordinator-0"}, {"seq", 4}})["seq"]);
+  CHECK(invariant(run.judged(), "share-has-its-record").note.find("stands behind 4") !=
+        std::string::npos);
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("an address that two withdrawals share cannot be judged by the chain") {
   Run run;
   run.line("history.ndjson", {{"type", "key"}, {"key", "key-3"}})["address"] = run.paid[0].address;
@@ -310,6 +396,51 @@ TEST_CASE("verdict.json has the names the design gives them") {
   CHECK(v.at("load").at("indeterminate") == 0);
   CHECK(v.at("memory_mb").at("signer") == 12.5);
   CHECK(v.at("availability") == 0.75);
+}
+
+TEST_CASE("a finished run is judged again as it was, with its interruptions and its seed") {
+  Run run;
+  const std::string folder = run.write();
+  const auto put = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder + "/" + name, std::ios::binary) << text;
+  };
+  CHECK(judge_folder(folder).error().message.find("journal.json: cannot be read") !=
+        std::string::npos);
+  put("experiment.yaml", kExperimentFile);
+  run.facts.interrupted = true;
+  run.facts.interruption = "a signal";
+  run.facts.problems = {"a step failed"};
+  run.facts.unasked_exits = {"signer-9 died"};
+  run.experiment.seed = 99;
+  const auto journal = run_journal_json(folder, run.experiment, run.facts, {});
+  REQUIRE(journal.ok());
+  put("journal.json", *journal);
+  const auto same = [&] {
+    const auto verdict = judge_folder(folder);
+    REQUIRE(verdict.ok());
+    return *verdict;
+  };
+  const Verdict first = same();
+  CHECK(first.seed == 99);
+  CHECK(first.reasons.front() == "unasked exit: signer-9 died");
+  CHECK(has_reason(first, "interrupted: a signal"));
+  CHECK(has_reason(first, "a step failed"));
+  CHECK_FALSE(has_reason(first, "when the run ended"));
+
+  std::ofstream(folder + "/events.ndjson", std::ios::app) << "\n";
+  CHECK(has_reason(same(), "events.ndjson is not what it was when the run ended"));
+  std::filesystem::remove(folder + "/state/transactions.ndjson");
+  CHECK(has_reason(same(), "state/transactions.ndjson was there when the run ended"));
+  put("state/ledger-9.ndjson", "");
+  CHECK(has_reason(same(), "state/ledger-9.ndjson was not there when the run ended"));
+
+  json excuse = json::parse(*journal);
+  excuse.erase("unasked_exits");
+  put("journal.json", excuse.dump());
+  CHECK_FALSE(judge_folder(folder).ok());
+  put("journal.json", "[]");
+  CHECK_FALSE(judge_folder(folder).ok());
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("exit codes follow the verdict") {
