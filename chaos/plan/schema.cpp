@@ -35,8 +35,37 @@ std::optional<std::string> last_quoted(const std::string& text) {
   return text.substr(begin + 1, end - begin - 1);
 }
 
+// What the schema says about a place of the document, through its references.
+const json* schema_of(const json& schema, const json::json_pointer& place) {
+  std::vector<std::string> keys;
+  for (json::json_pointer at = place; !at.empty(); at.pop_back()) keys.push_back(at.back());
+  const json* node = &schema;
+  while (true) {
+    if (node->contains("$ref"))
+      node = &schema.at(json::json_pointer(node->at("$ref").get<std::string>().substr(1)));
+    if (keys.empty()) return node;
+    const bool list = node->contains("items");
+    if (!list && !(node->contains("properties") && node->at("properties").contains(keys.back())))
+      return nullptr;
+    node = list ? &node->at("items") : &node->at("properties").at(keys.back());
+    keys.pop_back();
+  }
+}
+
+// "integer from 1 to 86400", "one of [..]"; empty where the schema says neither.
+std::string what_is_wanted(const json& schema, const json::json_pointer& place) {
+  const json* node = schema_of(schema, place);
+  if (node == nullptr) return "";
+  if (node->contains("enum")) return "one of " + node->at("enum").dump();
+  if (!node->contains("type")) return "";
+  std::string text = node->at("type").get<std::string>();
+  if (node->contains("minimum")) text += " from " + node->at("minimum").dump();
+  if (node->contains("maximum")) text += " to " + node->at("maximum").dump();
+  return text;
+}
+
 SchemaViolation in_plain_words(const std::string& pointer, const std::string& description,
-                               const json& document) {
+                               const json& schema, const json& document) {
   const bool unknown = description.find("could not be validated using") != std::string::npos;
   const auto name = last_quoted(description);
   if (unknown && name) return {pointer + "/" + *name, "unknown key '" + *name + "'"};
@@ -44,15 +73,20 @@ SchemaViolation in_plain_words(const std::string& pointer, const std::string& de
     return {pointer, "missing key '" + *name + "'"};
   }
   const json::json_pointer place(pointer);
+  const std::string wanted = what_is_wanted(schema, place);
+  const std::string name_of_place = place.empty() ? "the file" : "'" + place.back() + "'";
   if (document.contains(place) && document.at(place).is_primitive()) {
-    return {pointer, document.at(place).dump() + " is not allowed here: " + description};
+    return {pointer, name_of_place + " may not be " + document.at(place).dump() + ": " +
+                         (wanted.empty() ? description : wanted + " is wanted")};
   }
   if (pointer.ends_with("/trigger")) {
     return {pointer,
             "a trigger is exactly one of: point (with occurrence), at_ms, every_ms (with "
             "jitter_ms), roulette"};
   }
-  return {pointer, description};
+  if (description.find("'type' constraint") != std::string::npos && !wanted.empty())
+    return {pointer, name_of_place + " has the wrong type: " + wanted + " is wanted"};
+  return {pointer, name_of_place + ": " + description};
 }
 
 }  // namespace
@@ -74,7 +108,8 @@ std::optional<SchemaViolation> check_experiment_schema(const json& document) {
   while (results.popError(error)) {
     if (deepest && error.context.size() <= depth) continue;
     depth = error.context.size();
-    deepest = in_plain_words(to_pointer(error.context), error.description, document);
+    deepest =
+        in_plain_words(to_pointer(error.context), error.description, schema_document, document);
   }
   ROULETTE_ASSERT(deepest.has_value());
   return deepest;

@@ -96,7 +96,10 @@ class TreeBuilder final : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { value(mark, nullptr); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
+    must_be_text(mark);
+    value(mark, nullptr);
+  }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     throw Problem{mark.line + 1, "aliases are not supported: write the value out"};
   }
@@ -109,12 +112,13 @@ class TreeBuilder final : public YAML::EventHandler {
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
                        YAML::EmitterStyle::value) override {
+    must_be_text(mark);
     open(mark, json::array());
   }
   void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
                   YAML::EmitterStyle::value) override {
-    if (expecting_key()) throw Problem{mark.line + 1, "a key must be plain text"};
+    must_be_text(mark);
     open(mark, json::object());
   }
   void OnMapEnd() override { close(); }
@@ -132,6 +136,10 @@ class TreeBuilder final : public YAML::EventHandler {
 
   [[nodiscard]] bool expecting_key() const {
     return !levels_.empty() && levels_.back().node.is_object() && !levels_.back().key;
+  }
+  // What stands where a key is due: YAML admits anything there, we only text.
+  void must_be_text(const YAML::Mark& mark) const {
+    if (expecting_key()) throw Problem{mark.line + 1, "a key must be plain text"};
   }
   [[nodiscard]] std::string next_pointer() const {
     if (levels_.empty()) return "";

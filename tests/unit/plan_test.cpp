@@ -138,6 +138,14 @@ TEST_CASE("a wrong type, a missing key and two triggers at once name the place",
   check_refusal(replaced("every_ms: 4000", "at_ms: 1, every_ms: 4000"), "17", "exactly one");
 }
 
+TEST_CASE("a value that is not allowed is named with what is wanted instead", "[plan]") {
+  check_refusal(replaced("duration_s: 60", "duration_s: 12.5"), "10",
+                "'duration_s' may not be 12.5: integer from 1 to 86400 is wanted");
+  check_refusal(replaced("signal: SIGKILL", "signal: SIGHUP"), "14", "SIGTERM");
+  check_refusal(replaced("clients: 8", "clients: [8]"), "10", "'clients' has the wrong type");
+  check_refusal("[1, 2]", "1", "the file has the wrong type: object is wanted");
+}
+
 TEST_CASE("a pause is continued and a kill is restarted, never the reverse", "[plan]") {
   check_refusal(replaced("recover: {how: restart, after_ms: 200}", "recover: {how: continue}"),
                 "12", "SIGSTOP");
@@ -147,6 +155,11 @@ TEST_CASE("broken YAML is refused with its line", "[plan]") {
   check_refusal("title: [1, 2\ndescription: x\n", "2", "");
   check_refusal("", "1", "empty");
   CHECK(refusal("a: &x 1\nb: *x\n").find("aliases") != std::string::npos);
+  // What YAML admits as a key but is no text; each once ended the tool with a segmentation fault.
+  check_refusal("title: x\n? [a, b]\n: c\n", "2", "a key must be plain text");
+  check_refusal("title: x\n? {a: b}\n: c\n", "2", "a key must be plain text");
+  CHECK(refusal("? \n: c\n").find("a key must be plain text") != std::string::npos);
+  CHECK(refusal(std::string(5000, '[') + "\n").starts_with("file.yaml:1: "));
 }
 
 TEST_CASE("a missing file is the user's error and named", "[plan]") {
