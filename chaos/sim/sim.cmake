@@ -10,6 +10,7 @@ add_library(roulette_chaos_sim STATIC
   sim/story.cpp
   sim/toy_chain.cpp
   sim/trace.cpp
+  sim/wallet.cpp
   sim/world.cpp
   sim/world_engines.cpp)
 target_link_libraries(roulette_chaos_sim PUBLIC roulette_base roulette_crypto roulette_bitcoin

@@ -5,11 +5,8 @@
 // that were sent before a kill arrive, and the end of the connection is seen after them.
 #include "chaos/sim/world.h"
 
-#include <mutex>
-
 #include "common/base/assert.h"
 #include "common/base/limits.h"
-#include "common/bitcoin/script.h"
 #include "common/wire/codec.h"
 
 namespace roulette::sim {
@@ -56,43 +53,8 @@ coordinator::Event shutdown(const coordinator::Coordinator&) {
 }
 ledger::Event shutdown(const ledger::Ledger&) { return ledger::ShutdownRequested{}; }
 
-}  // namespace
-
-struct Wallet {
-  crypto::DealtGroup dealt;
-  ByteArray<32> output_key;
-  Bytes script;
-};
-
-namespace {
-
-Wallet deal_wallet(std::uint16_t n, std::uint16_t t) {
-  SimEntropy entropy(1);
-  auto dealt = crypto::deal(n, t, entropy);
-  ROULETTE_ASSERT(dealt.ok());
-  const auto key = crypto::frost::TweakContext::key_path_only(dealt->group.threshold_key());
-  ROULETTE_ASSERT(key.ok());
-  const ByteArray<32> output_key = key->output_key();
-  return Wallet{std::move(dealt).value(), output_key, bitcoin::p2tr_script(output_key)};
-}
-
-// One wallet a shape for all runs: dealing is not what is tested here.
-const Wallet& wallet_of(const Shape& shape) {
-  static std::mutex mutex;
-  static std::map<std::pair<std::uint16_t, std::uint16_t>, Wallet> wallets;
-  const std::lock_guard lock(mutex);
-  const auto key = std::make_pair(shape.signers, shape.threshold);
-  const auto known = wallets.find(key);
-  if (known != wallets.end()) return known->second;
-  return wallets.emplace(key, deal_wallet(shape.signers, shape.threshold)).first->second;
-}
-
 signer::SignerConfig signer_config(const Wallet& wallet, std::uint16_t id) {
-  const auto& share = wallet.dealt.shares[id];
-  // A second copy of the share: each boot of the simulated signer unseals it anew.
-  auto copy = crypto::frost::SecretShare::create(share.id(), share.secret().clone());
-  ROULETTE_ASSERT(copy.ok());
-  return {SignerId(id), "sim", 1, wallet.dealt.group, std::move(copy).value(),
+  return {SignerId(id), "sim", 1, wallet.group, wallet.shares[id],
           signer::Policy{wallet.script, 20'000, 100, 10'000'000}, true};
 }
 
@@ -116,7 +78,7 @@ bool Place::chatter() const {
 
 World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plants)
     : options_(options),
-      wallet_(wallet_of(options.shape)),
+      wallet_(wallet_of(options.shape.signers, options.shape.threshold)),
       plants_(std::move(plants)),
       prng_(options_.seed),
       signers_(options.shape.signers),
@@ -130,7 +92,7 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
   chain_->flush();
   genesis_.cluster_id = "sim";
   genesis_.wallet_script = script;
-  genesis_.wallet_output_key = wallet_.output_key;
+  genesis_.wallet_output_key = wallet_.group->wallet_key();
   genesis_.accounts = {"alice", "bob"};
   genesis_.anchor_block = chain_->blocks().front().hash;
   const auto place_all = [this](auto& seats, Role role) {
@@ -203,9 +165,9 @@ void World::start(CoordinatorSeat& seat) {
   coordinator::CoordinatorConfig config;
   config.id = CoordinatorId(seat.name.index);
   config.boot = seat.boot;
-  config.group = wallet_.dealt.group;
+  config.group = wallet_.group;
   config.wallet_script = wallet_.script;
-  config.wallet_output_key = wallet_.output_key;
+  config.wallet_output_key = wallet_.group->wallet_key();
   config.nonce_pool = options_.shape.nonce_pool;
   seat.machine.emplace(std::move(config));
   step(seat, coordinator::Event{coordinator::Started{}});

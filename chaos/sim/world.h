@@ -24,7 +24,7 @@
 #include "chaos/sim/sim_entropy.h"
 #include "chaos/sim/toy_chain.h"
 #include "chaos/sim/trace.h"
-#include "common/crypto/dealer.h"
+#include "chaos/sim/wallet.h"
 
 namespace roulette::sim {
 
@@ -48,7 +48,6 @@ struct Plants {
   std::function<bool(const coordinator::SendTransaction&)> swallow_send;  // "accepted", not done
 };
 
-struct Wallet;  // a dealt group, its key and script
 
 using Answered = std::function<void(std::optional<coordinator::ReplyBody>)>;  // nothing: no answer
 

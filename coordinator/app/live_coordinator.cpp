@@ -13,6 +13,7 @@
 
 #include "common/base/limits.h"
 #include "common/bitcoin/transaction.h"
+#include "common/crypto/frost_scheme.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
 #include "common/runtime/process.h"
@@ -118,6 +119,8 @@ Status LiveCoordinator::open_machine() {
   if (!group) return group.error();
   auto wallet = runtime::wallet_key_of(*group);
   if (!wallet) return wallet.error().with_context(settings_.group.string());
+  auto signing = crypto::frost_group(std::move(group).value());
+  if (!signing) return signing.error().with_context(settings_.group.string());
   NodeClient::Options node{
       settings_.node_rpc, settings_.node_cookie, wallet->script, [this](const std::string& chain) {
         std::fprintf(stderr, "%s: the node serves the chain '%s'; only regtest is allowed\n",
@@ -126,7 +129,7 @@ Status LiveCoordinator::open_machine() {
       }};
   node_ = std::make_unique<NodeClient>(env_.loop, std::move(node));
   machine_ = std::make_unique<Coordinator>(
-      CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, std::move(group).value(),
+      CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, std::move(signing).value(),
                         wallet->script, wallet->output_key, limits::kNoncePoolTarget});
   return {};
 }

@@ -17,7 +17,7 @@
 #include "common/base/ids.h"
 #include "common/base/time.h"
 #include "common/bitcoin/chain_facts.h"
-#include "common/crypto/frost.h"
+#include "common/crypto/scheme.h"
 #include "common/wire/messages.h"
 
 namespace roulette::coordinator {
@@ -28,7 +28,7 @@ using RequestId =
 struct CoordinatorConfig {
   CoordinatorId id;
   BootId boot;
-  crypto::frost::Group group;
+  crypto::SigningGroupPtr group;
   Bytes wallet_script;
   ByteArray<32> wallet_output_key{};  // x-only, after the taproot tweak
   std::uint32_t nonce_pool = 32;      // public nonces kept ready per signer

@@ -14,7 +14,7 @@ namespace roulette::coordinator {
 Coordinator::Machine::Machine(CoordinatorConfig configuration)
     : config_(std::move(configuration)),
       ledger_(ProcessName{Role::Coordinator, config_.id.value()}, config_.boot),
-      signers_(config_.group.n(), config_.nonce_pool),
+      signers_(config_.group->n(), config_.nonce_pool),
       signing_(config_, signers_),
       takeover_(config_.id),
       broadcaster_(working_),
@@ -160,7 +160,7 @@ void Coordinator::Machine::announce(Step& s, const wire::WithdrawalView& view) {
 }
 
 bool Coordinator::Machine::quorum(Instant now) const {
-  return signers_.known_count(now) >= config_.group.t();
+  return signers_.known_count(now) >= config_.group->t();
 }
 
 void Coordinator::Machine::report_quorum(Step& s) {

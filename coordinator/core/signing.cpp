@@ -11,25 +11,11 @@
 #include "common/bitcoin/sighash.h"
 
 namespace roulette::coordinator {
-namespace {
-
-crypto::frost::TweakContext wallet_key(const CoordinatorConfig& config) {
-  auto key = crypto::frost::TweakContext::key_path_only(config.group.threshold_key());
-  // The host derives one from the other and refuses a configuration that says otherwise.
-  ROULETTE_ASSERT(key.ok() && key->output_key() == config.wallet_output_key);
-  return std::move(*key);
-}
-
-Bytes share_proof(const crypto::frost::BadShare& bad) {
-  Bytes out(bad.nonce.begin(), bad.nonce.end());
-  append(out, bad.share);
-  return out;
-}
-
-}  // namespace
-
 Signing::Signing(const CoordinatorConfig& config, SignerPool& signers)
-    : config_(config), signers_(signers), key_(wallet_key(config)) {}
+    : config_(config), signers_(signers) {
+  // The host derives one from the other and refuses a configuration that says otherwise.
+  ROULETTE_ASSERT(config.group->wallet_key() == config.wallet_output_key);
+}
 
 // ---- jobs ----
 
@@ -119,7 +105,7 @@ void Signing::open_wanted(Step& s) {
     std::size_t usable = 0;
     for (std::uint16_t i = 0; i < signers_.size(); ++i)
       usable += signers_.usable(SignerId(i), 1, s.now) ? 1 : 0;
-    if (usable < config_.group.t()) return;
+    if (usable < config_.group->t()) return;
     const WithdrawalId id = wanted_.front();
     wanted_.pop_front();
     const auto at = jobs_.find(id);
@@ -140,7 +126,7 @@ std::vector<SignerId> Signing::choose(const Job& job, Instant now) const {
     auto operator<=>(const Candidate&) const = default;
   };
   std::vector<Candidate> candidates;
-  const std::uint16_t n = config_.group.n();
+  const std::uint16_t n = config_.group->n();
   for (std::uint16_t i = 0; i < n; ++i) {
     const SignerId id(i);
     if (job.excluded.contains(id) || !signers_.usable(id, job.sighashes.size(), now)) continue;
@@ -153,10 +139,10 @@ std::vector<SignerId> Signing::choose(const Job& job, Instant now) const {
     if (!in_unanswered)
       candidates.push_back({signers_.reluctance(id, now), (i + n - opened_ % n) % n, id});
   }
-  if (candidates.size() < config_.group.t()) return {};
+  if (candidates.size() < config_.group->t()) return {};
   std::sort(candidates.begin(), candidates.end());
   std::vector<SignerId> out;
-  for (std::size_t i = 0; i < config_.group.t(); ++i) out.push_back(candidates[i].id);
+  for (std::size_t i = 0; i < config_.group->t(); ++i) out.push_back(candidates[i].id);
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -186,13 +172,13 @@ bool Signing::open(Step& s, Job& job) {
   return true;
 }
 
-const crypto::frost::Quorum& Signing::quorum(const std::vector<SignerId>& ids) {
+const crypto::SignerSet& Signing::quorum(const std::vector<SignerId>& ids) {
   const auto known = quorums_.find(ids);
-  if (known != quorums_.end()) return known->second;
+  if (known != quorums_.end()) return *known->second;
   if (quorums_.size() >= limits::kQuorumsKept) quorums_.clear();
-  auto made = crypto::frost::Quorum::create(config_.group, key_, ids);
+  auto made = config_.group->signer_set(ids);
   ROULETTE_ASSERT(made.ok());  // t distinct ids of the group
-  return quorums_.emplace(ids, std::move(*made)).first->second;
+  return *quorums_.emplace(ids, std::move(*made)).first->second;
 }
 
 // ---- answers ----
@@ -235,19 +221,18 @@ bool Signing::prepare(Step& s, const Hash32& digest, Session& session) {
   if (!session.inputs.empty()) return true;
   std::vector<SignerId> ids;
   for (const wire::SessionSigner& signer : session.signers) ids.push_back(signer.id);
-  const crypto::frost::Quorum& members = quorum(ids);
+  const crypto::SignerSet& members = quorum(ids);
   for (std::size_t input = 0; input < job->second.sighashes.size(); ++input) {
-    std::vector<wire::PubNonce> nonces;
+    std::vector<ByteSpan> nonces;
     for (const wire::SessionSigner& signer : session.signers)
-      nonces.push_back(signer.nonces[input]);
-    auto opened = crypto::frost::Session::open(members, nonces, job->second.sighashes[input]);
+      nonces.emplace_back(signer.nonces[input]);
+    auto opened = members.open(nonces, job->second.sighashes[input]);
     ROULETTE_ASSERT(opened.ok());
-    if (const auto* bad = std::get_if<crypto::frost::InvalidPubNonce>(&*opened)) {
-      blame(s, digest, session, bad->index, "a public nonce that is no point",
-            Bytes(bad->proof.begin(), bad->proof.end()));
+    if (const auto* bad = std::get_if<crypto::InvalidNonce>(&*opened)) {
+      blame(s, digest, session, bad->index, "a public nonce that is no point", bad->proof);
       return false;
     }
-    session.inputs.push_back(std::get<crypto::frost::Session>(std::move(*opened)));
+    session.inputs.push_back(std::get<crypto::SigningSessionPtr>(std::move(*opened)));
   }
   return true;
 }
@@ -259,18 +244,20 @@ std::optional<wire::Signed> Signing::complete(Step& s, const Hash32& digest, Ses
   Job& job = jobs_.at(session.job);
   wire::Signed result{job.id, job.plan.txid, {}, {}, config_.id};
   for (std::size_t input = 0; input < session.inputs.size(); ++input) {
-    std::vector<crypto::frost::PartialSig> shares;
-    for (const Member& member : session.members) shares.push_back(member.shares[input]);
-    auto aggregate = crypto::frost::aggregate(session.inputs[input], shares);
+    std::vector<ByteSpan> shares;
+    for (const Member& member : session.members) shares.emplace_back(member.shares[input]);
+    auto aggregate = session.inputs[input]->aggregate(shares);
     ROULETTE_ASSERT(aggregate.ok());  // as many shares as ids
-    if (const auto* bad = std::get_if<crypto::frost::BadShares>(&*aggregate)) {
-      for (const crypto::frost::BadShare& one : bad->blamed) {
+    if (const auto* bad = std::get_if<crypto::BadShares>(&*aggregate)) {
+      for (const crypto::BadShare& one : bad->blamed) {
         blame(s, digest, session, *member_of(session, one.signer), "a share that does not verify",
-              share_proof(one));
+              one.proof);
       }
       return std::nullopt;
     }
-    result.signatures.push_back(std::get<crypto::Signature>(*aggregate));
+    const auto signature = to_array<64>(std::get<Bytes>(*aggregate));
+    ROULETTE_ASSERT(signature.has_value());  // the wire knows one size yet
+    result.signatures.push_back(*signature);
   }
   for (const Member& member : session.members) result.journals.push_back(member.journal);
   job.aggregated = true;
@@ -333,8 +320,8 @@ void Signing::blame(Step& s, const Hash32& digest, Session& session, std::size_t
 
 void Signing::exclude(Step& s, Job& job, SignerId signer, const std::string& why) {
   job.excluded.insert(signer);
-  const std::size_t left = config_.group.n() - job.excluded.size();
-  if (left < config_.group.t()) {
+  const std::size_t left = config_.group->n() - job.excluded.size();
+  if (left < config_.group->t()) {
     give_up(s, job.id,
             std::to_string(job.excluded.size()) +
                 " signers refuse or are blamed, the last one for: " + why);

@@ -71,7 +71,7 @@ class Signing {
     Hash32 txid{};
     std::vector<wire::SessionSigner> signers;    // ascending ids
     std::vector<Member> members;                 // same order
-    std::vector<crypto::frost::Session> inputs;  // prepared at the first answer
+    std::vector<crypto::SigningSessionPtr> inputs;  // prepared at the first answer
     bool alive = true;
     bool overdue = false;
   };
@@ -80,7 +80,7 @@ class Signing {
   void want(Job& job);
   bool open(Step& s, Job& job);
   [[nodiscard]] std::vector<SignerId> choose(const Job& job, Instant now) const;
-  [[nodiscard]] const crypto::frost::Quorum& quorum(const std::vector<SignerId>& ids);
+  [[nodiscard]] const crypto::SignerSet& quorum(const std::vector<SignerId>& ids);
   bool prepare(Step& s, const Hash32& digest, Session& session);
   [[nodiscard]] std::optional<wire::Signed> complete(Step& s, const Hash32& digest,
                                                      Session& session);
@@ -93,12 +93,11 @@ class Signing {
 
   const CoordinatorConfig& config_;
   SignerPool& signers_;
-  crypto::frost::TweakContext key_;
   std::map<WithdrawalId, Job> jobs_;
   std::map<Hash32, Session> sessions_;  // by digest; also those of forgotten jobs, until answered
   std::deque<std::pair<Instant, Hash32>> due_;  // in the order of opening
   std::deque<WithdrawalId> wanted_;             // jobs that want a session, first come first served
-  std::map<std::vector<SignerId>, crypto::frost::Quorum> quorums_;
+  std::map<std::vector<SignerId>, crypto::SignerSetPtr> quorums_;
   std::uint64_t opened_ = 0;
   std::uint64_t aggregated_ = 0;
 };

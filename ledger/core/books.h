@@ -48,6 +48,9 @@ struct Block {
 };
 
 struct Books {
+  explicit Books(const crypto::Scheme& by) : scheme(&by) {}
+
+  const crypto::Scheme* scheme;  // no part of the state: the same on every replica
   std::optional<wire::Genesis> genesis;
   std::vector<Withdrawal> withdrawals;
   std::map<std::string, Ordinal> by_key;

@@ -16,6 +16,7 @@
 #include "common/base/entropy.h"
 #include "common/base/ids.h"
 #include "common/base/time.h"
+#include "common/crypto/scheme.h"
 #include "common/wire/messages.h"
 #include "ledger/core/state.h"
 
@@ -27,6 +28,7 @@ struct LedgerConfig {
   BootId boot;            // stamps this replica's own commands
   wire::Genesis genesis;  // proposed when the log is empty
   std::uint64_t checkpoint_interval = 64;
+  const crypto::Scheme* scheme = &crypto::frost_scheme();  // what `Signed` is verified by
 };
 
 // What the tables said when they were opened: replay must arrive at the same digest at that index,

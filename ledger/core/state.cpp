@@ -10,7 +10,6 @@
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
 #include "common/crypto/hash.h"
-#include "common/crypto/schnorr.h"
 #include "ledger/core/books.h"
 
 namespace roulette::ledger {
@@ -240,8 +239,8 @@ Result<Bytes> assemble(const Books& books, const Withdrawal& withdrawal,
   const std::vector<Hash32>& hashes = sighashes.value();
   if (command.signatures.size() != hashes.size()) return refuse("not one signature per input");
   for (std::size_t i = 0; i < hashes.size(); ++i) {
-    const crypto::Signature& signature = command.signatures[i];
-    if (!crypto::schnorr_verify(books.genesis->wallet_output_key, hashes[i], signature)) {
+    const ByteArray<64>& signature = command.signatures[i];
+    if (!books.scheme->verify(books.genesis->wallet_output_key, hashes[i], signature)) {
       return refuse("the signature of input " + std::to_string(i) + " does not verify");
     }
     tx->inputs[i].witness = {Bytes(signature.begin(), signature.end())};
@@ -328,7 +327,7 @@ struct Apply {
 
 // ---- State ----
 
-State::State() : books_(std::make_unique<Books>()) {}
+State::State(const crypto::Scheme& scheme) : books_(std::make_unique<Books>(scheme)) {}
 State::State(State&&) noexcept = default;
 State& State::operator=(State&&) noexcept = default;
 State::~State() = default;

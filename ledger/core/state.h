@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "common/crypto/scheme.h"
 #include "common/wire/commands.h"
 #include "common/wire/messages.h"
 #include "common/wire/withdrawal.h"
@@ -84,7 +85,8 @@ struct Books;  // books.h, private to this folder
 // Postings for a settlement or a deposit are made once and stay when blocks are un-mined.
 class State {
  public:
-  State();
+  // Signatures are verified by `scheme`, which outlives the state.
+  explicit State(const crypto::Scheme& scheme = crypto::frost_scheme());
   State(State&&) noexcept;
   State& operator=(State&&) noexcept;
   ~State();

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "common/crypto/frost_scheme.h"
 #include "common/crypto/sealed_share.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
@@ -100,11 +101,13 @@ Result<SignerConfig> load_config(const Settings& settings, std::optional<int> pa
   const SignerId id(settings.name.index);
   auto share = open_share(settings, {id, group->id(), settings.share_epoch}, passphrase_fd);
   if (!share) return share.error();
+  auto signing = crypto::frost_group(std::move(group).value());
+  if (!signing) return signing.error().with_context(settings.group.string());
   return SignerConfig{id,
                       settings.cluster_id,
                       settings.share_epoch,
-                      std::move(group).value(),
-                      std::move(share).value(),
+                      std::move(signing).value(),
+                      crypto::frost_share(std::move(share).value()),
                       Policy{std::move(wallet->script), settings.max_fee_sat,
                              settings.max_fee_rate_sat_per_vb, settings.max_amount_sat},
                       settings.verify_own_share};

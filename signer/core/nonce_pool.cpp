@@ -11,14 +11,15 @@
 
 namespace roulette::signer {
 
-std::size_t NoncePool::add(crypto::frost::SecNonce secret) {
+std::size_t NoncePool::add(crypto::SecretNonce secret) {
   std::size_t evicted = 0;
   if (entries_.size() == limits::kNoncePoolPerConnection) {
     entries_.pop_front();
     evicted = 1;
   }
-  const wire::PubNonce public_nonce = secret.public_nonce();
-  entries_.push_back(Entry{public_nonce, std::move(secret)});
+  const auto public_nonce = to_array<sizeof(wire::PubNonce)>(secret.public_nonce());
+  ROULETTE_ASSERT(public_nonce.has_value());  // the wire knows one size yet
+  entries_.push_back(Entry{*public_nonce, std::move(secret)});
   return evicted;
 }
 
@@ -36,12 +37,12 @@ bool NoncePool::has_each_once(std::span<const wire::PubNonce> nonces) const {
   return true;
 }
 
-crypto::frost::SecNonce NoncePool::take(const wire::PubNonce& nonce) {
+crypto::SecretNonce NoncePool::take(const wire::PubNonce& nonce) {
   const auto entry =
       std::find_if(entries_.begin(), entries_.end(),
                    [&nonce](const Entry& candidate) { return candidate.public_nonce == nonce; });
   ROULETTE_ASSERT(entry != entries_.end());
-  crypto::frost::SecNonce secret = std::move(entry->secret);
+  crypto::SecretNonce secret = std::move(entry->secret);
   entries_.erase(entry);
   return secret;
 }

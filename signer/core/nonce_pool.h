@@ -9,7 +9,7 @@
 #include <list>
 #include <span>
 
-#include "common/crypto/frost.h"
+#include "common/crypto/scheme.h"
 #include "common/wire/messages.h"
 
 namespace roulette::signer {
@@ -18,20 +18,21 @@ class NoncePool {
  public:
   // Says how many of the oldest gave way (0 or 1): they belong to requests that were refused or
   // given up, and whoever still names one gets UnknownNonce.
-  std::size_t add(crypto::frost::SecNonce secret);
+  std::size_t add(crypto::SecretNonce secret);
   [[nodiscard]] bool has(const wire::PubNonce& nonce) const;
   // All are in the pool and no two are equal. Attack: one nonce named for two inputs of a request
   // gives two shares under one nonce, and these give the key share away.
   [[nodiscard]] bool has_each_once(std::span<const wire::PubNonce> nonces) const;
   // Must be in the pool (asserted).
-  [[nodiscard]] crypto::frost::SecNonce take(const wire::PubNonce& nonce);
+  [[nodiscard]] crypto::SecretNonce take(const wire::PubNonce& nonce);
+  [[nodiscard]] const wire::PubNonce& newest() const { return entries_.back().public_nonce; }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   void clear() { entries_.clear(); }
 
  private:
   struct Entry {
     wire::PubNonce public_nonce{};
-    crypto::frost::SecNonce secret;
+    crypto::SecretNonce secret;
   };
   std::list<Entry> entries_;  // oldest first
 };

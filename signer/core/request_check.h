@@ -10,7 +10,6 @@
 #include <variant>
 #include <vector>
 
-#include "common/crypto/frost.h"
 #include "signer/core/denied.h"
 #include "signer/core/signer.h"
 
@@ -30,7 +29,7 @@ struct ReadContext {
   SignerId self;
   std::uint16_t n = 0;
   std::uint16_t t = 0;
-  crypto::XOnly output_key{};
+  ByteArray<32> output_key{};
 };
 
 // Sizes, signer set and transaction. A Denied from here has no session digest to go with it.

@@ -31,7 +31,6 @@
 #include "common/base/canonical.h"
 #include "common/base/limits.h"
 #include "common/bitcoin/script.h"
-#include "common/crypto/dealer.h"
 #include "signer/core/state.h"
 
 namespace roulette::signer {
@@ -41,7 +40,7 @@ constexpr std::int64_t kMostFeeRate = 1'000'000;  // sat/vB: keeps the arithmeti
 
 Provisioned identity_of(const SignerConfig& config) {
   return Provisioned{config.id, config.cluster_id, config.share_epoch,
-                     config.group.threshold_key()};
+                     config.group->threshold_key()};
 }
 
 Status check_policy_values(const Policy& policy) {
@@ -56,32 +55,27 @@ Status check_policy_values(const Policy& policy) {
 }
 
 // The share, the group, the wallet's script and the policy must belong together.
-Result<crypto::frost::TweakContext> check_config(const SignerConfig& config) {
+Status check_config(const SignerConfig& config) {
+  ROULETTE_ASSERT(config.group != nullptr && config.share != nullptr);
   const std::string self = "signer-" + std::to_string(config.id.value());
-  if (auto shape = crypto::check_quorum_shape(config.group.t(), config.group.n()); !shape)
-    return shape.error();
-  if (config.id.value() >= config.group.n())
+  if (auto shape = config.group->check_quorums_meet(); !shape) return shape.error();
+  if (config.id.value() >= config.group->n())
     return Error{ErrorKind::Usage, self + " is not in the group"};
-  if (config.share.id() != config.id)
+  if (config.share->id() != config.id)
     return Error{ErrorKind::Usage, "the share is not " + self + "'s"};
-  if (config.share.public_share() != config.group.public_shares()[config.id.value()])
+  if (!std::ranges::equal(config.share->public_share(), config.group->public_share(config.id)))
     return Error{ErrorKind::Usage, "the share does not belong to the group"};
-  auto key = crypto::frost::TweakContext::key_path_only(config.group.threshold_key());
-  if (!key) return key.error();
-  if (config.policy.wallet_script != bitcoin::p2tr_script(key->output_key()))
+  if (config.policy.wallet_script != bitcoin::p2tr_script(config.group->wallet_key()))
     return Error{ErrorKind::Usage, "the policy's wallet script is not the group's (BIP 86)"};
-  if (auto policy = check_policy_values(config.policy); !policy) return policy.error();
-  return key;
+  return check_policy_values(config.policy);
 }
 
 }  // namespace
 
-Signer::State::State(SignerConfig signer_config, BootId boot_id,
-                     crypto::frost::TweakContext tweaked_key)
+Signer::State::State(SignerConfig signer_config, BootId boot_id)
     : config(std::move(signer_config)),
       boot(boot_id),
-      key(std::move(tweaked_key)),
-      read_context{config.id, config.group.n(), config.group.t(), key.output_key()},
+      read_context{config.id, config.group->n(), config.group->t(), config.group->wallet_key()},
       durable(identity_of(config)) {}
 
 Signer::Signer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -90,9 +84,8 @@ Signer& Signer::operator=(Signer&&) noexcept = default;
 Signer::~Signer() = default;
 
 Result<Signer> Signer::restore(SignerConfig config, BootId boot, std::span<const Record> records) {
-  auto key = check_config(config);
-  if (!key) return key.error();
-  auto state = std::make_unique<State>(std::move(config), boot, std::move(key).value());
+  if (auto fits = check_config(config); !fits) return fits.error();
+  auto state = std::make_unique<State>(std::move(config), boot);
   for (const Record& record : records) {
     if (auto fits = state->durable.check_next(record); !fits)
       return fits.error().with_context("signer journal");
@@ -240,16 +233,10 @@ std::vector<wire::PubNonce> Signer::State::make_nonces(Connection& connection, s
     extra.u16(config.id.value());
     extra.raw(boot.value());
     extra.u64(nonce_counter++);
-    crypto::frost::NonceInput input;
-    input.share = &config.share;
-    input.signer = config.id;
-    input.public_share = config.share.public_share();
-    input.threshold_key = key.output_key();
-    input.extra = extra.view();
-    auto nonce = crypto::frost::nonce_gen(entropy, input);
+    auto nonce = config.share->make_nonce(entropy, *config.group, extra.view());
     if (!nonce) continue;  // a zero scalar: probability 2^-255
-    made.push_back(nonce->public_nonce());
     counted.nonces_evicted += connection.pool.add(std::move(nonce).value());
+    made.push_back(connection.pool.newest());
     counted.nonces_made += 1;
   }
   return made;

@@ -17,7 +17,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
-#include "common/crypto/frost.h"
+#include "common/crypto/scheme.h"
 #include "common/wire/messages.h"
 
 namespace roulette::signer {
@@ -34,8 +34,8 @@ struct SignerConfig {
   SignerId id;
   std::string cluster_id;
   std::uint32_t share_epoch = 0;
-  crypto::frost::Group group;
-  crypto::frost::SecretShare share;  // moved in; zeroed with the machine
+  crypto::SigningGroupPtr group;
+  crypto::KeySharePtr share;  // erased with its last owner, here the machine
   Policy policy;
   bool verify_own_share = true;  // BIP 445's check before release
 };

@@ -11,9 +11,9 @@
 
 namespace roulette::signer {
 
-using crypto::frost::Quorum;
-using crypto::frost::SelfCheck;
-using crypto::frost::Session;
+using crypto::SelfCheck;
+using crypto::SignerSetPtr;
+using crypto::SigningSessionPtr;
 using wire::RefusalReason;
 
 std::variant<Admitted, Denied> Signer::State::admit(ConnectionId id,
@@ -39,7 +39,7 @@ std::variant<Admitted, Denied> Signer::State::admit(ConnectionId id,
     return denied(RefusalReason::TooMany, "too many requests wait for the journal");
   auto sessions = open_sessions(request, read);
   if (auto* no = std::get_if<Denied>(&sessions)) return std::move(*no);
-  admitted.sessions = std::get<std::vector<Session>>(std::move(sessions));
+  admitted.sessions = std::get<std::vector<SigningSessionPtr>>(std::move(sessions));
   return admitted;
 }
 
@@ -56,30 +56,30 @@ std::optional<Denied> Signer::State::check_own_nonces(ConnectionId id,
 
 // All sessions are opened before the first nonce is taken: what another signer's nonce does not
 // allow is found while nothing is lost. The aggregate nonce is computed here, never received.
-std::variant<std::vector<Session>, Denied> Signer::State::open_sessions(
+std::variant<std::vector<SigningSessionPtr>, Denied> Signer::State::open_sessions(
     const wire::SignRequest& request, const ReadRequest& read) {
   const auto quorum = quorum_of(read.signer_ids);
   if (!quorum) return denied(RefusalReason::BadRequest, quorum.error().message);
-  std::vector<Session> sessions;
+  std::vector<SigningSessionPtr> sessions;
   for (std::size_t input = 0; input < read.sighashes.size(); ++input) {
-    std::vector<wire::PubNonce> nonces;
+    std::vector<ByteSpan> nonces;
     for (const wire::SessionSigner& signer : request.signers)
-      nonces.push_back(signer.nonces[input]);
-    auto opened = Session::open(*quorum, nonces, read.sighashes[input]);
+      nonces.emplace_back(signer.nonces[input]);
+    auto opened = (*quorum)->open(nonces, read.sighashes[input]);
     if (!opened) return denied(RefusalReason::BadRequest, opened.error().message);
-    if (const auto* bad = std::get_if<crypto::frost::InvalidPubNonce>(&*opened)) {
+    if (const auto* bad = std::get_if<crypto::InvalidNonce>(&*opened)) {
       Denied no = denied(RefusalReason::BadNonce, "a public nonce is not two points");
       no.blamed = read.signer_ids[bad->index];
       return no;
     }
-    sessions.push_back(std::get<Session>(std::move(opened).value()));
+    sessions.push_back(std::get<SigningSessionPtr>(std::move(opened).value()));
   }
   return sessions;
 }
 
-Result<Quorum> Signer::State::quorum_of(const std::vector<SignerId>& ids) {
+Result<SignerSetPtr> Signer::State::quorum_of(const std::vector<SignerId>& ids) {
   if (const auto known = quorums.find(ids); known != quorums.end()) return known->second;
-  auto quorum = Quorum::create(config.group, key, ids);
+  auto quorum = config.group->signer_set(ids);
   if (!quorum) return quorum;
   // Coordinators use few sets; one that cycles through all of them only costs time.
   if (quorums.size() == limits::kCachedQuorums) quorums.clear();
@@ -102,13 +102,13 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
   answer.response.journal_head = durable.head();
 
   Connection& connection = connections.at(id);
-  std::vector<crypto::frost::SecNonce> secrets;
+  std::vector<crypto::SecretNonce> secrets;
   for (const wire::PubNonce& nonce : answer.release.nonces)
     secrets.push_back(connection.pool.take(nonce));
   for (std::size_t input = 0; input < secrets.size(); ++input) {
     auto share =
-        crypto::frost::sign(std::move(secrets[input]), config.share, admitted.sessions[input],
-                            config.verify_own_share ? SelfCheck::On : SelfCheck::Off);
+        config.share->sign(std::move(secrets[input]), *admitted.sessions[input],
+                           config.verify_own_share ? SelfCheck::On : SelfCheck::Off);
     if (config.verify_own_share) counted.self_checks += 1;
     if (!share) {
       // A computation fault (BIP 445's check). Nonces and record are spent, nothing leaves.
@@ -116,7 +116,9 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
       return denied(RefusalReason::BadRequest, "the share failed its own check");
     }
     counted.shares += 1;
-    answer.response.shares.push_back(*share);
+    const auto bytes = to_array<sizeof(wire::PartialSignature)>(*share);
+    ROULETTE_ASSERT(bytes.has_value());  // the wire knows one size yet
+    answer.response.shares.push_back(*bytes);
   }
   answer.response.next_nonces = make_nonces(connection, secrets.size(), entropy);
   return answer;

@@ -28,11 +28,11 @@ struct Connection {
 // A request that may be signed: everything is checked and open, nothing is changed yet.
 struct Admitted {
   SigningRecord record;
-  std::vector<crypto::frost::Session> sessions;  // one per input
+  std::vector<crypto::SigningSessionPtr> sessions;  // one per input
 };
 
 struct Signer::State {
-  State(SignerConfig signer_config, BootId boot_id, crypto::frost::TweakContext tweaked_key);
+  State(SignerConfig signer_config, BootId boot_id);
 
   // The events, as they come.
   void on(const Started& event, EntropySource& entropy, Effects& out);
@@ -56,9 +56,9 @@ struct Signer::State {
                                                      const ReadRequest& read);
   [[nodiscard]] std::optional<Denied> check_own_nonces(ConnectionId id,
                                                        const wire::SessionSigner& own) const;
-  [[nodiscard]] std::variant<std::vector<crypto::frost::Session>, Denied> open_sessions(
+  [[nodiscard]] std::variant<std::vector<crypto::SigningSessionPtr>, Denied> open_sessions(
       const wire::SignRequest& request, const ReadRequest& read);
-  [[nodiscard]] Result<crypto::frost::Quorum> quorum_of(const std::vector<SignerId>& ids);
+  [[nodiscard]] Result<crypto::SignerSetPtr> quorum_of(const std::vector<SignerId>& ids);
   // The record goes first, so that no path leads from a nonce to a share without it.
   [[nodiscard]] std::variant<KeptAnswer, Denied> bind_consume_and_sign(ConnectionId id,
                                                                        Admitted admitted,
@@ -77,13 +77,12 @@ struct Signer::State {
 
   SignerConfig config;
   BootId boot;
-  crypto::frost::TweakContext key;  // the configured tweak, the only one ever applied
   ReadContext read_context;
   DurableState durable;
   Outbox outbox{0};
   KeptAnswers kept;
   std::map<ConnectionId, Connection> connections;
-  std::map<std::vector<SignerId>, crypto::frost::Quorum> quorums;
+  std::map<std::vector<SignerId>, crypto::SignerSetPtr> quorums;
   Phase phase = Phase::Restored;
   std::uint64_t nonce_counter = 0;
   Gauges counted;  // the counters only; gauges() fills in the rest

@@ -10,6 +10,7 @@
 #include "common/base/assert.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
+#include "common/crypto/frost_scheme.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/schnorr.h"
 
@@ -72,7 +73,7 @@ void World::start(std::size_t i) {
   ByteArray<16> boot{};
   entropy_.fill(boot);
   config.boot = BootId(boot);
-  config.group = group_;
+  config.group = crypto::frost_group(group_).value();
   config.wallet_script = wallet_script_;
   config.wallet_output_key = output_key_;
   seats_[i] = std::make_unique<Seat>();

@@ -29,7 +29,10 @@ Wallet make_wallet(std::uint64_t seed) {
   auto key = crypto::frost::TweakContext::key_path_only(dealt->group.threshold_key());
   ROULETTE_ASSERT(key.ok());
   Bytes script = bitcoin::p2tr_script(key->output_key());
-  return Wallet{std::move(dealt).value(), std::move(key).value(), std::move(script)};
+  auto group = crypto::frost_group(dealt->group);
+  ROULETTE_ASSERT(group.ok());
+  return Wallet{std::move(dealt).value(), std::move(group).value(), std::move(key).value(),
+                std::move(script)};
 }
 
 }  // namespace
@@ -44,18 +47,18 @@ const Wallet& foreign_wallet() {
   return other;
 }
 
-crypto::frost::SecretShare copy_share(std::uint16_t id, const Wallet& of) {
+crypto::KeySharePtr copy_share(std::uint16_t id, const Wallet& of) {
   const auto& share = of.dealt.shares.at(id);
   auto copy = crypto::frost::SecretShare::create(share.id(), share.secret().clone());
   ROULETTE_ASSERT(copy.ok());
-  return std::move(copy).value();
+  return crypto::frost_share(std::move(copy).value());
 }
 
 SignerConfig config_of(std::uint16_t id, const Wallet& of) {
   return SignerConfig{SignerId(id),
                       "test",
                       1,
-                      of.dealt.group,
+                      of.group,
                       copy_share(id, of),
                       Policy{of.script, 20'000, 100, 10'000'000},
                       true};
@@ -101,14 +104,11 @@ SignerHost::~SignerHost() {
 }
 
 SignerConfig SignerHost::copy_config() const {
-  auto share =
-      crypto::frost::SecretShare::create(config_.share.id(), config_.share.secret().clone());
-  ROULETTE_ASSERT(share.ok());
   return SignerConfig{config_.id,
                       config_.cluster_id,
                       config_.share_epoch,
                       config_.group,
-                      std::move(share).value(),
+                      config_.share,
                       config_.policy,
                       config_.verify_own_share};
 }

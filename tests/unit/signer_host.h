@@ -15,7 +15,7 @@
 #include "common/base/entropy.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/dealer.h"
-#include "common/crypto/frost.h"
+#include "common/crypto/frost_scheme.h"
 #include "signer/core/signer.h"
 
 namespace roulette::signer::test {
@@ -41,6 +41,7 @@ class StuckEntropy final : public EntropySource {
 
 struct Wallet {
   crypto::DealtGroup dealt;
+  crypto::SigningGroupPtr group;  // the same, behind the interface
   crypto::frost::TweakContext key;
   Bytes script;
 };
@@ -49,7 +50,7 @@ const Wallet& wallet();
 const Wallet& foreign_wallet();
 
 SignerConfig config_of(std::uint16_t id, const Wallet& of = wallet());
-crypto::frost::SecretShare copy_share(std::uint16_t id, const Wallet& of = wallet());
+crypto::KeySharePtr copy_share(std::uint16_t id, const Wallet& of = wallet());
 
 // A withdrawal's template as a coordinator knows it.
 struct Payment {

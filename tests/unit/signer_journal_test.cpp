@@ -166,8 +166,8 @@ TEST_CASE("a group in which two quorums may not meet is refused", "[signer]") {
   const auto key = crypto::frost::TweakContext::key_path_only(dealt->group.threshold_key());
   REQUIRE(key.ok());
   SignerConfig config = config_of(0);
-  config.group = dealt->group;
-  config.share = std::move(dealt->shares[0]);
+  config.group = crypto::frost_group(dealt->group).value();
+  config.share = crypto::frost_share(std::move(dealt->shares[0]));
   config.policy.wallet_script = bitcoin::p2tr_script(key->output_key());
   CHECK_FALSE(config_error(std::move(config)).empty());
 }

@@ -1,0 +1,21 @@
+// The wallet of a simulated cluster: a group and its key shares, by shape.
+//
+// Invariant: one shape is one wallet for all runs of a process: dealing is not what is
+// tested, and costs more than a schedule. Machines see the interface of scheme.h only.
+#pragma once
+
+#include <vector>
+
+#include "common/crypto/scheme.h"
+
+namespace roulette::sim {
+
+struct Wallet {
+  crypto::SigningGroupPtr group;
+  std::vector<crypto::KeySharePtr> shares;  // by signer
+  Bytes script;
+};
+// n and t must make a group whose quorums meet. May be called by any thread.
+[[nodiscard]] const Wallet& wallet_of(std::uint16_t n, std::uint16_t t);
+
+}  // namespace roulette::sim

@@ -1,0 +1,189 @@
+// The adapter from scheme.h to frost.h.
+//
+// Invariant: a downcast is checked: what another scheme made is refused like any wrong input. No
+// arithmetic here.
+#include "common/crypto/frost_scheme.h"
+
+#include <utility>
+
+#include "common/base/assert.h"
+#include "common/crypto/dealer.h"
+#include "common/crypto/schnorr.h"
+
+namespace roulette::crypto {
+namespace {
+
+class FrostScheme final : public Scheme {
+ public:
+  const SchemeFacts& facts() const override {
+    static const SchemeFacts facts{"frost", frost::kSchemeVersion, sizeof(frost::PubNonce),
+                                   sizeof(frost::PartialSig), sizeof(Signature)};
+    return facts;
+  }
+  bool verify(ByteSpan wallet_key, ByteSpan message, ByteSpan signature) const override {
+    const auto key = to_array<32>(wallet_key);
+    const auto bytes = to_array<64>(signature);
+    return key && bytes && schnorr_verify(*key, message, *bytes);
+  }
+};
+
+class FrostSession final : public SigningSession {
+ public:
+  explicit FrostSession(frost::Session session) : session_(std::move(session)) {}
+
+  bool verify_share(SignerId signer, ByteSpan share) const override {
+    const auto bytes = to_array<32>(share);
+    return bytes && frost::verify_share(session_, signer, *bytes);
+  }
+
+  Result<Aggregated> aggregate(std::span<const ByteSpan> shares) const override {
+    const std::vector<SignerId>& ids = session_.quorum().ids();
+    if (shares.size() != ids.size())
+      return Error{ErrorKind::Refused, "each signer needs exactly one share"};
+    std::vector<frost::PartialSig> parts;
+    BadShares bad;
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      const auto part = to_array<32>(shares[i]);
+      if (part) parts.push_back(*part);
+      if (!part) bad.blamed.push_back(convict(i, shares[i]));
+    }
+    if (!bad.blamed.empty()) return Aggregated(std::move(bad));
+    auto made = frost::aggregate(session_, parts);
+    if (!made) return made.error();
+    if (const auto* signature = std::get_if<Signature>(&*made))
+      return Aggregated(Bytes(signature->begin(), signature->end()));
+    for (const frost::BadShare& one : std::get<frost::BadShares>(*made).blamed)
+      bad.blamed.push_back(convict(*session_.quorum().index_of(one.signer), one.share));
+    return Aggregated(std::move(bad));
+  }
+
+  const frost::Session& session() const { return session_; }
+
+ private:
+  BadShare convict(std::size_t index, ByteSpan share) const {
+    const frost::PubNonce& nonce = session_.nonces()[index];
+    BadShare out{session_.quorum().ids()[index], Bytes(nonce.begin(), nonce.end())};
+    append(out.proof, share);
+    return out;
+  }
+  frost::Session session_;
+};
+
+class FrostSignerSet final : public SignerSet {
+ public:
+  explicit FrostSignerSet(frost::Quorum quorum) : quorum_(std::move(quorum)) {}
+
+  const std::vector<SignerId>& ids() const override { return quorum_.ids(); }
+
+  Result<Opened> open(std::span<const ByteSpan> nonces, ByteSpan message) const override {
+    std::vector<frost::PubNonce> points;
+    for (std::size_t i = 0; i < nonces.size(); ++i) {
+      const auto nonce = to_array<sizeof(frost::PubNonce)>(nonces[i]);
+      if (!nonce) return Opened(InvalidNonce{i, Bytes(nonces[i].begin(), nonces[i].end())});
+      points.push_back(*nonce);
+    }
+    auto opened = frost::Session::open(quorum_, points, message);
+    if (!opened) return opened.error();
+    if (const auto* bad = std::get_if<frost::InvalidPubNonce>(&*opened))
+      return Opened(InvalidNonce{bad->index, Bytes(bad->proof.begin(), bad->proof.end())});
+    return Opened(
+        std::make_unique<const FrostSession>(std::get<frost::Session>(std::move(*opened))));
+  }
+
+ private:
+  frost::Quorum quorum_;
+};
+
+class FrostGroup final : public SigningGroup {
+ public:
+  FrostGroup(frost::Group group, frost::TweakContext key)
+      : group_(std::move(group)), key_(std::move(key)), wallet_key_(key_.output_key()) {}
+
+  const Scheme& scheme() const override { return frost_scheme(); }
+  std::uint16_t n() const override { return group_.n(); }
+  std::uint16_t t() const override { return group_.t(); }
+  const Hash32& id() const override { return group_.id(); }
+  Status check_quorums_meet() const override { return check_quorum_shape(group_.t(), group_.n()); }
+  const ByteArray<33>& threshold_key() const override { return group_.threshold_key(); }
+  const ByteArray<32>& wallet_key() const override { return wallet_key_; }
+  ByteSpan public_share(SignerId id) const override {
+    if (id.value() >= group_.n()) return {};
+    return group_.public_shares()[id.value()];
+  }
+  Result<SignerSetPtr> signer_set(std::span<const SignerId> ids) const override {
+    auto quorum = frost::Quorum::create(group_, key_, ids);
+    if (!quorum) return quorum.error();
+    return SignerSetPtr(std::make_shared<const FrostSignerSet>(std::move(*quorum)));
+  }
+
+ private:
+  frost::Group group_;
+  frost::TweakContext key_;
+  XOnly wallet_key_;
+};
+
+// frost::SecNonce erases itself.
+struct FrostNonce final : SecretNonce::Body {
+  explicit FrostNonce(frost::SecNonce made) : secret(std::move(made)) {}
+  Bytes public_nonce() const override {
+    const frost::PubNonce nonce = secret.public_nonce();
+    return Bytes(nonce.begin(), nonce.end());
+  }
+  frost::SecNonce secret;
+};
+
+class FrostShare final : public KeyShare {
+ public:
+  explicit FrostShare(frost::SecretShare share) : share_(std::move(share)) {}
+
+  SignerId id() const override { return share_.id(); }
+  ByteSpan public_share() const override { return share_.public_share(); }
+
+  Result<SecretNonce> make_nonce(EntropySource& entropy, const SigningGroup& group,
+                                 ByteSpan context) const override {
+    frost::NonceInput input;
+    input.share = &share_;
+    input.signer = share_.id();
+    input.public_share = share_.public_share();
+    input.threshold_key = group.wallet_key();
+    input.extra = context;
+    auto nonce = frost::nonce_gen(entropy, input);
+    if (!nonce) return nonce.error();
+    return SecretNonce(std::make_unique<FrostNonce>(std::move(*nonce)));
+  }
+
+ private:
+  Result<Bytes> make_share(SecretNonce::Body* nonce, const SigningSession& session,
+                           SelfCheck check) const override {
+    auto* taken = dynamic_cast<FrostNonce*>(nonce);
+    if (taken == nullptr)
+      return Error{ErrorKind::Refused, "the secret nonce was used already, or is no frost nonce"};
+    const auto* opened = dynamic_cast<const FrostSession*>(&session);
+    if (opened == nullptr) return Error{ErrorKind::Refused, "the session is of another scheme"};
+    const auto share = frost::sign(
+        std::move(taken->secret), share_, opened->session(),
+        check == SelfCheck::On ? frost::SelfCheck::On : frost::SelfCheck::Off);
+    if (!share) return share.error();
+    return Bytes(share->begin(), share->end());
+  }
+  frost::SecretShare share_;
+};
+
+}  // namespace
+
+const Scheme& frost_scheme() {
+  static const FrostScheme scheme;
+  return scheme;
+}
+
+Result<SigningGroupPtr> frost_group(frost::Group group) {
+  auto key = frost::TweakContext::key_path_only(group.threshold_key());
+  if (!key) return key.error();
+  return SigningGroupPtr(std::make_shared<const FrostGroup>(std::move(group), std::move(*key)));
+}
+
+KeySharePtr frost_share(frost::SecretShare share) {
+  return std::make_shared<const FrostShare>(std::move(share));
+}
+
+}  // namespace roulette::crypto
