@@ -6,15 +6,11 @@
 // failed, 143 a stop that was forced.
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdio>
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
 
 #include "common/base/secret.h"
 #include "common/crypto/schnorr.h"
+#include "common/runtime/daemon_command.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/process.h"
 #include "signer/app/journal_records.h"
@@ -24,67 +20,23 @@
 namespace roulette::signer {
 namespace {
 
-constexpr const char* kUsage =
-    "usage: roulette-signer --config FILE [--control-fd N] [--passphrase-fd N]\n"
-    "       roulette-signer export --config FILE     the journal as NDJSON on stdout\n"
-    "       roulette-signer --version\n";
-
-struct Arguments {
-  bool export_journal = false;
-  bool version = false;
-  std::string config;
-  std::optional<int> control_fd;
-  std::optional<int> passphrase_fd;
+constexpr runtime::DaemonProgram kProgram{
+    .name = "roulette-signer",
+    .version = ROULETTE_VERSION,
+    .exports = "the journal as NDJSON on stdout",
+    .takes_passphrase = true,
 };
 
-std::optional<int> parse_descriptor(std::string_view text) {
-  int value = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
+int failed(const Error& error) {
+  return runtime::startup_failure(kProgram, error);
 }
 
-Result<Arguments> parse(std::span<char*> words) {
-  Arguments arguments;
-  const auto usage = [](const std::string& what) { return Error{ErrorKind::Usage, what}; };
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string_view word = words[i];
-    if (word == "export" && i == 0) {
-      arguments.export_journal = true;
-    } else if (word == "--version") {
-      arguments.version = true;
-    } else if (word == "--config" || word == "--control-fd" || word == "--passphrase-fd") {
-      if (i + 1 == words.size()) return usage(std::string(word) + " wants a value");
-      const std::string_view value = words[++i];
-      const auto descriptor = parse_descriptor(value);
-      if (word == "--config")
-        arguments.config = value;
-      else if (!descriptor)
-        return usage(std::string(word) + " wants a descriptor's number");
-      else if (word == "--control-fd")
-        arguments.control_fd = descriptor;
-      else
-        arguments.passphrase_fd = descriptor;
-    } else {
-      return usage("unknown argument " + std::string(word));
-    }
-  }
-  if (arguments.config.empty() && !arguments.version) return usage("--config is missing");
-  return arguments;
-}
-
-// Before anything serves, all that does not fit is one kind of failure (DESIGN 9): 2.
-int startup_failure(const Error& error) {
-  std::fprintf(stderr, "roulette-signer: %s\n", error.message.c_str());
-  if (error.kind == ErrorKind::Usage) return exit_code(ErrorKind::Usage);
-  return exit_code(error.kind == ErrorKind::Internal ? error.kind : ErrorKind::Preflight);
-}
-
-int serve(const Arguments& arguments, const Settings& settings, const runtime::Hygiene& hygiene) {
+int serve(const runtime::DaemonArguments& arguments, const Settings& settings,
+          const runtime::Hygiene& hygiene) {
   auto points = runtime::KillPoints::open(Role::Signer, arguments.control_fd);
-  if (!points) return startup_failure(points.error());
+  if (!points) return failed(points.error());
   if (auto made = runtime::create_folder_durably(settings.folder); !made)
-    return startup_failure(made.error());
+    return failed(made.error());
   // From here on SIGTERM is an orderly stop, also while the journal is still being read.
   runtime::EventLoop loop;
   LiveSigner* serving = nullptr;
@@ -94,7 +46,7 @@ int serve(const Arguments& arguments, const Settings& settings, const runtime::H
   runtime::KernelEntropy entropy;
   const BootId boot = runtime::draw_boot_id(entropy);
   auto log = runtime::EventLog::open(settings.event_file(), settings.name, boot);
-  if (!log) return startup_failure(log.error());
+  if (!log) return failed(log.error());
   (*log)->write("started", runtime::EventFields()
                                .add("pid", ::getpid())
                                .add("version", ROULETTE_VERSION)
@@ -107,32 +59,22 @@ int serve(const Arguments& arguments, const Settings& settings, const runtime::H
   crypto::randomize_context(blinding);
 
   auto config = load_config(settings, arguments.passphrase_fd);
-  if (!config) return startup_failure(config.error());
+  if (!config) return failed(config.error());
   (*points)->attach(loop);
   LiveSigner signer({loop, **points, **log, entropy, boot, hygiene}, settings);
   if (auto started = signer.start(std::move(config).value()); !started)
-    return startup_failure(started.error());
+    return failed(started.error());
   serving = &signer;
   return signer.run();
 }
 
-int run(std::span<char*> words) {
-  const auto arguments = parse(words);
-  if (!arguments) {
-    std::fprintf(stderr, "roulette-signer: %s\n%s", arguments.error().message.c_str(), kUsage);
-    return exit_code(ErrorKind::Usage);
-  }
-  if (arguments->version) {
-    std::printf("roulette-signer %s\n", ROULETTE_VERSION);
-    return 0;
-  }
-  const auto hygiene = runtime::harden_process({.lock_memory = !arguments->export_journal});
-  if (!hygiene) return startup_failure(hygiene.error());
-  const auto settings = load_settings(arguments->config);
-  if (!settings) return startup_failure(settings.error());
-  if (!arguments->export_journal) return serve(*arguments, *settings, *hygiene);
-  if (auto exported = export_journal(*settings); !exported)
-    return startup_failure(exported.error());
+int run(const runtime::DaemonArguments& arguments) {
+  const auto hygiene = runtime::harden_process({.lock_memory = !arguments.export_records});
+  if (!hygiene) return failed(hygiene.error());
+  const auto settings = load_settings(arguments.config);
+  if (!settings) return failed(settings.error());
+  if (!arguments.export_records) return serve(arguments, *settings, *hygiene);
+  if (auto exported = export_journal(*settings); !exported) return failed(exported.error());
   return 0;
 }
 
@@ -140,5 +82,6 @@ int run(std::span<char*> words) {
 }  // namespace roulette::signer
 
 int main(int argc, char** argv) {
-  return roulette::signer::run(std::span(argv + 1, static_cast<std::size_t>(argc - 1)));
+  return roulette::runtime::daemon_main(roulette::signer::kProgram, argc, argv,
+                                        roulette::signer::run);
 }

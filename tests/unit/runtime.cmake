@@ -1,6 +1,8 @@
 # The live host's building blocks. Each program is small so that one change rebuilds little.
 roulette_test(NAME test_runtime_process TIER unit SOURCES runtime_process_test.cpp
   LINK roulette_runtime nlohmann_json::nlohmann_json)
+roulette_test(NAME test_runtime_command TIER unit SOURCES runtime_command_test.cpp
+  LINK roulette_runtime)
 roulette_test(NAME test_runtime_storage TIER unit SOURCES runtime_storage_test.cpp
   LINK roulette_runtime nlohmann_json::nlohmann_json OpenSSL::Crypto)
 roulette_test(NAME test_runtime_tls TIER unit SOURCES runtime_tls_test.cpp
