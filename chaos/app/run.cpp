@@ -117,6 +117,7 @@ class Run {
     }
     show(now);
     check_stop_rules(now);
+    if (!load_->broken().empty()) interrupt(load_->broken());
     if (stopped_ || now >= began_ + seconds(e_.workload.duration_s)) {
       s_->loop.stop();
       return;
@@ -224,10 +225,20 @@ class Run {
 
   Result<check::Verdict> abandoned(const Error& error) {
     if (facts_.interrupted) return Error{ErrorKind::Preflight, facts_.interruption};
-    if (error.kind == ErrorKind::Preflight || error.kind == ErrorKind::Usage) return error;
-    progress_->line("start failed: " + error.message);
+    if (error.kind == ErrorKind::Usage) return error;
     return Error{ErrorKind::Preflight, "the cluster did not start: " + error.message +
                                            " (logs: " + s_->run_dir + "/work)"};
+  }
+
+  Result<check::Verdict> written_verdict(const std::string& dir) {
+    const auto journal = check::run_journal_json(dir, e_, facts_, {started_s_, std::time(nullptr)});
+    if (!journal) return journal.error();
+    if (const Status status = write_file("journal.json", *journal); !status) return status.error();
+    Result<check::Verdict> verdict = check::judge_folder(dir);
+    if (!verdict) return verdict;
+    if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status)
+      return status.error();
+    return verdict;
   }
 
   Result<check::Verdict> verdict() {
@@ -239,13 +250,13 @@ class Run {
       slot = std::max(slot, static_cast<double>(s_->supervisor->peak_rss_kib(name)) / 1024.0);
     }
     const std::string dir = s_->run_dir;
-    const auto journal = check::run_journal_json(dir, e_, facts_, {started_s_, std::time(nullptr)});
-    if (!journal) return journal.error();
-    if (const Status status = write_file("journal.json", *journal); !status) return status.error();
-    Result<check::Verdict> verdict = check::judge_folder(dir);
-    if (!verdict) return verdict;
-    if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status)
-      return status.error();
+    Result<check::Verdict> verdict = written_verdict(dir);
+    // A folder that cannot be written or was taken away: not our error, and no verdict.
+    if (!verdict) {
+      std::string why = "there is no verdict: " + verdict.error().message;
+      for (const std::string& problem : problems_) why += "; " + problem;
+      return Error{ErrorKind::Preflight, why};
+    }
     if (!options_.keep) {
       std::error_code ignored;  // what cannot be removed is litter, not a wrong verdict
       fs::remove_all(fs::path(dir) / "work", ignored);

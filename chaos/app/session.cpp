@@ -5,6 +5,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "chaos/live/environment.h"
 #include "common/base/bytes.h"
 #include "common/runtime/durable_file.h"
 
@@ -28,8 +29,10 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
   runtime::KernelEntropy entropy;
   ByteArray<2> tag{};
   entropy.fill(tag);
+  const Result<std::string> runs = runs_folder(runs_dir);
+  if (!runs) return runs.error();
   const std::filesystem::path folder =
-      std::filesystem::absolute(runs_dir) / (utc_now() + "-" + label + "-" + to_hex(tag));
+      std::filesystem::path(*runs) / (utc_now() + "-" + label + "-" + to_hex(tag));
   if (std::filesystem::exists(folder))
     return Error{ErrorKind::Preflight, folder.string() + " exists already"};
   if (const Status made = runtime::create_folder_durably(folder / "work"); !made) {

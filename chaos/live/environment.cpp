@@ -24,6 +24,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxProgramBytes = 256u << 20;
 constexpr int kCommits = 50;
+constexpr std::uint64_t kDiskNeededMiB = 1024;  // three etcd members alone take 190 MB
 
 std::string quoted(const std::string& word) {
   std::string out = "'";
@@ -47,6 +48,26 @@ std::int64_t now_us() {
 }
 
 }  // namespace
+
+Result<std::string> runs_folder(const std::string& runs_dir) {
+  namespace fs = std::filesystem;
+  if (runs_dir.empty()) return Error{ErrorKind::Usage, "--runs: the name of a folder is wanted"};
+  std::error_code error;
+  const fs::path folder = fs::absolute(runs_dir, error);
+  if (error) return Error{ErrorKind::Preflight, runs_dir + ": " + error.message()};
+  if (const Status made = runtime::create_folder_durably(folder); !made)
+    return Error{ErrorKind::Preflight, "the run folder cannot be made: " + made.error().message};
+  const fs::space_info space = fs::space(folder, error);
+  if (error) return Error{ErrorKind::Preflight, folder.string() + ": " + error.message()};
+  const std::uint64_t free_mib = space.available >> 20;
+  if (free_mib < kDiskNeededMiB) {
+    return Error{ErrorKind::Preflight, folder.string() + ": " + std::to_string(free_mib) +
+                                           " MiB free, a run needs " +
+                                           std::to_string(kDiskNeededMiB) +
+                                           ": free some, or name another folder with --runs"};
+  }
+  return folder.string();
+}
 
 std::string version_line(const std::vector<std::string>& argv) {
   std::string command;

@@ -10,6 +10,9 @@
 namespace roulette::chaos {
 
 [[nodiscard]] std::string describe_environment(const Binaries& binaries, const std::string& folder);
+// The folder of runs, absolute: made when it is missing, writable by nobody's promise but with room
+// for a run. Usage when the name is empty, Preflight when it cannot be or has no room.
+[[nodiscard]] Result<std::string> runs_folder(const std::string& runs_dir);
 // Median of 50 small overwrite + fdatasync in `folder`, microseconds; nothing when the folder
 // cannot be written.
 [[nodiscard]] std::optional<std::int64_t> fdatasync_p50_us(const std::string& folder);

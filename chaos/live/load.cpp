@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <utility>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -95,6 +96,7 @@ struct Load::State {
   Prng prng;
   std::uint64_t seed;
   int history_fd = -1;
+  std::string history_path, broken;
   std::vector<std::unique_ptr<runtime::HttpClient>> clients;
   std::deque<Withdrawal> withdrawals;  // stable addresses
   std::vector<std::unique_ptr<runtime::Timer>> client_timers;
@@ -122,12 +124,15 @@ struct Load::State {
   void record(const json& line) {
     const std::string text = line.dump() + "\n";
     if (history_fd < 0) return;
+    errno = 0;
     const ssize_t written = write(history_fd, text.data(), text.size());
-    if (written != static_cast<ssize_t>(text.size())) {
-      // A client record with holes would make every later judgement void.
-      std::fprintf(stderr, "roulette: history cannot be written: %s\n", strerror(errno));
-      std::abort();
-    }
+    if (written == static_cast<ssize_t>(text.size())) return;
+    // A client record with holes would make every later judgement void: nothing is written behind
+    // the hole, so the record has no end, and nothing new is asked.
+    broken = history_path + " cannot be written: " +
+             (written >= 0 ? "the disk took a part of a line" : strerror(errno));
+    ::close(std::exchange(history_fd, -1));
+    stopping = true;
   }
 
   // ---- making withdrawals ----
@@ -416,6 +421,7 @@ Result<std::unique_ptr<Load>> Load::create(runtime::EventLoop& loop, const Workl
                                            std::uint64_t seed, LoadTarget target,
                                            const std::string& history_path) {
   auto state = std::make_unique<State>(loop, plan, seed, std::move(target));
+  state->history_path = history_path;
   state->history_fd =
       open(history_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
   if (state->history_fd < 0) {
@@ -526,6 +532,10 @@ void Load::resolve(std::function<void()> done) {
   s.resolving = open.size();
   if (open.empty()) return s.loop.post(s.resolved);
   for (Withdrawal* w : open) s.resolve_one(*w, 0);
+}
+
+const std::string& Load::broken() const {
+  return state_->broken;
 }
 
 LoadCounts Load::counts() const {

@@ -61,6 +61,9 @@ class Load {
   void begin(Instant began);
   // No new withdrawals; open ones are retried until answered or drained.
   void stop();
+  // Why the client's record could not be written any more; empty while it is whole. Nothing is
+  // asked after that, and no verdict can rest on it.
+  [[nodiscard]] const std::string& broken() const;
   // Every key has a final answer.
   [[nodiscard]] bool drained() const;
   // Gives up on what is still open (it stays indeterminate) and closes the record.

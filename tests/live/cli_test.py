@@ -93,6 +93,11 @@ class Cli(unittest.TestCase):
                 done = roulette(*command, "--runs", runs)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn(str(named), done.stderr)
+        for command in (["run", EXPERIMENT], ["up"]):
+            done = roulette(*command, "--runs", "")
+            self.assertEqual(done.returncode, 64, done.stderr)
+            self.assertIn("--runs", done.stderr)
+        self.assertEqual(roulette("judge", folder / "no-run").returncode, 2)
         self.assertEqual(roulette("doctor", "--runs", folder, "--etcd", nowhere).returncode, 2)
         done = roulette("doctor", "--runs", folder, "--json")
         self.assertEqual((done.returncode, json.loads(done.stdout)["ready"]), (0, True))

@@ -47,6 +47,8 @@ tool_test(NAME "SIGINT ends a run as inconclusive and leaves no process" TIMEOUT
   COMMAND run_honesty_test.py Honesty.test_sigint)
 tool_test(NAME "SIGTERM ends a run as inconclusive and leaves no process" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_sigterm)
+tool_test(NAME "a client's record that cannot be written is inconclusive and leaves no process"
+  TIMEOUT 120 COMMAND run_honesty_test.py Honesty.test_record_cannot_be_written)
 tool_test(NAME "a SIGTERM during the start ends it and leaves no process" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_signal_during_start)
 

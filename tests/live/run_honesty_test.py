@@ -5,6 +5,7 @@ pids that the run's own log gives and that are children of the tool.
 """
 import json
 import os
+import resource
 import signal
 import time
 import unittest
@@ -83,6 +84,22 @@ class Honesty(unittest.TestCase):
 
     def test_sigterm(self):
         self.interrupted(signal.SIGTERM)
+
+    def test_record_cannot_be_written(self):
+        # The limit makes write(2) fail as a full disk does; the signal that comes with it is
+        # ignored here, and so in the tool.
+        runs = fresh_runs("no-room")
+        with Tool(runs, "run", EXPERIMENT, "--runs", runs, "--duration", 60,
+                  restore_signals=False) as tool:
+            run = tool.wait_load(runs)
+            processes = children_of(tool.pid)
+            size = (run / "history.ndjson").stat().st_size
+            resource.prlimit(tool.pid, resource.RLIMIT_FSIZE, (size, size))
+            code = tool.wait()
+            run_tool.wait_gone(processes, "after the record could not be written")
+        self.assertEqual(code, 2, tool.errors())
+        self.assertIn("history.ndjson cannot be written", tool.errors())
+        self.assertNotIn("\npass", tool.errors())
 
     def test_signal_during_start(self):
         for name, arguments in (("run", ["run", EXPERIMENT]), ("up", ["up", "--json"])):

@@ -97,11 +97,12 @@ def wait_gone(processes, what):
 class Tool:
     """A tool that runs meanwhile; leaving the block kills it, whatever happened inside."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, folder, *arguments, restore_signals=True):
         self.out_path, self.err_path = folder / "tool.out", folder / "tool.err"
         with open(self.out_path, "w") as out, open(self.err_path, "w") as err:
             self.process = subprocess.Popen([TOOL, *map(str, arguments)], cwd=ROOT, stdout=out,
-                                            stderr=err, stdin=subprocess.DEVNULL)
+                                            stderr=err, stdin=subprocess.DEVNULL,
+                                            restore_signals=restore_signals)
         self.pid = self.process.pid
 
     def __enter__(self):
