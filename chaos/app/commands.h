@@ -46,6 +46,8 @@ struct UpOptions {
 
 struct MatrixOptions {
   bool live = false, simulated = false;  // exactly one
+  bool pairs = false;                    // simulated: two strikes a story besides
+  unsigned jobs = 0;                     // simulated; 0: one a core
   MatrixSelection selection;
   std::string runs_dir = "runs";
   std::string out_dir;  // empty: a new folder in runs_dir

@@ -121,7 +121,17 @@ void add_matrix(CLI::App& app, MatrixOptions& o) {
       ->envname("ROULETTE_RUNS");
   matrix->add_flag("--keep", o.keep, "Keep work/ of every cluster");
   matrix->add_flag("--json", o.json, "Print matrix.json on stdout");
-  live->required();
+  CLI::Option* simulated =
+      matrix->add_flag("--sim", o.simulated, "Short stories in the simulator, in virtual time");
+  live->excludes(simulated);
+  matrix->add_flag("--pairs", o.pairs, "Also every ordered pair of points, SIGKILL then SIGKILL")
+      ->needs(simulated);
+  matrix->add_option("--jobs", o.jobs, "Processes of --sim; one a core when not given")
+      ->needs(simulated)
+      ->check(CLI::Range(1U, 1024U));
+  matrix->callback([&o] {
+    if (!o.live && !o.simulated) throw CLI::RequiredError("--live or --sim");
+  });
   add_binaries(*matrix, o.binaries);
 }
 

@@ -74,7 +74,8 @@ int matrix_command(const MatrixOptions& options) {
     return report_error(Error{ErrorKind::Preflight, folder + " holds a matrix already"});
   if (const Status made = runtime::create_folder_durably(folder); !made)
     return report_error(Error{ErrorKind::Preflight, made.error().message});
-  const Result<MatrixReport> report = run_live_matrix(options, folder);
+  const Result<MatrixReport> report =
+      options.simulated ? run_simulated_matrix(options) : run_live_matrix(options, folder);
   if (!report) return report_error(report.error());
   if (const Status written = write_report(*report, folder); !written)
     return report_error(written.error());

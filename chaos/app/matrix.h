@@ -13,4 +13,7 @@ namespace roulette::chaos {
 [[nodiscard]] Result<MatrixReport> run_live_matrix(const MatrixOptions& options,
                                                    const std::string& out_dir);
 
+// Runs short stories in virtual time, spread over processes.
+[[nodiscard]] Result<MatrixReport> run_simulated_matrix(const MatrixOptions& options);
+
 }  // namespace roulette::chaos

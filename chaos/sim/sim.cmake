@@ -1,6 +1,7 @@
 # The simulated host: links the cores, never a socket, a clock or a thread.
 add_library(roulette_chaos_sim STATIC
   sim/judge.cpp
+  sim/matrix_runs.cpp
   sim/narrate.cpp
   sim/schedule.cpp
   sim/schedule_file.cpp
@@ -13,6 +14,6 @@ add_library(roulette_chaos_sim STATIC
   sim/wallet.cpp
   sim/world.cpp
   sim/world_engines.cpp)
-target_link_libraries(roulette_chaos_sim PUBLIC roulette_base roulette_crypto roulette_bitcoin
+target_link_libraries(roulette_chaos_sim PUBLIC roulette_chaos_plan roulette_base roulette_crypto roulette_bitcoin
   roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core
   PRIVATE nlohmann_json::nlohmann_json)

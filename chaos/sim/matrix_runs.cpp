@@ -1,0 +1,250 @@
+// Cells of the simulated matrix: see matrix_runs.h.
+#include "chaos/sim/matrix_runs.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+namespace roulette::sim {
+namespace {
+
+using chaos::CellResult;
+using chaos::CellStatus;
+
+constexpr Duration kBlink = milliseconds(50);
+constexpr Duration kAbsence = seconds(2);        // the others must have taken over meanwhile
+constexpr Duration kStandstill = milliseconds(600);
+constexpr std::uint64_t kPreludePlace = 12;      // of the first process of the role
+constexpr Role kRoles[] = {Role::Signer, Role::Coordinator, Role::Ledger};
+
+Schedule short_story(std::uint64_t seed) {
+  Schedule schedule;
+  schedule.world.seed = seed;
+  schedule.world.block_interval = milliseconds(250);
+  schedule.world.over_budget = true;  // two strikes may fall on two coordinators at once
+  schedule.think = {milliseconds(5), milliseconds(5)};
+  return schedule;
+}
+
+// With the kill that makes processes pass what they pass after one only.
+Schedule story_after(const std::string& prelude, std::uint64_t seed) {
+  Schedule schedule = short_story(seed);
+  for (const Role role : kRoles) {
+    if (prelude == role_name(role))
+      schedule.faults.push_back(strike_at_place({role, 0}, kPreludePlace, true, kBlink));
+  }
+  return schedule;
+}
+
+// One pass of a place, in the order of the story.
+struct Pass {
+  ProcessName who;
+  std::string point;
+};
+struct Passes {
+  std::vector<Pass> all;
+  std::size_t struck = 0;  // passes up to the last strike; what comes later is after it
+  Outcome outcome;
+  std::size_t strikes = 0;
+};
+
+Passes passes_of(const Schedule& schedule) {
+  Passes out;
+  struct Line {
+    ProcessName who;
+    const char* what;
+    const char* subject;
+  };
+  std::vector<Line> lines;
+  out.outcome = run_schedule(schedule, [&](const TraceLine& line) {
+    lines.push_back({line.who, line.what, line.subject});
+  });
+  std::set<std::pair<Role, std::string>> places;
+  for (const auto& [name, list] : out.outcome.places) {
+    for (const Place& place : list)
+      places.emplace(name.role, std::string(place.effect) + "." + place.subject);
+  }
+  for (const Line& line : lines) {
+    if (std::string_view(line.what) == "down") {
+      out.struck = out.all.size();
+      ++out.strikes;
+      continue;
+    }
+    std::string point = std::string(line.what) + "." + line.subject;
+    if (places.contains({line.who.role, point})) out.all.push_back({line.who, std::move(point)});
+  }
+  return out;
+}
+
+Fault kill_at(ProcessName victim, const MatrixPoint& point, std::uint64_t pass) {
+  Fault fault = strike_at_place(victim, pass, point.after, kBlink);
+  fault.point = point.point;
+  return fault;
+}
+
+void conclude(CellResult& cell, const Schedule& schedule, const Outcome& outcome,
+              const std::vector<std::string>& wanted) {
+  if (outcome.struck_at != wanted) {
+    cell.status = CellStatus::Unreachable;
+    cell.reason = "struck at " + std::to_string(outcome.struck_at.size()) + " places of " +
+                  std::to_string(wanted.size()) + ", the last at " +
+                  (outcome.struck_at.empty() ? "none" : outcome.struck_at.back());
+    return;
+  }
+  cell.status = outcome.violations.empty() ? CellStatus::Exercised : CellStatus::Failed;
+  cell.reason = outcome.violations.empty()
+                    ? ""
+                    : outcome.violations.front().id + ": " + outcome.violations.front().text +
+                          "\n" + to_text(schedule);
+  cell.took_ms = static_cast<double>(outcome.took.us) / 1000;
+}
+
+std::vector<std::string> preludes() {
+  std::vector<std::string> out{""};
+  for (const Role role : kRoles) out.emplace_back(role_name(role));
+  return out;
+}
+
+struct Single {
+  const char* blow;
+  Blow kind;
+  Duration down;
+};
+constexpr Single kSingles[] = {{"SIGTERM", Blow::Stop, kBlink},
+                               {"SIGKILL", Blow::Kill, kBlink},
+                               {"pause", Blow::Pause, kStandstill},
+                               {"kill-without-restart", Blow::Kill, kAbsence}};
+
+CellResult pair_cell(const MatrixPoint& first, const MatrixPoint& second, bool same) {
+  CellResult cell;
+  cell.point = first.name;
+  cell.blow = same ? "then-SIGKILL-of-the-same" : "then-SIGKILL-of-another";
+  cell.victims = second.name;
+  cell.occurrence = "next";
+  cell.expected = "progress";
+  cell.id = first.name + "/" + cell.blow + "/" + second.name;
+  cell.status = CellStatus::Unreachable;
+  cell.reason = "never passed after the first strike";
+  return cell;
+}
+
+}  // namespace
+
+std::vector<MatrixPoint> matrix_points(std::uint64_t seed) {
+  std::vector<MatrixPoint> out;
+  std::set<std::string> known;
+  for (const std::string& prelude : preludes()) {
+    for (const auto& [name, places] : run_schedule(story_after(prelude, seed)).places) {
+      for (const Place& place : places) {
+        if (!known.insert(place.text()).second) continue;
+        const std::string point = std::string(place.effect) + "." + place.subject;
+        for (const bool after : {false, true})
+          out.push_back({place.role, point, after,
+                         place.text() + (after ? ".after" : ".before"), prelude});
+      }
+    }
+  }
+  std::stable_sort(out.begin(), out.end(), [](const MatrixPoint& a, const MatrixPoint& b) {
+    return a.role < b.role;
+  });
+  return out;
+}
+
+std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed) {
+  const Schedule base = story_after(point.prelude, seed);
+  const Passes calm = passes_of(base);
+  // The lowest process that passes it; what the prelude is for comes after it.
+  std::optional<ProcessName> victim;
+  std::uint64_t before = 0, passes = 0;
+  for (std::size_t i = 0; i < calm.all.size(); ++i) {
+    const Pass& pass = calm.all[i];
+    if (pass.who.role != point.role || pass.point != point.point) continue;
+    if (i >= calm.struck && (!victim || pass.who < *victim)) victim = pass.who;
+  }
+  for (std::size_t i = 0; i < calm.all.size(); ++i) {
+    const Pass& pass = calm.all[i];
+    if (!victim || pass.who != *victim || pass.point != point.point) continue;
+    ++(i < calm.struck ? before : passes);
+  }
+  std::vector<CellResult> out;
+  for (const Single& single : kSingles) {
+    if (!point.after && single.kind != Blow::Kill) continue;
+    std::set<std::uint64_t> numbers;
+    for (const auto& [word, number] :
+         {std::pair{"first", std::uint64_t{0}}, std::pair{"middle", passes / 2},
+          std::pair{"last", passes == 0 ? 0 : passes - 1}}) {
+      if (!numbers.insert(number).second) continue;  // passed once: the first is the last
+      CellResult cell;
+      cell.point = point.name;
+      cell.blow = single.blow;
+      cell.victims = "one";
+      cell.occurrence = word;
+      cell.expected = "progress";
+      cell.id = point.name + "/" + single.blow + "/one/" + word;
+      cell.status = CellStatus::Unreachable;
+      cell.reason = "never passed";
+      if (victim) {
+        Schedule schedule = base;
+        Fault fault = kill_at(*victim, point, before + number);
+        fault.blow = single.kind;
+        fault.down = single.down;
+        schedule.faults.push_back(fault);
+        std::vector<std::string> wanted = calm.outcome.struck_at;
+        wanted.push_back(point.name);
+        cell.struck = {victim->text()};
+        conclude(cell, schedule, run_schedule(schedule), wanted);
+      }
+      out.push_back(std::move(cell));
+    }
+  }
+  return out;
+}
+
+std::vector<CellResult> run_pairs(const MatrixPoint& first, const std::vector<MatrixPoint>& points,
+                                  std::uint64_t seed) {
+  std::vector<CellResult> out;
+  // The first strike alone.
+  Schedule base = story_after(first.prelude, seed);
+  const Passes calm = passes_of(base);
+  std::optional<ProcessName> victim;
+  for (std::size_t i = calm.struck; i < calm.all.size() && !victim; ++i) {
+    if (calm.all[i].who.role == first.role && calm.all[i].point == first.point)
+      victim = calm.all[i].who;
+  }
+  if (victim) {
+    std::uint64_t before = 0;
+    for (std::size_t i = 0; i < calm.struck; ++i)
+      before += calm.all[i].who == *victim && calm.all[i].point == first.point ? 1 : 0;
+    base.faults.push_back(kill_at(*victim, first, before));
+  }
+  const Passes struck = passes_of(base);
+  const bool alone = victim && struck.strikes == base.faults.size();
+  for (const MatrixPoint& second : points) {
+    for (const bool same : {true, false}) {
+      if (same && second.role != first.role) continue;
+      CellResult cell = pair_cell(first, second, same);
+      std::optional<ProcessName> next;
+      for (std::size_t i = struck.struck; alone && i < struck.all.size() && !next; ++i) {
+        const Pass& pass = struck.all[i];
+        if (pass.who.role == second.role && pass.point == second.point &&
+            (pass.who == *victim) == same)
+          next = pass.who;
+      }
+      if (next) {
+        std::uint64_t passed = 0;
+        for (std::size_t i = 0; i < struck.struck; ++i)
+          passed += struck.all[i].who == *next && struck.all[i].point == second.point ? 1 : 0;
+        Schedule schedule = base;
+        schedule.faults.push_back(kill_at(*next, second, passed));
+        std::vector<std::string> wanted = struck.outcome.struck_at;
+        wanted.push_back(second.name);
+        cell.struck = {victim->text(), next->text()};
+        conclude(cell, schedule, run_schedule(schedule), wanted);
+      }
+      out.push_back(std::move(cell));
+    }
+  }
+  return out;
+}
+
+}  // namespace roulette::sim
