@@ -149,7 +149,7 @@ CellRun::Trouble CellRun::reach_point() {
       [&] {
         if (!hit_ && cell_.provocation == Provocation::Request &&
             c_.session().loop.now() >= again) {
-          c_.stranger()->ask_all();
+          c_.stranger()->ask(cell_.point.role);
           again = again + milliseconds(200);
         }
         return hit_.has_value();
@@ -215,7 +215,7 @@ CellRun::Trouble CellRun::provoke() {
       return {};
     }
     case Provocation::Request:
-      return ask_refusal();
+      return ask_as_stranger();
     case Provocation::Restart: {
       const std::vector<ProcessName> all = c_.alive(cell_.point.role);
       return restart(all.at(c_.prng().below(all.size())));
@@ -256,15 +256,16 @@ CellRun::Trouble CellRun::restart(ProcessName name) {
   return {};
 }
 
-CellRun::Trouble CellRun::ask_refusal() {
+CellRun::Trouble CellRun::ask_as_stranger() {
   Stranger* stranger = c_.stranger();
-  if (stranger == nullptr) return "the tool could not open its own end of the signers' protocol";
-  const std::size_t wanted = c_.alive(Role::Signer).size();
-  if (!c_.wait([&] { return stranger->connected() >= wanted; }, kBackLimit))
-    return "the tool reached " + std::to_string(stranger->connected()) + " of " +
-           std::to_string(wanted) + " signers";
+  if (stranger == nullptr) return "the tool could not open its own end of the protocol";
+  const Role role = cell_.point.role;
+  const std::size_t wanted = c_.alive(role).size();
+  if (!c_.wait([&] { return stranger->connected(role) >= wanted; }, kBackLimit))
+    return "the tool reached " + std::to_string(stranger->connected(role)) + " of " +
+           std::to_string(wanted) + " processes";
   for (const ProcessName& name : c_.alive(cell_.point.role)) arm(name, 1);
-  stranger->ask_all();
+  stranger->ask(cell_.point.role);
   return {};
 }
 

@@ -31,7 +31,7 @@ class CellRun {
   Trouble measure_passes(std::uint64_t arm_id);
   Trouble provoke();
   Trouble restart(ProcessName name);
-  Trouble ask_refusal();
+  Trouble ask_as_stranger();
   Trouble choose_victims();
   void strike();
   Trouble outcome();

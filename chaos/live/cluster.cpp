@@ -327,6 +327,10 @@ const std::vector<Endpoint>& Cluster::signers() const {
   return state_->files.signer_tls;
 }
 
+const std::vector<Endpoint>& Cluster::ledgers() const {
+  return state_->files.ledger_tls;
+}
+
 Node& Cluster::node() {
   return *state_->node;
 }

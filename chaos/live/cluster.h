@@ -53,6 +53,7 @@ class Cluster {
   [[nodiscard]] ProcessName stranger() const;
   [[nodiscard]] const std::string& cluster_id() const;
   [[nodiscard]] const std::vector<Endpoint>& signers() const;
+  [[nodiscard]] const std::vector<Endpoint>& ledgers() const;
 
   // Runs the loop until all is up, the chain is funded (fan-out, settled) and the first coordinator
   // is ready, or fails with what is missing. `on_progress` gets one line a step.

@@ -111,6 +111,7 @@ class Maker {
     at_.node_rpc = {"127.0.0.1", (*ports)[next]};
     out_.coordinator_http = at_.coordinator_http;
     out_.signer_tls = at_.signer_tls;
+    out_.ledger_tls = at_.ledger_tls;
     out_.etcd_client = at_.etcd_client;
     out_.node_rpc = at_.node_rpc;
     out_.node_cookie = out_.work / "bitcoind-0" / "data" / "regtest" / ".cookie";

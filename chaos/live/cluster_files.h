@@ -23,7 +23,7 @@ struct ClusterFiles {
   Bytes wallet_script;
   std::vector<std::string> accounts;
   Endpoint node_rpc;
-  std::vector<Endpoint> coordinator_http, etcd_client, signer_tls;
+  std::vector<Endpoint> coordinator_http, etcd_client, signer_tls, ledger_tls;
   std::vector<ProcessSpec> specs;
   // Command lines that print a stopped daemon's records as NDJSON.
   std::vector<std::pair<ProcessName, std::vector<std::string>>> exports;

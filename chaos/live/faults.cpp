@@ -104,7 +104,8 @@ bool strike_proven(const Instance& instance, const Strike& strike) {
       if (!strike.exit) return false;
       if (strike.escalated) return strike.exit->signal == SIGKILL;
       // etcd and the node have no control channel to say that they began to stop: their orderly
-      // exit has to do.
+      // exit has to do. etcd's last act is to send itself the signal again (pkg/osutil).
+      if (strike.victim.role == Role::Etcd && strike.exit->signal == SIGTERM) return true;
       return (strike.shutdown_started || strike.victim.role == Role::Etcd ||
               strike.victim.role == Role::Bitcoind) &&
              strike.exit->code == 0;

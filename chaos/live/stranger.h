@@ -1,7 +1,9 @@
-// A coordinator that the tool plays: it greets signers and asks what they must refuse.
+// A coordinator that the tool plays: it asks signers what they must refuse, and brings replicas a
+// command that changes nothing.
 //
 // Invariant: it never sends a request that a signer could grant (it names no transaction and no
-// signer), so no nonce is used and no record written for it. It proposes nothing and reads nothing.
+// signer), so no nonce is used and no record written for it; and it proposes nothing that the books
+// could take (the disconnection of a block that no chain has). It reads nothing.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +15,15 @@ namespace roulette::chaos {
 
 class Stranger {
  public:
-  // Connects to every signer of the cluster and stays connected.
+  // Connects to every signer and replica of the cluster and stays connected.
   [[nodiscard]] static Result<std::unique_ptr<Stranger>> create(runtime::EventLoop& loop,
                                                                 const Cluster& cluster);
   ~Stranger();
 
-  // Sends one request to each signer that is connected.
-  void ask_all();
-  [[nodiscard]] std::size_t connected() const;
-  [[nodiscard]] std::size_t refused() const;  // answers so far
+  // One request to each signer, one command to each replica but the lowest, which others prefer:
+  // to those that are connected.
+  void ask(Role role);
+  [[nodiscard]] std::size_t connected(Role role) const;
 
  private:
   struct State;

@@ -45,7 +45,8 @@ enum class Provocation : std::uint8_t {
   Payments,       // withdrawals through both coordinators
   Block,          // a block is mined
   Reorganisation, // the tip is invalidated and another block mined
-  Request,        // a request that must be refused, by a coordinator that the tool plays
+  Request,        // a coordinator that the tool plays asks: a signer what it must refuse, a
+                  // replica that others do not prefer to pass a command on
   Restart,        // the process is killed and started again
   SignerRestart,  // a signer is killed and started again: its nonces are new
   FirstStart,     // a signer that never ran is started

@@ -26,6 +26,27 @@ Schedule short_story(std::uint64_t seed) {
   return schedule;
 }
 
+// Ways to tell it, tried in this order until the second place is passed after the first strike.
+struct Telling {
+  bool longer = false;            // more payments, further apart: more comes after a late strike
+  bool refused = false;           // each followed by another payload under its key: a problem
+  std::optional<ProcessName> nudge;  // killed a while after the first strike: what is passed at a
+                                     // restart, or while somebody is away, is passed again
+};
+const std::vector<Telling>& tellings() {
+  static const std::vector<Telling> all = [] {
+    std::vector<Telling> out{{false, false, {}}, {true, false, {}}, {true, true, {}}};
+    for (const ProcessName name :
+         {ProcessName{Role::Coordinator, 0}, ProcessName{Role::Coordinator, 1},
+          ProcessName{Role::Signer, 0}, ProcessName{Role::Signer, 1}, ProcessName{Role::Signer, 2},
+          ProcessName{Role::Ledger, 0}, ProcessName{Role::Ledger, 1}, ProcessName{Role::Ledger, 2}})
+      out.push_back({true, false, name});
+    return out;
+  }();
+  return all;
+}
+constexpr Duration kUntilNudge = milliseconds(150);  // the first victim is back
+
 // With the kill that makes processes pass what they pass after one only.
 Schedule story_after(const std::string& prelude, std::uint64_t seed) {
   Schedule schedule = short_story(seed);
@@ -41,11 +62,15 @@ struct Pass {
   ProcessName who;
   std::string point;
 };
+struct Down {
+  std::size_t passes = 0;  // so many came before
+  Instant at;
+};
 struct Passes {
   std::vector<Pass> all;
-  std::size_t struck = 0;  // passes up to the last strike; what comes later is after it
+  std::vector<Down> downs;
   Outcome outcome;
-  std::size_t strikes = 0;
+  [[nodiscard]] std::size_t struck() const { return downs.empty() ? 0 : downs.back().passes; }
 };
 
 Passes passes_of(const Schedule& schedule) {
@@ -54,10 +79,11 @@ Passes passes_of(const Schedule& schedule) {
     ProcessName who;
     const char* what;
     const char* subject;
+    Instant at;
   };
   std::vector<Line> lines;
   out.outcome = run_schedule(schedule, [&](const TraceLine& line) {
-    lines.push_back({line.who, line.what, line.subject});
+    lines.push_back({line.who, line.what, line.subject, line.at});
   });
   std::set<std::pair<Role, std::string>> places;
   for (const auto& [name, list] : out.outcome.places) {
@@ -66,8 +92,7 @@ Passes passes_of(const Schedule& schedule) {
   }
   for (const Line& line : lines) {
     if (std::string_view(line.what) == "down") {
-      out.struck = out.all.size();
-      ++out.strikes;
+      out.downs.push_back({out.all.size(), line.at});
       continue;
     }
     std::string point = std::string(line.what) + "." + line.subject;
@@ -115,6 +140,12 @@ constexpr Single kSingles[] = {{"SIGTERM", Blow::Stop, kBlink},
                                {"pause", Blow::Pause, kStandstill},
                                {"kill-without-restart", Blow::Kill, kAbsence}};
 
+// What a story passes at its beginning and never again, whatever is killed: a signer's first start,
+// clients that wait for funds. As a second place it is a cell only after another one of these.
+bool of_the_start(const MatrixPoint& point) {
+  return point.point.ends_with(".provisioned") || point.point == "reply.balances";
+}
+
 CellResult pair_cell(const MatrixPoint& first, const MatrixPoint& second, bool same) {
   CellResult cell;
   cell.point = first.name;
@@ -126,6 +157,74 @@ CellResult pair_cell(const MatrixPoint& first, const MatrixPoint& second, bool s
   cell.status = CellStatus::Unreachable;
   cell.reason = "never passed after the first strike";
   return cell;
+}
+
+// One telling with the first strike alone.
+struct FirstStrike {
+  std::optional<ProcessName> victim;
+  Schedule schedule;
+  Passes passes;
+  std::size_t from = 0;  // passes up to the first strike
+};
+
+FirstStrike strike_first(const MatrixPoint& first, const Telling& telling, std::uint64_t seed) {
+  FirstStrike out;
+  out.schedule = story_after(first.prelude, seed);
+  if (telling.longer) {
+    out.schedule.payments = 6;
+    out.schedule.think = {milliseconds(60), milliseconds(60)};
+    out.schedule.conflict_per_mille = telling.refused ? 1000 : 0;
+  }
+  const Passes calm = passes_of(out.schedule);
+  for (std::size_t i = calm.struck(); i < calm.all.size() && !out.victim; ++i) {
+    if (calm.all[i].who.role == first.role && calm.all[i].point == first.point)
+      out.victim = calm.all[i].who;
+  }
+  if (!out.victim) return out;
+  std::uint64_t before = 0;
+  for (std::size_t i = 0; i < calm.struck(); ++i)
+    before += calm.all[i].who == *out.victim && calm.all[i].point == first.point ? 1 : 0;
+  out.schedule.faults.push_back(kill_at(*out.victim, first, before));
+  out.passes = passes_of(out.schedule);
+  const std::size_t kills = out.schedule.faults.size();
+  if (out.passes.downs.size() != kills) {
+    out.victim.reset();
+    return out;
+  }
+  if (telling.nudge) {
+    Fault nudge;
+    nudge.kind = FaultKind::Strike;
+    nudge.a = *telling.nudge;
+    nudge.at = out.passes.downs.back().at - Instant{} + kUntilNudge;
+    nudge.down = kBlink;
+    out.schedule.faults.push_back(nudge);
+    out.passes = passes_of(out.schedule);
+  }
+  out.from = out.passes.downs.at(kills - 1).passes;
+  return out;
+}
+
+// Strikes at the first pass that comes after the first strike; false when this telling has none.
+bool strike_second(CellResult& cell, const FirstStrike& first, const MatrixPoint& second,
+                   bool same) {
+  if (!first.victim) return false;
+  for (std::size_t i = first.from; i < first.passes.all.size(); ++i) {
+    const Pass& pass = first.passes.all[i];
+    if (pass.who.role != second.role || pass.point != second.point ||
+        (pass.who == *first.victim) != same)
+      continue;
+    std::uint64_t passed = 0;
+    for (std::size_t k = 0; k < i; ++k)
+      passed += first.passes.all[k].who == pass.who && first.passes.all[k].point == pass.point;
+    Schedule schedule = first.schedule;
+    schedule.faults.push_back(kill_at(pass.who, second, passed));
+    std::vector<std::string> wanted = first.passes.outcome.struck_at;
+    wanted.push_back(second.name);
+    cell.struck = {first.victim->text(), pass.who.text()};
+    conclude(cell, schedule, run_schedule(schedule), wanted);
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -150,7 +249,8 @@ std::vector<MatrixPoint> matrix_points(std::uint64_t seed) {
   return out;
 }
 
-std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed) {
+std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed,
+                                    const Plants& plants) {
   const Schedule base = story_after(point.prelude, seed);
   const Passes calm = passes_of(base);
   // The lowest process that passes it; what the prelude is for comes after it.
@@ -159,12 +259,12 @@ std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed
   for (std::size_t i = 0; i < calm.all.size(); ++i) {
     const Pass& pass = calm.all[i];
     if (pass.who.role != point.role || pass.point != point.point) continue;
-    if (i >= calm.struck && (!victim || pass.who < *victim)) victim = pass.who;
+    if (i >= calm.struck() && (!victim || pass.who < *victim)) victim = pass.who;
   }
   for (std::size_t i = 0; i < calm.all.size(); ++i) {
     const Pass& pass = calm.all[i];
     if (!victim || pass.who != *victim || pass.point != point.point) continue;
-    ++(i < calm.struck ? before : passes);
+    ++(i < calm.struck() ? before : passes);
   }
   std::vector<CellResult> out;
   for (const Single& single : kSingles) {
@@ -192,7 +292,7 @@ std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed
         std::vector<std::string> wanted = calm.outcome.struck_at;
         wanted.push_back(point.name);
         cell.struck = {victim->text()};
-        conclude(cell, schedule, run_schedule(schedule), wanted);
+        conclude(cell, schedule, run_story({schedule, plants}), wanted);
       }
       out.push_back(std::move(cell));
     }
@@ -202,44 +302,16 @@ std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed
 
 std::vector<CellResult> run_pairs(const MatrixPoint& first, const std::vector<MatrixPoint>& points,
                                   std::uint64_t seed) {
+  std::vector<FirstStrike> told;  // as far as they were needed
   std::vector<CellResult> out;
-  // The first strike alone.
-  Schedule base = story_after(first.prelude, seed);
-  const Passes calm = passes_of(base);
-  std::optional<ProcessName> victim;
-  for (std::size_t i = calm.struck; i < calm.all.size() && !victim; ++i) {
-    if (calm.all[i].who.role == first.role && calm.all[i].point == first.point)
-      victim = calm.all[i].who;
-  }
-  if (victim) {
-    std::uint64_t before = 0;
-    for (std::size_t i = 0; i < calm.struck; ++i)
-      before += calm.all[i].who == *victim && calm.all[i].point == first.point ? 1 : 0;
-    base.faults.push_back(kill_at(*victim, first, before));
-  }
-  const Passes struck = passes_of(base);
-  const bool alone = victim && struck.strikes == base.faults.size();
   for (const MatrixPoint& second : points) {
+    if (of_the_start(second) && !of_the_start(first)) continue;
     for (const bool same : {true, false}) {
       if (same && second.role != first.role) continue;
       CellResult cell = pair_cell(first, second, same);
-      std::optional<ProcessName> next;
-      for (std::size_t i = struck.struck; alone && i < struck.all.size() && !next; ++i) {
-        const Pass& pass = struck.all[i];
-        if (pass.who.role == second.role && pass.point == second.point &&
-            (pass.who == *victim) == same)
-          next = pass.who;
-      }
-      if (next) {
-        std::uint64_t passed = 0;
-        for (std::size_t i = 0; i < struck.struck; ++i)
-          passed += struck.all[i].who == *next && struck.all[i].point == second.point ? 1 : 0;
-        Schedule schedule = base;
-        schedule.faults.push_back(kill_at(*next, second, passed));
-        std::vector<std::string> wanted = struck.outcome.struck_at;
-        wanted.push_back(second.name);
-        cell.struck = {victim->text(), next->text()};
-        conclude(cell, schedule, run_schedule(schedule), wanted);
+      for (std::size_t i = 0; i < tellings().size(); ++i) {
+        if (i == told.size()) told.push_back(strike_first(first, tellings()[i], seed));
+        if (strike_second(cell, told[i], second, same)) break;
       }
       out.push_back(std::move(cell));
     }

@@ -26,8 +26,10 @@ struct MatrixPoint {
 [[nodiscard]] std::vector<MatrixPoint> matrix_points(std::uint64_t seed);
 
 // The cells of one point: blows x first, middle and last pass. Only a kill comes before an effect.
+// `plants`: what a test breaks beside, to see a cell fail.
 [[nodiscard]] std::vector<chaos::CellResult> run_singles(const MatrixPoint& point,
-                                                         std::uint64_t seed);
+                                                         std::uint64_t seed,
+                                                         const Plants& plants = {});
 // SIGKILL at `first`, then SIGKILL at the next pass of each of `points`: by the process that was
 // killed (a crash during its recovery) and by another one.
 [[nodiscard]] std::vector<chaos::CellResult> run_pairs(const MatrixPoint& first,

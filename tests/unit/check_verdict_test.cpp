@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "chaos/check/coverage.h"
 #include "chaos/check/latency.h"
 #include "chaos/check/run_journal.h"
 #include "check_run.h"
@@ -103,6 +104,22 @@ TEST_CASE("an armed fault is proven only with its hit") {
   run.experiment.floor = {1, 0, 0};
   run.line(kFaults, {{"signal", "SIGKILL"}})["hit"] = nullptr;
   expect_spoiled(run, VerdictKind::Inconclusive, "its point was never hit");
+}
+
+TEST_CASE("etcd's last act on SIGTERM is the signal itself; nobody else's is") {
+  FaultRecord fault;
+  fault.signal = "SIGTERM";
+  fault.point = "etcd.process.at_time";
+  fault.fired = fault.proven = fault.has_proof = true;
+  fault.send_result = 0;
+  fault.wtermsig = 15;
+  fault.role = "etcd";
+  CHECK(proof_defect(fault).empty());
+  fault.role = "bitcoind";
+  CHECK(proof_defect(fault) == "it was not seen to exit with 0");
+  fault.role = "signer";
+  fault.shutdown_started = true;
+  CHECK(proof_defect(fault) == "it was not seen to exit with 0");
 }
 
 TEST_CASE("a pause is proven only when it was seen stopped and continued") {
