@@ -66,7 +66,8 @@ void Stranger::ask(Role role) {
     if (role == Role::Ledger) {
       const std::uint64_t number = ++s.commands;
       message = wire::LedgerSubmit{
-          number, wire::Command{wire::CommandId{s.self, s.boot, number}, wire::BlockDisconnected{}}};
+          number,
+          wire::Command{wire::CommandId{s.self, s.boot, number}, wire::BlockDisconnected{}}};
     }
     s.transport->send(id, wire::encode_message(message));
   }

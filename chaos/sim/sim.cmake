@@ -14,6 +14,7 @@ add_library(roulette_chaos_sim STATIC
   sim/wallet.cpp
   sim/world.cpp
   sim/world_engines.cpp)
-target_link_libraries(roulette_chaos_sim PUBLIC roulette_chaos_plan roulette_base roulette_crypto roulette_bitcoin
+target_link_libraries(roulette_chaos_sim
+  PUBLIC roulette_chaos_plan roulette_base roulette_crypto roulette_bitcoin
   roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core
   PRIVATE nlohmann_json::nlohmann_json)

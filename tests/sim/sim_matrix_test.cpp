@@ -41,7 +41,7 @@ TEST_CASE("the simulated matrix has the live points' names where both hosts have
 
 TEST_CASE("every blow at the first, middle and last pass of a point costs no payment") {
   const auto points = matrix_points(kSeed);
-  const auto cells = run_singles(point_named(points, "signer.persist.signing_record.after"), kSeed);
+  const auto cells = run_singles(point_named(points, "coordinator.send.submit.after"), kSeed);
   CHECK(cells.size() == 12);  // four blows, three passes
   for (const auto& cell : cells) {
     INFO(cell.id << ": " << cell.reason);
