@@ -73,6 +73,28 @@ void answers(const Records& records, Violations& out) {
   }
 }
 
+// Also what was taken away: it was durable, and its share may have left.
+std::vector<signer::Record> all_records(const JournalRecord& journal) {
+  std::vector<signer::Record> all = journal.records;
+  all.insert(all.end(), journal.taken.begin(), journal.taken.end());
+  return all;
+}
+
+// A journal that holds the head which the ledger keeps may sign, any other may not (DESIGN 6.8).
+void quarantines(const Records& records, Violations& out) {
+  if (records.ledgers.empty()) return;
+  for (const wire::JournalHead& kept : records.ledgers.front().journal_heads) {
+    const JournalRecord& journal = records.journals.at(kept.signer.value());
+    const bool holds = kept.length <= journal.records.size() &&
+                       journal.records[kept.length - 1].head == kept.head;
+    if (holds != journal.quarantined) continue;
+    out.push_back({"journal-quarantine",
+                   "signer-" + std::to_string(kept.signer.value()) +
+                       (holds ? " is quarantined with a whole journal"
+                              : " may sign without the journal that the ledger knows")});
+  }
+}
+
 void journals(const Records& records, Violations& out) {
   std::map<bitcoin::OutPoint, Hash32> outpoints;
   std::map<WithdrawalId, Hash32> withdrawals;
@@ -84,7 +106,7 @@ void journals(const Records& records, Violations& out) {
   for (std::size_t i = 0; i < records.journals.size(); ++i) {
     const std::string name = "signer-" + std::to_string(i);
     const JournalRecord& journal = records.journals[i];
-    for (const signer::Record& record : journal.records) {
+    for (const signer::Record& record : all_records(journal)) {
       const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
       if (signing == nullptr) continue;
       for (const signer::BoundInput& input : signing->inputs) {
@@ -112,7 +134,8 @@ void shares(const Records& records, Violations& out) {
       out.push_back({"share-has-its-record", name + ": a share came before its record's commit"});
     }
     bool found = false;
-    for (const signer::Record& record : records.journals.at(seen.share.signer.value()).records) {
+    for (const signer::Record& record :
+         all_records(records.journals.at(seen.share.signer.value()))) {
       const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
       found = found || (signing != nullptr && signing->own_nonces == seen.share.nonces &&
                         signing->session_digest == seen.share.session_digest &&
@@ -219,6 +242,7 @@ std::vector<Violation> judge(const Records& records) {
   payments(records, out);
   answers(records, out);
   journals(records, out);
+  quarantines(records, out);
   shares(records, out);
   ledgers(records, out);
   templates(records, out);

@@ -41,6 +41,8 @@ struct ShareSeen {
 };
 struct JournalRecord {
   std::vector<signer::Record> records;  // durable ones
+  std::vector<signer::Record> taken;    // were durable once; somebody put the disk back
+  bool quarantined = false;
   Hash32 live_digest{};
   Hash32 replayed_digest{};
 };
@@ -52,6 +54,7 @@ struct LedgerRecord {
   std::vector<wire::Balance> balances;
   std::vector<wire::WithdrawalView> withdrawals;
   std::vector<ledger::Reservation> reservations;
+  std::vector<wire::JournalHead> journal_heads;
   wire::ChainTip tip;
 };
 struct Records {

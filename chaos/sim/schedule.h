@@ -61,6 +61,7 @@ enum class FaultKind : std::uint8_t {
   LoseLog,      // replica `a`'s subscription breaks, for `down`
   KillNode,     // SIGKILL: mempool and unflushed blocks are gone; starts again `down` later
   PauseNode,    // answers `down` later, and mines nothing meanwhile
+  TakeRecords,  // kill of signer `a`; its journal comes back with its first `amount` records
   Count
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::Count);

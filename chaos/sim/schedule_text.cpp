@@ -11,7 +11,8 @@ namespace roulette::sim {
 namespace {
 
 constexpr std::array kKinds = {"strike_place", "strike",    "cut_link",
-                               "lose_log",     "kill_node", "pause_node"};
+                               "lose_log",     "kill_node", "pause_node",
+                               "take_records"};
 static_assert(kKinds.size() == kFaultKinds);
 constexpr std::array kBlows = {"kill", "stop", "pause"};
 constexpr std::array kRoles = {Role::Signer, Role::Coordinator, Role::Ledger,

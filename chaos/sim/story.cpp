@@ -210,6 +210,9 @@ void schedule(World& world, const Fault& fault) {
       case FaultKind::LoseLog: (void)world.lose_log(fault.a.index, fault.down); return;
       case FaultKind::KillNode: (void)world.kill_node(fault.down); return;
       case FaultKind::PauseNode: world.pause_node(fault.down); return;
+      case FaultKind::TakeRecords:
+        (void)world.take_records(fault.a.index, fault.amount, fault.down);
+        return;
       case FaultKind::Count: break;
     }
     ROULETTE_ASSERT(!"no kind of fault");

@@ -158,6 +158,7 @@ void World::start(SignerSeat& seat) {
       signer::Signer::restore(signer_config(wallet_, seat.name.index), seat.boot, seat.durable);
   ROULETTE_ASSERT(restored.ok());
   seat.machine.emplace(std::move(restored).value());
+  seat.quarantined = false;
   step(seat, signer::Event{signer::Started{}});
 }
 
@@ -293,7 +294,9 @@ bool World::within_budget(Role role) const {
   const auto down = [](const auto& seats) {
     return static_cast<std::size_t>(
         std::count_if(seats.begin(), seats.end(), [](const auto& seat) {
-          return seat.life > 0 && (!seat.up || seat.paused || seat.stopping);
+          bool out = !seat.up || seat.paused || seat.stopping.has_value();
+          if constexpr (requires { seat.quarantined; }) out = out || seat.quarantined;
+          return seat.life > 0 && out;
         }));
   };
   if (options_.over_budget) return true;
@@ -324,6 +327,16 @@ bool World::strike(ProcessName victim, Blow blow, Duration down) {
     case Blow::Stop: stop(struck, down); return true;
   }
   return false;
+}
+
+bool World::take_records(std::uint16_t signer, std::size_t kept, Duration down) {
+  SignerSeat& seat = signers_.at(signer);
+  if (seat.durable.size() <= kept || !strike(seat.name, Blow::Kill, down)) return false;
+  const auto first = seat.durable.begin() + static_cast<std::ptrdiff_t>(kept);
+  seat.taken.insert(seat.taken.end(), first, seat.durable.end());
+  seat.durable.erase(first, seat.durable.end());
+  trace.note(agenda.now(), seat.name, "records_taken", "", kept);
+  return true;
 }
 
 void World::pause(Seat& seat, Duration down) {

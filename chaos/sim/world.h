@@ -60,6 +60,9 @@ class World {
 
   // ---- faults; each says whether it happened ----
   bool strike(ProcessName victim, Blow blow, Duration down);  // not when the budget is used up
+  // Kills it; all its durable records but the first `kept` are gone when it comes back: a disk that
+  // was put back to an old state, or wiped (0). It should quarantine itself (DESIGN 6.8).
+  bool take_records(std::uint16_t signer, std::size_t kept, Duration down);
   bool cut_link(ProcessName a, ProcessName b);            // what is under way is lost
   bool lose_log(std::uint16_t replica, Duration down);
   bool kill_node(Duration down);
@@ -127,7 +130,9 @@ class World {
     std::optional<signer::Signer> machine;
     std::vector<signer::Record> durable;
     std::vector<signer::Record> waiting;
+    std::vector<signer::Record> taken;                    // by take_records(), for the judge
     bool committing = false;
+    bool quarantined = false;                             // by its own word, in this life
   };
   struct CoordinatorSeat : Seat {
     std::optional<coordinator::Coordinator> machine;

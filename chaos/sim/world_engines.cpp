@@ -31,6 +31,9 @@ const char* fact_name(const coordinator::Fact& fact) {
     const char* operator()(const coordinator::SignerRefused&) const { return "signer_refused"; }
     const char* operator()(const coordinator::SigningGivenUp&) const { return "given_up"; }
     const char* operator()(const coordinator::SignedApplied&) const { return "signed_applied"; }
+    const char* operator()(const coordinator::SignerQuarantined&) const {
+      return "signer_quarantined";
+    }
   };
   return std::visit(Name{}, fact);
 }
@@ -77,6 +80,16 @@ void World::execute(SignerSeat& seat, const signer::Effect& effect) {
     void operator()(const signer::CloseConnection& order) const {
       world.at_place(seat, "close", "connection", [this, &order] {
         world.incidents_.push_back(seat.name.text() + " closed a connection: " + order.reason);
+      });
+    }
+    void operator()(const signer::StandingChanged& order) const {
+      world.at_place(seat, "record", wire::standing_name(order.standing), [this, &order] {
+        seat.quarantined = wire::quarantines(order.standing);
+        const bool lost = !seat.taken.empty() ||
+                          world.plants_.lying_disks.contains(seat.name.index);
+        if (!seat.quarantined || lost) return;
+        world.incidents_.push_back(seat.name.text() + ", which lost nothing, was quarantined: " +
+                                   wire::standing_name(order.standing));
       });
     }
     void operator()(const signer::Drained&) const { world.drained(seat); }
@@ -439,6 +452,8 @@ Records World::records() const {
   for (const SignerSeat& seat : signers_) {
     JournalRecord journal;
     journal.records = seat.durable;
+    journal.taken = seat.taken;
+    journal.quarantined = seat.quarantined;
     std::vector<signer::Record> all = seat.durable;
     all.insert(all.end(), seat.waiting.begin(), seat.waiting.end());
     if (seat.machine) journal.live_digest = seat.machine->durable_state_digest();
@@ -463,6 +478,7 @@ Records World::records() const {
     record.balances = state.balances();
     record.withdrawals = state.all();
     record.reservations = state.reservations();
+    record.journal_heads = state.journal_heads();
     record.tip = state.tip();
     records.ledgers.push_back(std::move(record));
   }

@@ -59,6 +59,8 @@ inline constexpr Duration kOwnerPatience =
     seconds(1);  // a live owner's withdrawal stands still: others go on
 inline constexpr std::size_t kMaxSendsInFlight =
     64;                                           // to the node: its other answers come in between
+inline constexpr Duration kJournalRecheck =
+    seconds(1);  // heads that the ledger keeps are compared again
 inline constexpr std::size_t kQuorumsKept = 256;  // signer sets with their coefficients
 
 // Ledger

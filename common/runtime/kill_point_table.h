@@ -44,6 +44,7 @@ inline constexpr auto kKillPointRows = std::to_array<KillPointRow>({
     {Role::Signer, PointEffect::Send, "partial_signature"},
     {Role::Signer, PointEffect::Send, "refusal"},
     {Role::Signer, PointEffect::Send, "signer_status"},
+    {Role::Signer, PointEffect::Send, "journal_answer"},
     {Role::Signer, PointEffect::Restore, "journal_opened"},
     {Role::Signer, PointEffect::Restore, "journal_replayed"},
     {Role::Signer, PointEffect::Restore, "first_announcement"},
@@ -51,6 +52,7 @@ inline constexpr auto kKillPointRows = std::to_array<KillPointRow>({
 
     {Role::Coordinator, PointEffect::Send, "nonce_request"},
     {Role::Coordinator, PointEffect::Send, "sign_request"},
+    {Role::Coordinator, PointEffect::Send, "journal_check"},
     {Role::Coordinator, PointEffect::Propose, "withdraw"},
     {Role::Coordinator, PointEffect::Propose, "signed"},
     {Role::Coordinator, PointEffect::Propose, "broadcast"},

@@ -108,6 +108,21 @@ void put(const SignRequest& v, pb::Envelope& envelope) {
     added.set_epoch(octets(signer.epoch.value()));
     add_arrays(*added.mutable_nonces(), signer.nonces);
   }
+  out.set_group(octets(v.group));
+}
+
+void put(const JournalCheck& v, pb::Envelope& envelope) {
+  pb::JournalCheck& out = *envelope.mutable_journal_check();
+  out.set_share_epoch(v.share_epoch);
+  out.set_length(v.length);
+  out.set_head(octets(v.head));
+}
+
+void put(const JournalAnswer& v, pb::Envelope& envelope) {
+  pb::JournalAnswer& out = *envelope.mutable_journal_answer();
+  out.set_share_epoch(v.share_epoch);
+  out.set_length(v.length);
+  out.set_standing(static_cast<pb::JournalStanding>(v.standing));
 }
 
 void put(const SignerStatus& v, pb::Envelope& envelope) {
@@ -118,6 +133,8 @@ void put(const SignerStatus& v, pb::Envelope& envelope) {
   out.set_journal_length(v.journal_length);
   out.set_journal_head(octets(v.journal_head));
   out.set_draining(v.draining);
+  out.set_standing(static_cast<pb::JournalStanding>(v.standing));
+  out.set_group(octets(v.group));
 }
 
 void put(const NonceBatch& v, pb::Envelope& envelope) {
@@ -133,6 +150,7 @@ void put(const SignResponse& v, pb::Envelope& envelope) {
   add_arrays(*out.mutable_next_nonces(), v.next_nonces);
   out.set_journal_length(v.journal_length);
   out.set_journal_head(octets(v.journal_head));
+  out.set_share_epoch(v.share_epoch);
 }
 
 void put(const SignRefusal& v, pb::Envelope& envelope) {
@@ -157,6 +175,7 @@ void put(const LedgerQuery& v, pb::Envelope& envelope) {
     void operator()(const QueryById& q) const { out.mutable_by_id()->set_id(octets(q.id.value())); }
     void operator()(const QueryByKey& q) const { out.mutable_by_key()->set_key(q.key); }
     void operator()(const QueryBalances&) const { out.mutable_balances(); }
+    void operator()(const QueryJournals&) const { out.mutable_journals(); }
   };
   std::visit(Put{out}, v.query);
 }
@@ -191,6 +210,13 @@ void put(const LedgerAnswer& v, pb::Envelope& envelope) {
     pb::Balance& added = *out.add_balances();
     added.set_account(balance.account);
     added.set_amount_sat(balance.amount_sat);
+  }
+  for (const JournalHead& journal : v.journals) {
+    pb::JournalHead& added = *out.add_journals();
+    added.set_signer(journal.signer.value());
+    added.set_share_epoch(journal.share_epoch);
+    added.set_length(journal.length);
+    added.set_head(octets(journal.head));
   }
 }
 
@@ -344,6 +370,7 @@ SignRequest get(const pb::SignRequest& in, Checked& check) {
   v.payload_digest = check.array<32>(in.payload_digest(), "payload_digest");
   v.unsigned_tx = check.bytes(in.unsigned_tx(), limits::kMaxTransactionBytes, "unsigned_tx");
   v.prevouts = outputs(in.prevouts(), check);
+  v.group = check.array<32>(in.group(), "group");
   if (!check.list(in.signers(), limits::kMaxSigners, "signers")) return v;
   for (const pb::SessionSigner& signer : in.signers()) {
     SessionSigner added;
@@ -356,6 +383,16 @@ SignRequest get(const pb::SignRequest& in, Checked& check) {
   return v;
 }
 
+JournalCheck get(const pb::JournalCheck& in, Checked& check) {
+  return {in.share_epoch(), in.length(), check.array<32>(in.head(), "head")};
+}
+
+JournalAnswer get(const pb::JournalAnswer& in, Checked& check) {
+  return {in.share_epoch(), in.length(),
+          check.one_of(in.standing(), JournalStanding::Holds, JournalStanding::Forked,
+                       "standing")};
+}
+
 SignerStatus get(const pb::SignerStatus& in, Checked& check) {
   SignerStatus v;
   v.number = in.number();
@@ -364,6 +401,9 @@ SignerStatus get(const pb::SignerStatus& in, Checked& check) {
   v.journal_length = in.journal_length();
   v.journal_head = check.array<32>(in.journal_head(), "journal_head");
   v.draining = in.draining();
+  v.standing = check.one_of(in.standing(), JournalStanding::Unchecked, JournalStanding::Forked,
+                            "standing");
+  v.group = check.array<32>(in.group(), "group");
   return v;
 }
 
@@ -382,6 +422,7 @@ SignResponse get(const pb::SignResponse& in, Checked& check) {
       check.arrays<66>(in.next_nonces(), limits::kNoncePoolPerConnection, "next_nonces");
   v.journal_length = in.journal_length();
   v.journal_head = check.array<32>(in.journal_head(), "journal_head");
+  v.share_epoch = in.share_epoch();
   return v;
 }
 
@@ -389,7 +430,7 @@ SignRefusal get(const pb::SignRefusal& in, Checked& check) {
   SignRefusal v;
   v.session_digest = check.array<32>(in.session_digest(), "session_digest");
   v.reason =
-      check.one_of(in.reason(), RefusalReason::StaleEpoch, RefusalReason::BadNonce, "reason");
+      check.one_of(in.reason(), RefusalReason::StaleEpoch, RefusalReason::Quarantined, "reason");
   v.detail = check.human(in.detail(), "detail");
   if (in.has_blamed()) v.blamed = SignerId(check.u16(in.blamed(), "blamed"));
   return v;
@@ -407,6 +448,7 @@ LedgerQuery get(const pb::LedgerQuery& in, Checked& check) {
                                       "by_key.key")};
       break;
     case pb::LedgerQuery::kBalances: v.query = QueryBalances{}; break;
+    case pb::LedgerQuery::kJournals: v.query = QueryJournals{}; break;
     case pb::LedgerQuery::QUERY_NOT_SET: check.refuse("query"); break;
   }
   return v;
@@ -439,6 +481,12 @@ LedgerAnswer get(const pb::LedgerAnswer& in, Checked& check) {
     v.balances.push_back({check.text(balance.account(), kMaxBalanceNameBytes, "balances.account"),
                           balance.amount_sat()});
   }
+  if (!check.list(in.journals(), limits::kMaxSigners, "journals")) return v;
+  for (const pb::JournalHead& journal : in.journals()) {
+    v.journals.push_back({SignerId(check.u16(journal.signer(), "journals.signer")),
+                          journal.length(), check.array<32>(journal.head(), "journals.head"),
+                          journal.share_epoch()});
+  }
   return v;
 }
 
@@ -470,6 +518,8 @@ Message get(const pb::Envelope& in, Checked& check) {
     case pb::Envelope::kSignerPing: return SignerPing{in.signer_ping().number()};
     case pb::Envelope::kNonceRequest: return NonceRequest{in.nonce_request().count()};
     case pb::Envelope::kSignRequest: return get(in.sign_request(), check);
+    case pb::Envelope::kJournalCheck: return get(in.journal_check(), check);
+    case pb::Envelope::kJournalAnswer: return get(in.journal_answer(), check);
     case pb::Envelope::kSignerStatus: return get(in.signer_status(), check);
     case pb::Envelope::kNonceBatch: return get(in.nonce_batch(), check);
     case pb::Envelope::kSignResponse: return get(in.sign_response(), check);

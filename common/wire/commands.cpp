@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint8_t kCommandFormat = 1;
 constexpr std::size_t kLeastCommandBytes = 1 + 1 + 2 + 16 + 8 + 1;
 constexpr std::size_t kWalletOutputBytes = 4 + 4 + 8 + 1;
-constexpr std::size_t kJournalHeadBytes = 2 + 8 + 32;
+constexpr std::size_t kJournalHeadBytes = 2 + 4 + 8 + 32;
 
 // The body's first byte. A number is never used again for something else: logs outlive builds.
 enum class Kind : std::uint8_t {
@@ -76,6 +76,7 @@ void write(CanonicalWriter& w, const Signed& v) {
   w.count(v.journals.size());
   for (const JournalHead& journal : v.journals) {
     w.u16(journal.signer.value());
+    w.u32(journal.share_epoch);
     w.u64(journal.length);
     w.raw(journal.head);
   }
@@ -200,6 +201,7 @@ Signed read_signed(CanonicalReader& r) {
   v.journals.resize(bounded_count(r, kJournalHeadBytes, limits::kMaxSigners));
   for (JournalHead& journal : v.journals) {
     journal.signer = SignerId(r.u16());
+    journal.share_epoch = r.u32();
     journal.length = r.u64();
     journal.head = r.array<32>();
   }

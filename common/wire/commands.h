@@ -60,6 +60,8 @@ struct JournalHead {
   SignerId signer;
   std::uint64_t length = 0;
   Hash32 head{};
+  // Provisioning begins an epoch; heads are ordered by (share_epoch, length).
+  std::uint32_t share_epoch = 0;
   friend bool operator==(const JournalHead&, const JournalHead&) = default;
 };
 

@@ -25,6 +25,19 @@ const char* refusal_name(RefusalReason reason) {
     case RefusalReason::Draining: return "draining";
     case RefusalReason::TooMany: return "too-many";
     case RefusalReason::BadNonce: return "bad-nonce";
+    case RefusalReason::WrongGroup: return "wrong-group";
+    case RefusalReason::Quarantined: return "quarantined";
+  }
+  return "unknown";
+}
+
+const char* standing_name(JournalStanding standing) {
+  switch (standing) {
+    case JournalStanding::Unchecked: return "journal-unchecked";
+    case JournalStanding::Holds: return "journal-holds";
+    case JournalStanding::Missing: return "journal-missing";
+    case JournalStanding::RolledBack: return "journal-rolled-back";
+    case JournalStanding::Forked: return "journal-forked";
   }
   return "unknown";
 }
@@ -51,6 +64,8 @@ const char* message_name(const Message& message) {
     const char* operator()(const CoordinatorHeartbeat&) const { return "coordinator_heartbeat"; }
     const char* operator()(const LedgerForward&) const { return "forward"; }
     const char* operator()(const LedgerHeartbeat&) const { return "ledger_heartbeat"; }
+    const char* operator()(const JournalCheck&) const { return "journal_check"; }
+    const char* operator()(const JournalAnswer&) const { return "journal_answer"; }
   };
   return std::visit(Name{}, message);
 }

@@ -20,7 +20,7 @@
 namespace roulette::wire {
 
 inline constexpr std::uint16_t kProtocolMajor = 1;
-inline constexpr std::uint16_t kProtocolMinor = 0;
+inline constexpr std::uint16_t kProtocolMinor = 1;
 
 using PubNonce = ByteArray<66>;  // BIP 445: R1 || R2, compressed
 using PartialSignature = ByteArray<32>;
@@ -56,10 +56,38 @@ struct SignRequest {  // all inputs of one transaction in one request (DESIGN 6.
   Bytes unsigned_tx;
   std::vector<bitcoin::TxOut> prevouts;
   std::vector<SessionSigner> signers;  // ascending ids, the receiver among them
+  // Group id (crypto::frost::Group::id): old and new shares of a refreshed key never mix.
+  Hash32 group{};
   friend bool operator==(const SignRequest&, const SignRequest&) = default;
+};
+// What the applied ledger keeps of the receiver's journal; answered by JournalAnswer. Nonces are
+// given only over a connection that was told (DESIGN 6.8). Zeros: nothing is kept yet.
+struct JournalCheck {
+  std::uint32_t share_epoch = 0;
+  std::uint64_t length = 0;
+  Hash32 head{};
+  friend bool operator==(const JournalCheck&, const JournalCheck&) = default;
 };
 
 // ---- signer -> coordinator ----
+// Whether a journal holds what the ledger keeps of it.
+enum class JournalStanding : std::uint8_t {
+  Unchecked = 1,   // nobody has said yet what the ledger keeps
+  Holds = 2,       // the head kept stands at its length
+  Missing = 3,     // nothing was ever signed in it, but the ledger knows signatures: quarantined
+  RolledBack = 4,  // shorter than what is kept, or of an older share epoch: quarantined
+  Forked = 5       // another head at the length that is kept: quarantined
+};
+[[nodiscard]] const char* standing_name(JournalStanding standing);  // "journal-missing", ...
+[[nodiscard]] constexpr bool quarantines(JournalStanding standing) {
+  return standing >= JournalStanding::Missing;
+}
+struct JournalAnswer {
+  std::uint32_t share_epoch = 0;  // of the question
+  std::uint64_t length = 0;       // of the question
+  JournalStanding standing = JournalStanding::Unchecked;  // never Unchecked
+  friend bool operator==(const JournalAnswer&, const JournalAnswer&) = default;
+};
 struct SignerStatus {  // unasked right after the connection stands, and as the answer to a ping
   std::uint64_t number = 0;  // of the ping, 0 when unasked
   BootId epoch;
@@ -67,6 +95,8 @@ struct SignerStatus {  // unasked right after the connection stands, and as the 
   std::uint64_t journal_length = 0;
   Hash32 journal_head{};
   bool draining = false;  // refuses new sessions
+  JournalStanding standing = JournalStanding::Unchecked;  // over this start, all connections
+  Hash32 group{};                                         // whose share it holds
   friend bool operator==(const SignerStatus&, const SignerStatus&) = default;
 };
 struct NonceBatch {
@@ -80,6 +110,7 @@ struct SignResponse {
   std::vector<PubNonce> next_nonces;     // as many fresh ones as were used (same epoch)
   std::uint64_t journal_length = 0;      // after the record that covers these shares
   Hash32 journal_head{};
+  std::uint32_t share_epoch = 0;  // the journal's
   friend bool operator==(const SignResponse&, const SignResponse&) = default;
 };
 enum class RefusalReason : std::uint8_t {
@@ -94,7 +125,9 @@ enum class RefusalReason : std::uint8_t {
   BadRequest = 9,
   Draining = 10,
   TooMany = 11,
-  BadNonce = 12
+  BadNonce = 12,
+  WrongGroup = 13,  // the request is of another group or share epoch
+  Quarantined = 14  // the journal is missing, rolled back or forked (DESIGN 6.8)
 };
 [[nodiscard]] const char* refusal_name(RefusalReason reason);  // "stale-epoch", ...
 struct SignRefusal {
@@ -127,7 +160,11 @@ struct QueryByKey {
 struct QueryBalances {
   friend bool operator==(const QueryBalances&, const QueryBalances&) = default;
 };
-using Query = std::variant<QueryById, QueryByKey, QueryBalances>;
+// The highest journal head of every signer that a signature was applied with.
+struct QueryJournals {
+  friend bool operator==(const QueryJournals&, const QueryJournals&) = default;
+};
+using Query = std::variant<QueryById, QueryByKey, QueryBalances, QueryJournals>;
 struct LedgerQuery {  // answered at or after a barrier taken after it arrived
   std::uint64_t request = 0;
   Query query;
@@ -162,6 +199,7 @@ struct LedgerAnswer {
   bool available = true;               // false: the replica cannot read now, ask another
   std::optional<WithdrawalView> view;  // nothing when unknown
   std::vector<Balance> balances;
+  std::vector<JournalHead> journals;  // by signer
   friend bool operator==(const LedgerAnswer&, const LedgerAnswer&) = default;
 };
 struct ChainTip {
@@ -200,7 +238,8 @@ struct LedgerHeartbeat {
 using Message = std::variant<Hello, SignerPing, NonceRequest, SignRequest, SignerStatus, NonceBatch,
                              SignResponse, SignRefusal, LedgerSubmit, LedgerQuery, LedgerFollow,
                              LedgerStatus, LedgerApplied, LedgerAnswer, LedgerFeed,
-                             CoordinatorHeartbeat, LedgerForward, LedgerHeartbeat>;
+                             CoordinatorHeartbeat, LedgerForward, LedgerHeartbeat,
+                             JournalCheck, JournalAnswer>;
 
 // "sign_request", "partial_signature", ...: as kill points, metrics and records spell it.
 [[nodiscard]] const char* message_name(const Message& message);

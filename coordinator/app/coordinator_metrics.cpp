@@ -72,6 +72,8 @@ std::string CoordinatorMetrics::text(const Gauges& now, bool ready) {
   set("roulette_coordinator_ready", "1 while new withdrawals are accepted", ready ? 1 : 0);
   set("roulette_coordinator_ready_signers", "Signers known and answering",
       number(now.known_signers));
+  set("roulette_coordinator_quarantined_signers",
+      "Signers whose journal does not hold what the ledger keeps", number(now.quarantined.size()));
   set("roulette_coordinator_open_requests", "Client requests without an answer",
       number(now.open_requests));
   set("roulette_coordinator_unfinished", "Withdrawals neither settled nor rejected",

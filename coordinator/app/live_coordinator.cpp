@@ -50,7 +50,8 @@ bool may_send(Role role, const wire::Message& message) {
   const auto is = [&]<class... M>() { return (std::holds_alternative<M>(message) || ...); };
   if (role == Role::Signer)
     return is.
-    operator()<wire::SignerStatus, wire::NonceBatch, wire::SignResponse, wire::SignRefusal>();
+    operator()<wire::SignerStatus, wire::NonceBatch, wire::SignResponse, wire::SignRefusal,
+               wire::JournalAnswer>();
   if (role == Role::Ledger)
     return is.
     operator()<wire::LedgerStatus, wire::LedgerApplied, wire::LedgerAnswer, wire::LedgerFeed>();
@@ -61,6 +62,7 @@ bool may_send(Role role, const wire::Message& message) {
 const char* send_subject(const wire::Message& message) {
   if (std::holds_alternative<wire::NonceRequest>(message)) return "nonce_request";
   if (std::holds_alternative<wire::SignRequest>(message)) return "sign_request";
+  if (std::holds_alternative<wire::JournalCheck>(message)) return "journal_check";
   return "";
 }
 
@@ -220,6 +222,9 @@ void LiveCoordinator::on_greeting(ConnectionId id, Peer& peer, const wire::Hello
   if (hello.major != wire::kProtocolMajor)
     wrong = "protocol version " + std::to_string(hello.major) + ", this coordinator speaks " +
             std::to_string(wire::kProtocolMajor);
+  // From 1.1 on a signer proves its journal; one that cannot may not sign (DESIGN 6.8).
+  else if (peer.name.role == Role::Signer && hello.minor < 1)
+    wrong = "a signer of protocol 1.0 cannot prove its journal";
   if (!wrong.empty()) {
     metrics_.dropped("greeting");
     return drop(id, wrong);
@@ -283,9 +288,16 @@ void LiveCoordinator::answer_probe(const runtime::HttpRequest& request,
   if (request.method != "GET") return respond(json(405, "{\"error\":\"GET only\"}"));
   if (request.path == "/healthz") return respond(json(200, "{\"status\":\"ok\"}"));
   if (request.path == "/readyz") {
-    return respond(
-        json(ready ? 200 : 503, ready ? "{\"ready\":true,\"reasons\":[]}"
-                                      : "{\"ready\":false,\"reasons\":[\"" + not_ready_ + "\"]}"));
+    std::string body = ready ? "{\"ready\":true,\"reasons\":[]"
+                             : "{\"ready\":false,\"reasons\":[\"" + not_ready_ + "\"]";
+    body += ",\"quarantined\":{";
+    const char* separator = "";
+    for (const auto& [signer, standing] : machine_->gauges().quarantined) {
+      body += separator + ("\"" + ProcessName{Role::Signer, signer.value()}.text()) + "\":\"" +
+              wire::standing_name(standing) + "\"";
+      separator = ",";
+    }
+    return respond(json(ready ? 200 : 503, body + "}}"));
   }
   if (request.path == "/metrics")
     return respond({.status = 200,
@@ -423,6 +435,12 @@ void LiveCoordinator::perform(const Fact& effect) {
                                         .add("withdrawal_id", id_text(f.withdrawal_id))
                                         .add("txid", bitcoin::txid_to_hex(f.txid))
                                         .add("why", f.why));
+    }
+    void operator()(const SignerQuarantined& f) const {
+      log.write("signer_quarantined",
+                EventFields()
+                    .add("signer", ProcessName{Role::Signer, f.signer.value()}.text())
+                    .add("reason", wire::standing_name(f.standing)));
     }
     void operator()(const SignedApplied& f) const {
       log.write("signed_applied", EventFields()

@@ -192,12 +192,18 @@ struct SigningGivenUp {
   Hash32 txid{};
   std::string why;
 };
+// Its journal does not hold what the ledger keeps of it: it counts as down until it is provisioned
+// again (DESIGN 6.8).
+struct SignerQuarantined {
+  SignerId signer;
+  wire::JournalStanding standing{};
+};
 struct SignedApplied {
   WithdrawalId withdrawal_id;
   Hash32 txid{};
 };  // the ledger holds the bytes
 using Fact = std::variant<SessionOpened, ShareReceived, Aggregated, Blamed, TookOver, QuorumChanged,
-                          SignerRefused, SigningGivenUp, SignedApplied>;
+                          SignerRefused, SigningGivenUp, SignedApplied, SignerQuarantined>;
 struct ReadinessChanged {
   bool ready = false;
   std::string reason;
@@ -219,6 +225,7 @@ struct Gauges {
   std::size_t pending_commands = 0;  // own commands and reads without the ledger's answer
   std::size_t signing = 0;           // withdrawals being signed
   std::size_t sends_in_flight = 0;   // transactions at the node without its answer
+  std::vector<std::pair<SignerId, wire::JournalStanding>> quarantined;
   std::size_t most_outstanding = 0;  // sign requests without an answer, of the busiest signer
 };
 

@@ -27,6 +27,7 @@ void Coordinator::Machine::on(Step& s, const PeerConnected& event) {
     case Role::Signer:
       if (index >= signers_.size()) return;   // not of this group
       signing_.signer_lost(SignerId(index));  // an older connection of the same signer is void
+      journals_.left(SignerId(index));
       return signers_.connected(s, SignerId(index), event.connection);
     case Role::Coordinator:
       return takeover_.connected(s, event.connection, CoordinatorId(index));
@@ -42,6 +43,7 @@ void Coordinator::Machine::on(Step& s, const PeerConnected& event) {
 void Coordinator::Machine::on(Step& s, const PeerLost& event) {
   if (const auto signer = signers_.of(event.connection)) {
     signers_.lost(*signer);
+    journals_.left(*signer);
     report_quorum(s);
     signing_.signer_lost(*signer);
     return;
@@ -82,7 +84,13 @@ void Coordinator::Machine::on(Step&, const DeadlineReached&) {}
 void Coordinator::Machine::from_signer(Step& s, SignerId from, const wire::Message& message) {
   signers_.heard(from, s.now);
   if (const auto* status = std::get_if<wire::SignerStatus>(&message)) {
-    if (signers_.status(s, from, *status)) signing_.signer_rejoined(from);
+    if (signers_.status(s, from, *status)) {
+      signing_.signer_rejoined(from);
+      journals_.left(from);
+    }
+    journals_.joined(from);
+  } else if (const auto* journal = std::get_if<wire::JournalAnswer>(&message)) {
+    signers_.journal(s, from, *journal);
   } else if (const auto* batch = std::get_if<wire::NonceBatch>(&message)) {
     signers_.nonces(s, from, *batch);
   } else if (const auto* refusal = std::get_if<wire::SignRefusal>(&message)) {
@@ -135,6 +143,7 @@ void Coordinator::Machine::answered(Step& s, const Purpose& purpose,
   if (answer.view) learn(s, *answer.view, answer.index);
   if (const auto* client = std::get_if<ForClient>(&purpose))
     clients_.answered(s, client->request, answer);
+  if (std::holds_alternative<ForJournals>(purpose)) journals_.answered(s, answer.journals);
   if (const auto* read = std::get_if<ForTakeover>(&purpose)) {
     takeover_.was_read(read->id);
     touched_.insert(read->id);

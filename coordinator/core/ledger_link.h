@@ -33,8 +33,10 @@ struct ForChain {
 struct ForTakeover {
   WithdrawalId id;
 };
-struct ForProbe {};  // is the followed replica alive?
-using Purpose = std::variant<ForClient, ForSigned, ForBroadcast, ForChain, ForTakeover, ForProbe>;
+struct ForProbe {};     // is the followed replica alive?
+struct ForJournals {};  // of JournalWatch
+using Purpose = std::variant<ForClient, ForSigned, ForBroadcast, ForChain, ForTakeover, ForProbe,
+                             ForJournals>;
 
 class LedgerLink {
  public:

@@ -14,7 +14,8 @@ namespace roulette::coordinator {
 Coordinator::Machine::Machine(CoordinatorConfig configuration)
     : config_(std::move(configuration)),
       ledger_(ProcessName{Role::Coordinator, config_.id.value()}, config_.boot),
-      signers_(config_.group->n(), config_.nonce_pool),
+      signers_(*config_.group, config_.nonce_pool),
+      journals_(ledger_, signers_),
       signing_(config_, signers_),
       takeover_(config_.id),
       broadcaster_(working_),
@@ -56,6 +57,7 @@ void Coordinator::Machine::tick(Step& s) {
   if (ledger_.take_followed_changed()) working_.feed_lost();
   report_quorum(s);
   signers_.tick(s);
+  journals_.tick(s);
   signing_.overdue(s);
   takeover_.beat(s, draining_since_.has_value());
   clients_.tick(s);
@@ -208,6 +210,7 @@ std::optional<Instant> Coordinator::Machine::next_deadline() const {
   std::optional<Instant> due = next_poll_;
   due = earlier(due, ledger_.next_deadline());
   due = earlier(due, signers_.next_deadline(*last_step_));
+  due = earlier(due, journals_.next_deadline());
   due = earlier(due, signing_.next_deadline());
   due = earlier(due, takeover_.next_deadline());
   return earlier(due, clients_.next_deadline());
@@ -219,6 +222,7 @@ Gauges Coordinator::Machine::gauges() const {
   g.unfinished = working_.items().size();
   g.open_sessions = signing_.open_sessions();
   g.known_signers = last_step_ ? signers_.known_count(*last_step_) : 0;
+  g.quarantined = signers_.quarantined();
   g.pooled_nonces = signers_.pooled();
   g.ledger_height = working_.tip() ? working_.tip()->height : 0;
   g.node_height = chain_.node_tip() ? chain_.node_tip()->height : 0;

@@ -11,6 +11,7 @@
 #include "coordinator/core/broadcast.h"
 #include "coordinator/core/chain_watch.h"
 #include "coordinator/core/clients.h"
+#include "coordinator/core/journal_watch.h"
 #include "coordinator/core/ledger_link.h"
 #include "coordinator/core/signer_pool.h"
 #include "coordinator/core/signing.h"
@@ -91,6 +92,7 @@ struct Coordinator::Machine {
   WorkingSet working_;
   LedgerLink ledger_;
   SignerPool signers_;
+  JournalWatch journals_;
   Signing signing_;
   Takeover takeover_;
   Broadcaster broadcaster_;

@@ -11,8 +11,9 @@
 
 namespace roulette::coordinator {
 
-SignerPool::SignerPool(std::uint16_t n, std::uint32_t nonce_target)
-    : signers_(n),
+SignerPool::SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_target)
+    : group_(group.id()),
+      signers_(group.n()),
       // Enough for the widest transaction, and never more than a signer keeps.
       target_(std::clamp<std::size_t>(nonce_target, limits::kMaxInputsPerTransaction,
                                       limits::kNoncePoolPerConnection)) {}
@@ -42,11 +43,46 @@ bool SignerPool::status(Step& s, SignerId id, const wire::SignerStatus& status) 
     signer.pool.clear();
     signer.nonces_requested = false;
     signer.suspicious = false;
+    signer.standing = wire::JournalStanding::Unchecked;
+    signer.check.reset();
   }
   signer.epoch = signer.last_epoch = status.epoch;
   signer.draining = status.draining;
+  signer.foreign = status.group != group_;
+  // It may have been told by another coordinator. That it holds what another one told it says
+  // nothing about what the ledger keeps now.
+  if (wire::quarantines(status.standing)) stands(s, id, status.standing);
   refill(s, signer, target_ / 2);
   return rejoined;
+}
+
+void SignerPool::check_journal(Step& s, SignerId id, const wire::JournalCheck& kept) {
+  Signer& signer = signers_[id.value()];
+  if (!signer.connection || !signer.epoch || signer.check == kept) return;
+  signer.check = kept;
+  signer.check_answered = false;
+  s.send(*signer.connection, kept);
+}
+
+void SignerPool::journal(Step& s, SignerId id, const wire::JournalAnswer& answer) {
+  Signer& signer = signers_[id.value()];
+  if (!signer.check || signer.check->share_epoch != answer.share_epoch ||
+      signer.check->length != answer.length)
+    return;  // of an older question
+  signer.check_answered = true;
+  stands(s, id, answer.standing);
+  refill(s, signer, target_ / 2);
+}
+
+// A quarantine is for as long as the signer's process lives, so nothing but a new epoch or
+// connection ends it here.
+void SignerPool::stands(Step& s, SignerId id, wire::JournalStanding standing) {
+  Signer& signer = signers_[id.value()];
+  if (signer.standing == standing || wire::quarantines(signer.standing)) return;
+  signer.standing = standing;
+  if (!wire::quarantines(standing)) return;
+  signer.pool.clear();
+  s.fact(SignerQuarantined{id, standing});
 }
 
 void SignerPool::nonces(Step& s, SignerId id, const wire::NonceBatch& batch) {
@@ -75,6 +111,7 @@ void SignerPool::tick(Step& s) {
     if (!signer.connection || signer.next_ping > s.now) continue;
     signer.next_ping = s.now + limits::kSignerPing;
     s.send(*signer.connection, wire::SignerPing{++signer.pings});
+    if (signer.check && !signer.check_answered) s.send(*signer.connection, *signer.check);
     refill(s, signer, target_);
   }
 }
@@ -93,7 +130,7 @@ std::optional<Instant> SignerPool::next_deadline(Instant now) const {
 // Asks for what the pool lacks when it is at or under the mark; one request at a time.
 void SignerPool::refill(Step& s, Signer& signer, std::size_t low_mark) {
   if (!refilling_ || !signer.connection || !signer.epoch || signer.draining ||
-      signer.nonces_requested)
+      signer.nonces_requested || signer.standing != wire::JournalStanding::Holds || signer.foreign)
     return;
   std::size_t have = signer.pool.size();
   for (const Asked& asked : signer.asked) have += asked.nonces;
@@ -111,7 +148,8 @@ std::optional<SignerId> SignerPool::of(ConnectionId connection) const {
 
 bool SignerPool::known(SignerId id, Instant now) const {
   const Signer& signer = signers_[id.value()];
-  return signer.connection && signer.epoch && !signer.draining &&
+  return signer.connection && signer.epoch && !signer.draining && !signer.foreign &&
+         signer.standing == wire::JournalStanding::Holds &&
          now - signer.last_heard <= limits::kSignerSilent;
 }
 
@@ -177,6 +215,14 @@ void SignerPool::suspect(SignerId id) {
 
 void SignerPool::busy(SignerId id, Instant now) {
   signers_[id.value()].busy_until = now + limits::kSignerOverdue;
+}
+
+std::vector<std::pair<SignerId, wire::JournalStanding>> SignerPool::quarantined() const {
+  std::vector<std::pair<SignerId, wire::JournalStanding>> out;
+  for (std::uint16_t i = 0; i < size(); ++i) {
+    if (wire::quarantines(signers_[i].standing)) out.emplace_back(i, signers_[i].standing);
+  }
+  return out;
 }
 
 std::size_t SignerPool::pooled() const {

@@ -2,8 +2,9 @@
 // and did not answer.
 //
 // Invariant: a public nonce is handed to take() once and belongs to the connection it came over; a
-// new epoch or a new connection starts with none. A signer is *known* while connected, announced,
-// not draining and heard within kSignerSilent. Does not know withdrawals, and blames nobody.
+// new epoch or a new connection starts with none. A signer is *known* while connected, announced
+// as a member of our group, not draining, heard within kSignerSilent, and its journal holds what
+// the ledger keeps of it. Does not know withdrawals, and blames nobody.
 #pragma once
 
 #include <deque>
@@ -18,13 +19,16 @@ namespace roulette::coordinator {
 
 class SignerPool {
  public:
-  SignerPool(std::uint16_t n, std::uint32_t nonce_target);
+  SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_target);
 
   void connected(Step& s, SignerId id, ConnectionId connection);
   void lost(SignerId id);  // EOF: gone at once, its nonces with it
   // True when the signer announced an epoch we did not know: it rejoined.
   [[nodiscard]] bool status(Step& s, SignerId id, const wire::SignerStatus& status);
   void nonces(Step& s, SignerId id, const wire::NonceBatch& batch);
+  // What the ledger keeps of its journal: asked once a connection, and when it changed.
+  void check_journal(Step& s, SignerId id, const wire::JournalCheck& kept);
+  void journal(Step& s, SignerId id, const wire::JournalAnswer& answer);
   void heard(SignerId id, Instant now);
   // We were paused ourselves: nobody's silence was observed.
   void forgive_silence(Instant now);
@@ -52,6 +56,8 @@ class SignerPool {
   void suspect(SignerId id);               // blamed for something in this epoch: chosen last
   void busy(SignerId id, Instant now);     // TooMany: chosen last for a while
 
+  // Those whose journal does not hold what the ledger keeps, with how it stands.
+  [[nodiscard]] std::vector<std::pair<SignerId, wire::JournalStanding>> quarantined() const;
   [[nodiscard]] std::size_t pooled() const;
   [[nodiscard]] std::size_t most_outstanding() const;
   [[nodiscard]] std::uint16_t size() const { return static_cast<std::uint16_t>(signers_.size()); }
@@ -67,6 +73,10 @@ class SignerPool {
     std::optional<BootId> epoch;       // announced on this connection
     std::optional<BootId> last_epoch;  // announced on any: what blame belongs to
     bool draining = false;
+    bool foreign = false;  // holds a share of another group or share epoch
+    wire::JournalStanding standing = wire::JournalStanding::Unchecked;
+    std::optional<wire::JournalCheck> check;  // the last one sent over this connection
+    bool check_answered = false;
     bool suspicious = false;
     Instant busy_until;
     Instant last_heard;
@@ -77,7 +87,9 @@ class SignerPool {
     std::vector<Asked> asked;  // oldest first, at most kMaxOutstandingPerSigner
   };
   void refill(Step& s, Signer& signer, std::size_t low_mark);
+  void stands(Step& s, SignerId id, wire::JournalStanding standing);
 
+  Hash32 group_{};
   std::vector<Signer> signers_;  // by id
   std::size_t target_;
   bool refilling_ = true;

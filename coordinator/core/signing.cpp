@@ -155,6 +155,7 @@ bool Signing::open(Step& s, Job& job) {
   request.payload_digest = job.payload_digest;
   request.unsigned_tx = job.plan.unsigned_tx;
   request.prevouts = job.plan.prevouts;
+  request.group = config_.group->id();
   for (const SignerId id : chosen)
     request.signers.push_back(signers_.take(id, job.sighashes.size()));
   const Hash32 digest = wire::session_digest(request, config_.wallet_output_key, job.sighashes);
@@ -197,7 +198,8 @@ std::optional<wire::Signed> Signing::share(Step& s, SignerId from,
   Member& member = session.members[*index];
   member.standing = Standing::Answered;
   member.shares = response.shares;
-  member.journal = wire::JournalHead{from, response.journal_length, response.journal_head};
+  member.journal = wire::JournalHead{from, response.journal_length, response.journal_head,
+                                     response.share_epoch};
   std::optional<wire::Signed> done;
   if (session.alive && response.shares.size() != session.signers[*index].nonces.size()) {
     Bytes proof;
@@ -283,6 +285,11 @@ void Signing::refusal(Step& s, SignerId from, const wire::SignRefusal& refusal) 
       break;
     case wire::RefusalReason::Draining:
       signers_.draining(from);
+      break;
+    case wire::RefusalReason::WrongGroup:
+    case wire::RefusalReason::Quarantined:
+      // Its status, which came before, said the same: it is not known any more. Never blame.
+      signers_.drop_nonces(s, from);
       break;
     case wire::RefusalReason::TooMany:
       signers_.busy(from, s.now);

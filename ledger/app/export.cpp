@@ -66,7 +66,8 @@ struct CommandFields {
     out.add_json("journals", list_json(v.journals, [](const wire::JournalHead& head) {
                    EventFields fields;
                    fields.add("signer", ProcessName{Role::Signer, head.signer.value()}.text());
-                   return object(fields.add("length", head.length).add_hex("head", head.head));
+                   fields.add("share_epoch", head.share_epoch).add("length", head.length);
+                   return object(fields.add_hex("head", head.head));
                  }));
     out.add("by", ProcessName{Role::Coordinator, v.by.value()}.text());
   }

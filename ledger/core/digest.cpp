@@ -94,6 +94,7 @@ Hash32 books_digest(const Books& books) {
   w.count(books.journals.size());
   for (const auto& [signer, head] : books.journals) {
     w.u16(signer.value());
+    w.u32(head.share_epoch);
     w.u64(head.length);
     w.raw(head.head);
   }

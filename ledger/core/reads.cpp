@@ -120,6 +120,8 @@ void Machine::answer(const Read& read) {
     reply.view = state.by_id(by_id->id);
   } else if (const auto* by_key = std::get_if<wire::QueryByKey>(&read.query)) {
     reply.view = state.by_key(by_key->key);
+  } else if (std::holds_alternative<wire::QueryJournals>(read.query)) {
+    reply.journals = state.journal_heads();
   } else {
     reply.balances = state.balances();
   }

@@ -4,6 +4,7 @@
 #include "ledger/core/state.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -248,13 +249,16 @@ Result<Bytes> assemble(const Books& books, const Withdrawal& withdrawal,
   return bitcoin::serialize(*tx);
 }
 
-// Keeps the longest journal of each signer; two heads of one length are a fork, which is reported.
+// Keeps the longest journal of each signer's newest share epoch; two heads of one epoch and length
+// are a fork, which is reported.
 std::string keep_heads(Books& books, const std::vector<wire::JournalHead>& heads) {
   std::string forks;
   for (const wire::JournalHead& head : heads) {
     const auto [known, fresh] = books.journals.emplace(head.signer, head);
-    if (fresh || head.length < known->second.length) continue;
-    if (head.length > known->second.length) {
+    const auto order = std::tie(head.share_epoch, head.length) <=>
+                       std::tie(known->second.share_epoch, known->second.length);
+    if (fresh || order < 0) continue;
+    if (order > 0) {
       known->second = head;
     } else if (head.head != known->second.head) {
       forks += (forks.empty() ? "journal forks: signer-" : ", signer-") +

@@ -101,7 +101,7 @@ class State {
   [[nodiscard]] std::vector<wire::WithdrawalView> all() const;  // oldest first, rejected ones too
   [[nodiscard]] std::vector<Reservation> reservations() const;  // by outpoint; it only grows
   [[nodiscard]] std::vector<CoinView> coins() const;            // by outpoint
-  // The longest seen, by signer.
+  // The longest seen of the newest share epoch, by signer.
   [[nodiscard]] std::vector<wire::JournalHead> journal_heads() const;
   [[nodiscard]] const std::optional<wire::Genesis>& genesis() const;
   [[nodiscard]] std::uint64_t refused_after_end() const;  // new keys behind EndOfRun

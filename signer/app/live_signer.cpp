@@ -43,6 +43,7 @@ runtime::HttpResponse json_response(int status, std::string body) {
 bool is_coordinators(const wire::Message& message) {
   return std::holds_alternative<wire::SignerPing>(message) ||
          std::holds_alternative<wire::NonceRequest>(message) ||
+         std::holds_alternative<wire::JournalCheck>(message) ||
          std::holds_alternative<wire::SignRequest>(message);
 }
 
@@ -71,7 +72,8 @@ Status LiveSigner::start(SignerConfig config) {
     if (not_ready_ == "draining") return;  // SIGTERM was faster
     step(Started{});
     commit();
-    announce_ready();
+    // It serves when a coordinator has said what the ledger keeps of this journal.
+    set_not_ready(wire::standing_name(wire::JournalStanding::Unchecked));
   });
   return {};
 }
@@ -139,6 +141,12 @@ void LiveSigner::announce_ready() {
   not_ready_.clear();
   env_.log.write("ready", EventFields().add("reason", ""));
   env_.points.ready("{}");
+}
+
+void LiveSigner::set_not_ready(const std::string& reason) {
+  not_ready_ = reason;
+  env_.log.write("not_ready", EventFields().add("reason", reason));
+  env_.points.not_ready(reason);
 }
 
 // ---- peers ----
@@ -265,6 +273,26 @@ void LiveSigner::execute(const CloseConnection& effect) {
   if (!peers_.contains(effect.connection)) return;
   metrics_.dropped("closed_by_signer");
   drop(effect.connection, effect.reason);
+}
+
+void LiveSigner::execute(const StandingChanged& effect) {
+  const std::string standing = wire::standing_name(effect.standing);
+  env_.log.write("journal_checked",
+                 EventFields()
+                     .add("standing", standing)
+                     .add("coordinator",
+                          ProcessName{Role::Coordinator, effect.by.value()}.text())
+                     .add("kept_share_epoch", effect.kept.share_epoch)
+                     .add("kept_length", effect.kept.length)
+                     .add_hex("kept_head", effect.kept.head)
+                     .add("length", machine_->gauges().journal_length));
+  const bool quarantined = wire::quarantines(effect.standing);
+  if (quarantined)
+    std::fprintf(stderr, "%s: quarantined: %s\n", settings_.name.text().c_str(),
+                 standing.c_str());
+  if (not_ready_ == "draining") return;
+  if (quarantined) return set_not_ready(standing);
+  announce_ready();
 }
 
 void LiveSigner::execute(const Drained&) {

@@ -62,6 +62,7 @@ class LiveSigner {
   [[nodiscard]] Status open_transport();
   [[nodiscard]] Status open_http();
   void announce_ready();
+  void set_not_ready(const std::string& reason);
 
   void on_connected(ConnectionId id, ProcessName name);
   void on_frame(ConnectionId id, ByteSpan payload);
@@ -74,6 +75,7 @@ class LiveSigner {
   void execute(const Persist& effect);
   void execute(Send& effect);
   void execute(const CloseConnection& effect);
+  void execute(const StandingChanged& effect);
   void execute(const Drained& effect);
   void log_answer(const Peer& peer, const Send& effect);
   // End of a batch of events: one transaction for all their records, then what waited for them.

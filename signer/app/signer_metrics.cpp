@@ -80,6 +80,12 @@ std::string SignerMetrics::text(const Gauges& now, bool ready) {
       static_cast<double>(now.kept_responses));
   set("roulette_signer_journal_length", "Records in the journal",
       static_cast<double>(now.journal_length));
+  for (const auto reason : {wire::JournalStanding::Missing, wire::JournalStanding::RolledBack,
+                            wire::JournalStanding::Forked})
+    registry_
+        .gauge("roulette_signer_quarantined", "1 for the reason that keeps the signer from signing",
+               {{"reason", wire::standing_name(reason)}})
+        .set(now.standing == reason ? 1 : 0);
   count("roulette_signer_shares_total", "Shares computed, one per input", now.shares);
   count("roulette_signer_self_checks_total", "Own shares verified before release", now.self_checks);
   count("roulette_signer_failed_shares_total", "Shares that failed their own check",

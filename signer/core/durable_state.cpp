@@ -64,8 +64,14 @@ void DurableState::apply(const Record& record) {
   ROULETTE_ASSERT(record.sequence == length_ + 1);
   length_ = record.sequence;
   head_ = record.head;
+  heads_.push_back(record.head);
+  if (const auto* provisioned = std::get_if<Provisioned>(&record.body)) {
+    share_epoch_ = provisioned->share_epoch;
+    if (record.sequence == 1) founded_epoch_ = share_epoch_;
+  }
   const auto* signing = std::get_if<SigningRecord>(&record.body);
   if (signing == nullptr) return;
+  signed_anything_ = true;
   withdrawals_.try_emplace(signing->withdrawal_id,
                            WithdrawalBinding{signing->txid, signing->payload_digest});
   for (const BoundInput& input : signing->inputs)
@@ -104,6 +110,21 @@ std::optional<Denied> DurableState::input_conflict(const SigningRecord& wanted,
     return denied(RefusalReason::PrevoutMismatch,
                   outpoint + " was signed with another amount or script");
   return std::nullopt;
+}
+
+// Best effort (DESIGN 6.8): the ledger knows a head only from a share of an applied signature, so
+// what was journaled after that is not covered. A head that the ledger keeps was durable here: a
+// share leaves after its record's commit, so an honest journal always holds it.
+wire::JournalStanding DurableState::standing(const wire::JournalCheck& kept) const {
+  using wire::JournalStanding;
+  if (kept.length == 0) return JournalStanding::Holds;
+  // The ledger has seen no share of this journal's first epoch yet. What the journal before it had
+  // bound was imported when this one was founded.
+  if (kept.share_epoch < founded_epoch_) return JournalStanding::Holds;
+  if (!signed_anything_) return JournalStanding::Missing;
+  if (kept.share_epoch > share_epoch_ || kept.length > length_) return JournalStanding::RolledBack;
+  if (heads_[kept.length - 1] != kept.head) return JournalStanding::Forked;
+  return JournalStanding::Holds;
 }
 
 Hash32 DurableState::digest() const {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/ids.h"
@@ -34,6 +35,10 @@ class DurableState {
   // Why these bindings may not be made: another transaction, withdrawal or prevout is bound.
   [[nodiscard]] std::optional<Denied> conflict(const SigningRecord& wanted) const;
 
+  // Whether this journal holds what the applied ledger keeps of it (DESIGN 6.8). Pure: what follows
+  // from the answer is the machine's.
+  [[nodiscard]] wire::JournalStanding standing(const wire::JournalCheck& kept) const;
+
   [[nodiscard]] std::uint64_t length() const { return length_; }
   [[nodiscard]] const Hash32& head() const { return head_; }
   [[nodiscard]] const Provisioned& identity() const { return identity_; }
@@ -57,6 +62,10 @@ class DurableState {
   Provisioned identity_;
   std::uint64_t length_ = 0;
   Hash32 head_{};
+  std::vector<Hash32> heads_;        // after each record: what was the head at length L?
+  std::uint32_t founded_epoch_ = 0;  // of the first record: what came before is another journal's
+  std::uint32_t share_epoch_ = 0;    // of the latest provisioning
+  bool signed_anything_ = false;
   std::map<bitcoin::OutPoint, OutpointBinding> outpoints_;
   std::map<WithdrawalId, WithdrawalBinding> withdrawals_;
 };

@@ -41,6 +41,10 @@ class KeptAnswers {
     answers_.erase(order_.front());
     order_.pop_front();
   }
+  void clear() {
+    answers_.clear();
+    order_.clear();
+  }
   [[nodiscard]] std::size_t size() const { return answers_.size(); }
 
  private:

@@ -42,6 +42,16 @@ void Outbox::release(std::uint64_t durable, Effects& out) {
   }
 }
 
+void Outbox::refuse_shares(wire::RefusalReason reason, const std::string& detail) {
+  for (Waiting& entry : waiting_) {
+    const auto* share = std::get_if<wire::SignResponse>(&entry.send.message);
+    if (share == nullptr) continue;
+    entry.send.message = wire::SignRefusal{share->session_digest, reason, detail, std::nullopt};
+    entry.send.release.reset();
+    counts_.at(entry.send.connection).shares -= 1;
+  }
+}
+
 void Outbox::forget(ConnectionId connection) {
   if (counts_.erase(connection) == 0) return;
   std::erase_if(waiting_,

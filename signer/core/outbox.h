@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <string>
 
 #include "signer/core/signer.h"
 
@@ -23,6 +24,8 @@ class Outbox {
   void push(Send send, std::uint64_t emitted, Effects& out);
   // This record and all before it are on disk: what waited for them leaves.
   void release(std::uint64_t durable, Effects& out);
+  // No share that waits may leave any more: each becomes this refusal of its session.
+  void refuse_shares(wire::RefusalReason reason, const std::string& detail);
   // The connection is gone; what waited for it goes nowhere.
   void forget(ConnectionId connection);
 

@@ -13,6 +13,12 @@
 // (1) an empty journal gets its Provisioned record. (2) secret nonces are erased, all are told.
 // (3) the host may exit.
 //
+// Standing of the journal, over this start (DESIGN 6.8):
+//   Unchecked -> Holds                       a coordinator told a head that the journal holds
+//   Unchecked, Holds -> Missing | RolledBack | Forked: quarantined, until the process ends
+//   Forbidden: out of a quarantine; a nonce over a connection that told nothing; a share, also a
+//   retry's, in quarantine.
+//
 // Life of a secret nonce:
 //   made and handed out -> taken for one share -> erased     the only way to a share
 //                       -> erased                      lost connection, eviction, drain, death
@@ -123,6 +129,7 @@ Gauges Signer::gauges() const {
   now.journal_length = state_->durable.length();
   now.journal_head = state_->durable.head();
   now.draining = state_->phase >= Phase::Draining;
+  now.standing = state_->standing;
   now.refusals.assign(state_->refusals.begin(), state_->refusals.end());
   return now;
 }
@@ -184,15 +191,47 @@ void Signer::State::on(const MessageReceived& event, EntropySource& entropy, Eff
     on_nonce_request(id, *wanted, entropy, out);
   } else if (const auto* request = std::get_if<wire::SignRequest>(&event.message)) {
     on_sign_request(id, *request, entropy, out);
+  } else if (const auto* kept_there = std::get_if<wire::JournalCheck>(&event.message)) {
+    on_journal_check(id, *kept_there, out);
   } else {
     counted.unexpected_messages += 1;  // not a coordinator's message to a signer
   }
 }
 
+// The decision is the signer's own: one head that it does not have is enough, whoever tells it, for
+// nothing else can show a journal that was put back. A coordinator that lies can thereby put a
+// signer out of service (docs/THREAT_MODEL.md), as it can by asking it for nothing.
+void Signer::State::on_journal_check(ConnectionId id, const wire::JournalCheck& kept_there,
+                                     Effects& out) {
+  const wire::JournalStanding found = durable.standing(kept_there);
+  Connection& connection = connections.at(id);
+  connection.told = true;
+  if (!wire::quarantines(standing) && standing != found) {
+    standing = found;
+    if (wire::quarantines(standing)) quarantine();
+    out.emplace_back(StandingChanged{standing, kept_there, connection.coordinator});
+    std::vector<ConnectionId> open;
+    if (wire::quarantines(standing))
+      for (const auto& [other, its] : connections) open.push_back(other);
+    for (const ConnectionId other : open) send_status(other, 0, out);
+  }
+  // A quarantined signer gives the reason it was quarantined for, whatever is asked later.
+  if (!connections.contains(id)) return;
+  send(id, wire::JournalAnswer{kept_there.share_epoch, kept_there.length, standing}, out);
+}
+
+void Signer::State::quarantine() {
+  for (auto& [id, connection] : connections) connection.pool.clear();
+  kept.clear();
+  outbox.refuse_shares(wire::RefusalReason::Quarantined, wire::standing_name(standing));
+}
+
 void Signer::State::on_nonce_request(ConnectionId id, const wire::NonceRequest& request,
                                      EntropySource& entropy, Effects& out) {
+  const bool gives = phase == Phase::Serving && connections.at(id).told &&
+                     !wire::quarantines(standing);
   const std::size_t count =
-      phase == Phase::Serving
+      gives
           ? std::min<std::size_t>(request.count, limits::kNoncePoolPerConnection)
           : 0;
   send(id, wire::NonceBatch{boot, make_nonces(connections.at(id), count, entropy)}, out);
@@ -205,6 +244,16 @@ void Signer::State::on_sign_request(ConnectionId id, const wire::SignRequest& re
   auto reading = read_request(request, read_context);
   if (auto* no = std::get_if<Denied>(&reading)) return refuse(id, Hash32{}, std::move(*no), out);
   const ReadRequest& read = std::get<ReadRequest>(reading);
+  if (wire::quarantines(standing))
+    return refuse(id, read.session_digest,
+                  denied(wire::RefusalReason::Quarantined, wire::standing_name(standing)), out);
+  if (request.group != config.group->id())
+    return refuse(id, read.session_digest,
+                  denied(wire::RefusalReason::WrongGroup, "the request is of group " +
+                                                        to_hex(request.group) +
+                                                        ", the share of " +
+                                                        to_hex(config.group->id())),
+                  out);
   const RetryKey retry{read.session_digest, request.withdrawal_id, request.payload_digest};
   if (const KeptAnswer* answer = kept.find(retry)) {
     counted.retries_answered += 1;
@@ -255,7 +304,7 @@ void Signer::State::send(ConnectionId id, wire::Message message, Effects& out) {
 void Signer::State::send_status(ConnectionId id, std::uint64_t number, Effects& out) {
   send(id,
        wire::SignerStatus{number, boot, config.share_epoch, durable.length(), durable.head(),
-                          phase >= Phase::Draining},
+                          phase >= Phase::Draining, standing, config.group->id()},
        out);
 }
 

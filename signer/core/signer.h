@@ -123,8 +123,15 @@ struct CloseConnection {
   ConnectionId connection;
   std::string reason;
 };
+// What the ledger keeps of this journal was compared with it: once to Holds, and once at most from
+// there to a quarantine, which lasts as long as this process.
+struct StandingChanged {
+  wire::JournalStanding standing = wire::JournalStanding::Unchecked;
+  wire::JournalCheck kept;  // what it was compared with
+  CoordinatorId by;         // who said so
+};
 struct Drained {};  // nothing in flight: the host may close and exit 0
-using Effect = std::variant<Persist, Send, CloseConnection, Drained>;
+using Effect = std::variant<Persist, Send, CloseConnection, StandingChanged, Drained>;
 using Effects = std::vector<Effect>;
 
 struct Gauges {  // for /metrics and `limits-respected`
@@ -139,6 +146,7 @@ struct Gauges {  // for /metrics and `limits-respected`
   std::uint64_t journal_length = 0;  // highest emitted sequence
   Hash32 journal_head{};
   bool draining = false;
+  wire::JournalStanding standing = wire::JournalStanding::Unchecked;
   std::uint64_t shares = 0;         // computed, one per input
   std::uint64_t self_checks = 0;    // own shares verified before release
   std::uint64_t failed_shares = 0;  // computed wrongly or not at all: never released

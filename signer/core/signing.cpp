@@ -100,6 +100,7 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
   persist(std::move(admitted.record), out);
   answer.response.journal_length = durable.length();
   answer.response.journal_head = durable.head();
+  answer.response.share_epoch = config.share_epoch;
 
   Connection& connection = connections.at(id);
   std::vector<crypto::SecretNonce> secrets;

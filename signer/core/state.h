@@ -23,6 +23,7 @@ struct Connection {
   CoordinatorId coordinator;
   BootId boot;
   NoncePool pool;
+  bool told = false;  // what the ledger keeps of this journal: no nonces before
 };
 
 // A request that may be signed: everything is checked and open, nothing is changed yet.
@@ -47,6 +48,8 @@ struct Signer::State {
   // The messages of a coordinator. `id` is open.
   void on_nonce_request(ConnectionId id, const wire::NonceRequest& request, EntropySource& entropy,
                         Effects& out);
+  void on_journal_check(ConnectionId id, const wire::JournalCheck& kept, Effects& out);
+  void quarantine();
   void on_sign_request(ConnectionId id, const wire::SignRequest& request, EntropySource& entropy,
                        Effects& out);
 
@@ -84,6 +87,7 @@ struct Signer::State {
   std::map<ConnectionId, Connection> connections;
   std::map<std::vector<SignerId>, crypto::SignerSetPtr> quorums;
   Phase phase = Phase::Restored;
+  wire::JournalStanding standing = wire::JournalStanding::Unchecked;
   std::uint64_t nonce_counter = 0;
   Gauges counted;  // the counters only; gauges() fills in the rest
   std::map<wire::RefusalReason, std::uint64_t> refusals;

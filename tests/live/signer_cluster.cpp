@@ -133,8 +133,16 @@ bool SignerProcess::wait_ready() {
       tls_port_ = static_cast<std::uint16_t>(std::stoi(line.substr(tls.size())));
     if (line.starts_with(http))
       http_port_ = static_cast<std::uint16_t>(std::stoi(line.substr(http.size())));
-    if (line.starts_with("ready")) return true;
+    // It serves when a coordinator has told it what the ledger keeps; it can be talked to now.
+    if (line == "not_ready journal-unchecked") return true;
     if (line.empty() || line.starts_with("hit")) return false;
+  }
+}
+
+std::string SignerProcess::hear() {
+  for (;;) {
+    std::string line = channel_.hear();
+    if (!line.starts_with("ready")) return line;
   }
 }
 
@@ -197,7 +205,8 @@ bool TestCoordinator::connect(std::uint16_t signer, std::uint16_t port) {
   const auto status = receive<wire::SignerStatus>(signer);
   if (!status) return false;
   epochs_[signer] = status->epoch;
-  return true;
+  send(signer, wire::JournalCheck{});
+  return receive<wire::JournalAnswer>(signer).has_value();
 }
 
 void TestCoordinator::send(std::uint16_t signer, const wire::Message& message) {
@@ -224,7 +233,8 @@ std::optional<wire::SignRequest> TestCoordinator::request(
                             payment.payload_digest,
                             bitcoin::serialize_without_witness(payment.tx),
                             payment.prevouts,
-                            {}};
+                            {},
+                            wallet().dealt.group.id()};
   SeededEntropy made_up(4);
   for (std::uint16_t i = 0; i < 3; ++i) {
     wire::SessionSigner signer{SignerId(i), BootId{}, {}};

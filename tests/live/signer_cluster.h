@@ -49,7 +49,8 @@ class SignerProcess {
   [[nodiscard]] const std::string& last_line() const { return last_line_; }
   [[nodiscard]] std::uint16_t tls_port() const { return tls_port_; }
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
-  std::string hear() { return channel_.hear(); }
+  // The next line but `ready`, which follows the first journal check.
+  std::string hear();
   void tell(const std::string& line) { channel_.tell(line); }
   void signal(int number) { child_->signal(number); }
   int wait() { return child_->wait(); }

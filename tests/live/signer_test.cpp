@@ -177,7 +177,7 @@ TEST_CASE("a signer stands still at every one of its points, and no share outrun
       if (event.value("event", "") == "share_released")
         CHECK(recorded.contains(event["session_digest"]));
   }
-  CHECK(points >= 22);
+  CHECK(points >= 25);
 }
 
 TEST_CASE("SIGTERM drains: the coordinator is told, the exit code is 0, the records say so") {
@@ -290,6 +290,47 @@ TEST_CASE("health, readiness and figures are served") {
   CHECK_THAT(metrics, Contains("roulette_signer_request_seconds_count 2"));
   CHECK_THAT(metrics, Contains("roulette_signer_pooled_nonces 1"));
   CHECK_THAT(metrics, Contains("roulette_journal_commit_seconds_count 2"));
+}
+
+TEST_CASE("a process whose journal was wiped says journal-missing, gives no nonce and signs nothing") {
+  ClusterFiles files;
+  const auto config = files.write_config(0);
+  wire::JournalCheck kept;
+  {
+    SignerProcess signer(config);
+    REQUIRE(signer.wait_ready());
+    TestCoordinator coordinator(files);
+    auto& loop = coordinator.loop();
+    CHECK_THAT(get(loop, signer.http_port(), "/readyz").body, Contains("journal-unchecked"));
+    REQUIRE(coordinator.connect(0, signer.tls_port()));
+    CHECK(get(loop, signer.http_port(), "/readyz").status == 200);
+    coordinator.send(0, *coordinator.request(payment(1), {0}));
+    const auto share = coordinator.receive<wire::SignResponse>(0);
+    REQUIRE(share.has_value());
+    kept = {share->share_epoch, share->journal_length, share->journal_head};
+    signer.kill();
+  }
+  for (const char* suffix : {"", "-wal", "-shm"})
+    std::filesystem::remove(files / (std::string("signer-0/journal.sqlite") + suffix));
+  SignerProcess signer(config);
+  REQUIRE(signer.wait_ready());
+  TestCoordinator coordinator(files);
+  REQUIRE(coordinator.connect(0, signer.tls_port()));
+  const auto conflict = coordinator.request(rebuilt(payment(1)), {0});  // told nothing: it has nonces
+  coordinator.send(0, kept);
+  CHECK(signer.hear() == "not_ready journal-missing");
+  CHECK(coordinator.receive<wire::SignerStatus>(0)->standing == wire::JournalStanding::Missing);
+  CHECK(coordinator.receive<wire::JournalAnswer>(0)->standing == wire::JournalStanding::Missing);
+  coordinator.send(0, *conflict);
+  CHECK(coordinator.receive<wire::SignRefusal>(0)->reason == RefusalReason::Quarantined);
+  coordinator.send(0, wire::NonceRequest{4});
+  CHECK(coordinator.receive<wire::NonceBatch>(0)->nonces.empty());
+  const auto ready = get(coordinator.loop(), signer.http_port(), "/readyz");
+  CHECK(ready.status == 503);
+  CHECK_THAT(ready.body, Contains("[\"journal-missing\"]"));
+  CHECK_THAT(get(coordinator.loop(), signer.http_port(), "/metrics").body,
+             Contains("roulette_signer_quarantined{reason=\"journal-missing\"} 1"));
+  CHECK(count_events(read_events(files, "signer-0"), "journal_checked") == 3);
 }
 
 TEST_CASE("what does not fit is said by name before anything serves") {

@@ -61,9 +61,10 @@ constexpr Duration kBlink = milliseconds(50);
 constexpr Duration kAbsence = seconds(2);
 constexpr Duration kStandstill = milliseconds(600);  // others must presume it dead meanwhile
 // From the template's apply to the signed bytes' apply; 5 ms when nothing happens. A kill is seen
-// as EOF and must not cost a time-out; a pause is seen by deadlines only (limits.h).
+// as EOF and must not cost a time-out; a pause is seen by deadlines only (limits.h): a replica that
+// stands still while signers join costs the read of their journals (300 ms), then a proposal (100).
 constexpr Duration kSignedAfterKill = milliseconds(50);
-constexpr Duration kSignedAfterPause = milliseconds(400);
+constexpr Duration kSignedAfterPause = milliseconds(450);
 
 }  // namespace
 

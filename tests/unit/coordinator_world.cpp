@@ -115,7 +115,18 @@ void World::connect_signer(std::size_t coordinator, std::uint16_t index) {
   if (signers_[index]->manners == Manners::Paused) return;
   step(coordinator,
        co::MessageReceived{connection,
-                           wire::SignerStatus{0, signers_[index]->epoch, 0, 0, {}, false}});
+                           status_of(*signers_[index], 0)});
+}
+
+wire::SignerStatus World::status_of(const TestSigner& signer, std::uint64_t number) const {
+  return {number,
+          signer.epoch,
+          1,
+          signer.journal,
+          {},
+          signer.draining,
+          wire::quarantines(signer.standing) ? signer.standing : wire::JournalStanding::Unchecked,
+          signer.foreign ? Hash32{} : group_.id()};
 }
 
 void World::connect_replica(std::size_t coordinator, std::uint16_t index) {
@@ -294,7 +305,10 @@ void World::to_signer(std::size_t i, TestSigner& signer, const wire::Message& me
       push(i, co::MessageReceived{*connection, std::move(response)});
   };
   if (const auto* ping = std::get_if<wire::SignerPing>(&message)) {
-    respond(wire::SignerStatus{ping->number, signer.epoch, 0, signer.journal, {}, signer.draining});
+    respond(status_of(signer, ping->number));
+  } else if (const auto* kept = std::get_if<wire::JournalCheck>(&message)) {
+    signer.checks.push_back(*kept);
+    respond(wire::JournalAnswer{kept->share_epoch, kept->length, signer.standing});
   } else if (const auto* wanted = std::get_if<wire::NonceRequest>(&message)) {
     wire::NonceBatch batch{signer.epoch, {}};
     for (std::uint32_t k = 0; k < wanted->count; ++k) batch.nonces.push_back(fresh_nonce(signer));
@@ -413,13 +427,15 @@ void World::to_ledger(std::size_t i, std::uint16_t replica, const wire::Message&
     queried.emplace_back(replica, *query);
     if (deaf_replicas.contains(replica)) return;
     wire::LedgerAnswer answer{
-        query->request, index_, !unreadable_replicas.contains(replica), std::nullopt, {}};
+        query->request, index_, !unreadable_replicas.contains(replica), std::nullopt, {}, {}};
     if (answer.available) {
       if (const auto* by_id = std::get_if<wire::QueryById>(&query->query)) {
         const auto at = views_.find(by_id->id);
         if (at != views_.end()) answer.view = at->second;
       } else if (const auto* by_key = std::get_if<wire::QueryByKey>(&query->query)) {
         if (knows(by_key->key)) answer.view = view(by_key->key);
+      } else if (std::holds_alternative<wire::QueryJournals>(query->query)) {
+        answer.journals = journals;
       } else {
         answer.balances.push_back({"customer:alice", 1'000'000});
       }

@@ -54,6 +54,9 @@ struct TestSigner {
   std::vector<std::pair<std::size_t, wire::Message>>
       withheld;  // answers not given: coordinator, message
   std::uint64_t journal = 0;
+  wire::JournalStanding standing = wire::JournalStanding::Holds;  // the answer to every check
+  std::vector<wire::JournalCheck> checks;
+  bool foreign = false;  // its share is of another group
 };
 
 struct TestBlock {
@@ -117,6 +120,7 @@ class World {
   bool hold_feed = false;
   std::set<std::uint16_t> deaf_replicas;        // paused: they take nothing and say nothing
   std::set<std::uint16_t> unreadable_replicas;  // answer reads with available = false
+  std::vector<wire::JournalHead> journals;  // what the ledger keeps of signers
   bool closed = false;
   void apply_held();
   void kill_replica(std::uint16_t i);
@@ -186,6 +190,7 @@ class World {
   void deliver(std::size_t i, ConnectionId connection, const wire::Message& message);
   void push(std::size_t i, co::Event event);
   void to_signer(std::size_t i, TestSigner& signer, const wire::Message& message);
+  [[nodiscard]] wire::SignerStatus status_of(const TestSigner& signer, std::uint64_t number) const;
   void answer_sign(std::size_t i, TestSigner& signer, const wire::SignRequest& request);
   void to_ledger(std::size_t i, std::uint16_t replica, const wire::Message& message);
   void apply(std::size_t i, std::uint16_t replica, const wire::LedgerSubmit& submit);

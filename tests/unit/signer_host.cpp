@@ -132,6 +132,16 @@ void SignerHost::crash() {
   start();
 }
 
+// What the world saw before is forgotten with it: nobody can hold a signer to what its disk lost.
+void SignerHost::keep_only(std::size_t count) {
+  REQUIRE(count <= durable_.size());
+  durable_.resize(count);
+  nonce_sessions_.clear();
+  outpoint_transactions_.clear();
+  withdrawal_transactions_.clear();
+  crash();
+}
+
 void SignerHost::step(const Event& event) {
   if (crashed_in_step_) return;
   Effects effects;
@@ -154,6 +164,8 @@ void SignerHost::execute(const Effects& effects) {
     } else if (const auto* close = std::get_if<CloseConnection>(&effect)) {
       closed_[close->connection] = true;
       inbox_.erase(close->connection);
+    } else if (const auto* changed = std::get_if<StandingChanged>(&effect)) {
+      standings_.push_back(changed->standing);
     } else {
       drained_ += 1;
     }
@@ -195,10 +207,17 @@ void SignerHost::make_durable(std::size_t count) {
   if (!durable_.empty()) step(RecordDurable{durable_.back().sequence});
 }
 
-ConnectionId SignerHost::connect(std::uint16_t coordinator) {
+ConnectionId SignerHost::connect_untold(std::uint16_t coordinator) {
   const ConnectionId connection(next_connection_++);
   step(PeerConnected{connection, CoordinatorId(coordinator), BootId{}});
   (void)take(connection);  // the status that greets
+  return connection;
+}
+
+ConnectionId SignerHost::connect(std::uint16_t coordinator) {
+  const ConnectionId connection = connect_untold(coordinator);
+  receive(connection, wire::JournalCheck{});
+  (void)take(connection);
   return connection;
 }
 
@@ -247,6 +266,7 @@ wire::SignRequest SignerHost::request(const Payment& payment, std::vector<wire::
   request.payload_digest = payment.payload_digest;
   request.unsigned_tx = bitcoin::serialize_without_witness(payment.tx);
   request.prevouts = payment.prevouts;
+  request.group = config_.group->id();
   const std::uint16_t first = std::min<std::uint16_t>(id_.value(), 2);
   for (std::uint16_t i = first; i < first + 3; ++i) {
     wire::SessionSigner signer{SignerId(i), BootId{}, {}};

@@ -73,7 +73,9 @@ class SignerHost {
   SignerHost& operator=(const SignerHost&) = delete;
   ~SignerHost();
 
+  // Told that the ledger keeps nothing, or told nothing.
   ConnectionId connect(std::uint16_t coordinator = 0);
+  ConnectionId connect_untold(std::uint16_t coordinator = 0);
   void lose(ConnectionId connection);
   void receive(ConnectionId connection, wire::Message message);
   void shut_down();
@@ -85,6 +87,8 @@ class SignerHost {
 
   // SIGKILL and restart: what is not durable is lost, also messages nobody took.
   void crash();
+  // A crash after which the disk holds only its first `count` records: it was put back, or wiped.
+  void keep_only(std::size_t count);
   // SIGKILL in the next step, right before its `effects`-th effect is executed.
   void crash_before_effect(std::size_t effects) { effects_left_ = effects; }
   [[nodiscard]] bool crashed_in_step() const { return crashed_in_step_; }
@@ -113,6 +117,7 @@ class SignerHost {
   [[nodiscard]] BootId boot() const { return boot_; }
   [[nodiscard]] const std::vector<Record>& durable_records() const { return durable_; }
   [[nodiscard]] std::size_t waiting_records() const { return waiting_.size(); }
+  [[nodiscard]] const std::vector<wire::JournalStanding>& standings() const { return standings_; }
   [[nodiscard]] std::uint64_t length() const { return durable_.size() + waiting_.size(); }
 
  private:
@@ -136,6 +141,7 @@ class SignerHost {
   bool crashed_in_step_ = false;
   std::uint64_t next_connection_ = 1;
   int drained_ = 0;
+  std::vector<wire::JournalStanding> standings_;  // of all starts
   // What the world saw, over all restarts.
   std::map<wire::PubNonce, Hash32> nonce_sessions_;
   std::map<bitcoin::OutPoint, Hash32> outpoint_transactions_;

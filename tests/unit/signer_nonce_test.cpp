@@ -138,6 +138,8 @@ TEST_CASE("a random source that broke still makes different nonces in a pool", "
     machine->step(Instant{}, RecordDurable{1}, stuck, effects);
     machine->step(Instant{}, PeerConnected{ConnectionId(1), CoordinatorId(0), BootId{}}, stuck,
                   effects);
+    machine->step(Instant{}, MessageReceived{ConnectionId(1), wire::JournalCheck{}}, stuck,
+                  effects);
     machine->step(Instant{}, MessageReceived{ConnectionId(1), wire::NonceRequest{2}}, stuck,
                   effects);
     return std::get<wire::NonceBatch>(std::get<Send>(effects.back()).message).nonces;

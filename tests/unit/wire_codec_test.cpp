@@ -96,9 +96,12 @@ TEST_CASE("hello, ping and nonce messages keep their bytes", "[wire]") {
                "0a18" "0801" "1801" "2003" "2a10" + times("b0", 16));
   check_golden(SignerPing{300}, "520308ac02");
   check_golden(NonceRequest{32}, "5a020820");
-  check_golden(SignerStatus{300, BootId(filled<16>(0xe0)), 1, 9, filled<32>(0x55), true},
-               "a2013d" "08ac02" "1210" + times("e0", 16) + "1801" "2009" "2a20" +
-                   times("55", 32) + "3001");
+  check_golden(SignerStatus{300, BootId(filled<16>(0xe0)), 1, 9, filled<32>(0x55), true,
+                            JournalStanding::Holds, filled<32>(0x66)},
+               "a20161" "08ac02" "1210" + times("e0", 16) + "1801" "2009" "2a20" +
+                   times("55", 32) + "3001" "3802" "4220" + times("66", 32));
+  check_golden(JournalCheck{1, 9, filled<32>(0x55)}, "6a26" "0801" "1009" "1a20" + times("55", 32));
+  check_golden(JournalAnswer{1, 9, JournalStanding::RolledBack}, "c20106" "0801" "1009" "1804");
   check_golden(NonceBatch{BootId(filled<16>(0xe0)), {filled<66>(0xa1), filled<66>(0xa2)}},
                "aa019a01" "0a10" + times("e0", 16) + "1242" + times("a1", 66) + "1242" +
                    times("a2", 66));
@@ -111,16 +114,17 @@ TEST_CASE("sign requests, answers and refusals keep their bytes", "[wire]") {
   request.payload_digest = filled<32>(0xdd);
   request.unsigned_tx = Bytes(text.begin(), text.end());
   request.prevouts = {{50000, {0x51, 0x51, 0x51}}};
+  request.group = filled<32>(0x66);
   request.signers = {{SignerId(0), BootId(filled<16>(0xe0)), {filled<66>(0xa1)}},
                      {SignerId(2), BootId(filled<16>(0xe2)), {filled<66>(0xb1)}}};
-  check_golden(request, "62fb01" "0a10" + times("01", 16) + "1220" + times("dd", 32) +
+  check_golden(request, "629d02" "0a10" + times("01", 16) + "1220" + times("dd", 32) +
                             "1a08756e7369676e6564" "2209" "08d086031203515151" "2a56" "1210" +
                             times("e0", 16) + "1a42" + times("a1", 66) + "2a58" "0802" "1210" +
-                            times("e2", 16) + "1a42" + times("b1", 66));
+                            times("e2", 16) + "1a42" + times("b1", 66) + "3220" + times("66", 32));
   check_golden(SignResponse{filled<32>(0x77), {filled<32>(0x33)}, {filled<66>(0xa2)}, 10,
-                            filled<32>(0x56)},
-               "b201ac01" "0a20" + times("77", 32) + "1220" + times("33", 32) + "1a42" +
-                   times("a2", 66) + "200a" "2a20" + times("56", 32));
+                            filled<32>(0x56), 1},
+               "b201ae01" "0a20" + times("77", 32) + "1220" + times("33", 32) + "1a42" +
+                   times("a2", 66) + "200a" "2a20" + times("56", 32) + "3001");
   check_golden(SignRefusal{filled<32>(0x77), RefusalReason::BadNonce, "nonce 0", SignerId(2)},
                "ba012f" "0a20" + times("77", 32) + "100c" "1a076e6f6e63652030" "2002");
 }
@@ -263,9 +267,9 @@ TEST_CASE("a hello with wrong sizes, an unknown role or a wide number is refused
 TEST_CASE("a refusal has a known reason and a printable, bounded text", "[wire]") {
   const Bytes good{'n', 'o', ' ', '~'};
   CHECK(accepted(kSignRefusal, refusal(1, good)));
-  CHECK(accepted(kSignRefusal, refusal(12, good)));
+  CHECK(accepted(kSignRefusal, refusal(14, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(0, good)));
-  CHECK_FALSE(accepted(kSignRefusal, refusal(13, good)));
+  CHECK_FALSE(accepted(kSignRefusal, refusal(15, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(~std::uint64_t{0}, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(1, Bytes{'a', '\n'})));
   CHECK_FALSE(accepted(kSignRefusal, refusal(1, Bytes{0x1b, '['})));
@@ -408,9 +412,10 @@ TEST_CASE("every message has a name of its own, and kill points use these names"
     CHECK(names.count(std::string(row.subject)) == 1);
   }
   std::set<std::string> refusals;
-  for (int i = 1; i <= 12; ++i) refusals.insert(refusal_name(static_cast<RefusalReason>(i)));
+  for (int i = 1; i <= 14; ++i) refusals.insert(refusal_name(static_cast<RefusalReason>(i)));
   CHECK(refusals == std::set<std::string>{"stale-epoch", "unknown-nonce", "outpoint-bound",
                                           "withdrawal-bound", "policy-fee", "policy-change",
                                           "policy-amount", "prevout-mismatch", "bad-request",
-                                          "draining", "too-many", "bad-nonce"});
+                                          "draining", "too-many", "bad-nonce",
+                                          "wrong-group", "quarantined"});
 }

@@ -118,11 +118,11 @@ TEST_CASE("the withdraw command keeps its bytes", "[wire]") {
 
 TEST_CASE("the signed command keeps its bytes", "[wire]") {
   check_golden(Signed{kWithdrawal, filled<32>(0x22), {filled<64>(0x33)},
-                      {{SignerId(0), 5, filled<32>(0x44)}, {SignerId(3), 9, filled<32>(0x55)}},
+                      {{SignerId(0), 5, filled<32>(0x44)}, {SignerId(3), 9, filled<32>(0x55), 2}},
                       CoordinatorId(1)},
                "03" + times("01", 16) + times("22", 32) + "00000001" + times("33", 64) +
-                   "00000002" "0000" "0000000000000005" + times("44", 32) +
-                   "0003" "0000000000000009" + times("55", 32) + "0001");
+                   "00000002" "0000" "00000000" "0000000000000005" + times("44", 32) +
+                   "0003" "00000002" "0000000000000009" + times("55", 32) + "0001");
 }
 
 TEST_CASE("the broadcast command keeps its bytes", "[wire]") {

@@ -90,6 +90,11 @@ inline bitcoin::TxOut tx_out(Draw& d) {
   return {d.number<std::int64_t>(), d.bytes(limits::kMaxScriptBytes)};
 }
 
+inline JournalHead journal_head(Draw& d) {
+  return {SignerId(d.number<std::uint16_t>()), d.number<std::uint64_t>(), d.array<32>(),
+          d.number<std::uint32_t>()};
+}
+
 inline CommandBody command_body(Draw& d, std::size_t alternative) {
   switch (alternative) {
     case 0: {
@@ -126,8 +131,7 @@ inline CommandBody command_body(Draw& d, std::size_t alternative) {
       v.txid = d.array<32>();
       v.signatures = d.arrays<64>(limits::kMaxInputsPerTransaction);
       v.journals = d.list<JournalHead>(limits::kMaxSigners, 4, [&] {
-        return JournalHead{SignerId(d.number<std::uint16_t>()), d.number<std::uint64_t>(),
-                           d.array<32>()};
+        return journal_head(d);
       });
       v.by = CoordinatorId(d.number<std::uint16_t>());
       return v;
@@ -206,6 +210,7 @@ inline SignRequest sign_request(Draw& d) {
     return SessionSigner{SignerId(d.number<std::uint16_t>()), BootId(d.array<16>()),
                          d.arrays<66>(limits::kMaxInputsPerTransaction)};
   });
+  v.group = d.array<32>();
   return v;
 }
 
@@ -229,14 +234,15 @@ inline Message message(Draw& d, std::size_t alternative) {
     case 4:
       return SignerStatus{d.number<std::uint64_t>(), BootId(d.array<16>()),
                           d.number<std::uint32_t>(), d.number<std::uint64_t>(), d.array<32>(),
-                          d.flag()};
+                          d.flag(), d.one_of(JournalStanding::Unchecked, JournalStanding::Forked),
+                          d.array<32>()};
     case 5: return NonceBatch{BootId(d.array<16>()), d.arrays<66>(limits::kNoncePoolPerConnection)};
     case 6:
       return SignResponse{d.array<32>(), d.arrays<32>(limits::kMaxInputsPerTransaction),
                           d.arrays<66>(limits::kNoncePoolPerConnection),
-                          d.number<std::uint64_t>(), d.array<32>()};
+                          d.number<std::uint64_t>(), d.array<32>(), d.number<std::uint32_t>()};
     case 7: {
-      SignRefusal v{d.array<32>(), d.one_of(RefusalReason::StaleEpoch, RefusalReason::BadNonce),
+      SignRefusal v{d.array<32>(), d.one_of(RefusalReason::StaleEpoch, RefusalReason::Quarantined),
                     d.human(), std::nullopt};
       if (d.flag()) v.blamed = SignerId(d.number<std::uint16_t>());
       return v;
@@ -248,6 +254,8 @@ inline Message message(Draw& d, std::size_t alternative) {
         v.query = QueryById{WithdrawalId(d.array<16>())};
       } else if (d.flag()) {
         v.query = QueryByKey{d.octets(limits::kMaxIdempotencyKeyBytes)};
+      } else if (d.flag()) {
+        v.query = QueryJournals{};
       }
       return v;
     }
@@ -261,7 +269,8 @@ inline Message message(Draw& d, std::size_t alternative) {
                           maybe_view(d), d.list<Balance>(limits::kMaxAccounts + 4, 4, [&] {
                             return Balance{d.octets(limits::kMaxAccountNameBytes + 9),
                                            d.number<std::int64_t>()};
-                          })};
+                          }),
+                          d.list<JournalHead>(limits::kMaxSigners, 3, [&] { return journal_head(d); })};
     case 14:
       return LedgerFeed{d.number<std::uint64_t>(),
                         {d.array<32>(), d.number<std::uint32_t>()},
@@ -271,6 +280,11 @@ inline Message message(Draw& d, std::size_t alternative) {
     case 15: return CoordinatorHeartbeat{d.number<std::uint64_t>(), d.flag()};
     case 16:
       return LedgerForward{d.list<Command>(16, 4, [&] { return command(d); })};
+    case 18:
+      return JournalCheck{d.number<std::uint32_t>(), d.number<std::uint64_t>(), d.array<32>()};
+    case 19:
+      return JournalAnswer{d.number<std::uint32_t>(), d.number<std::uint64_t>(),
+                           d.one_of(JournalStanding::Holds, JournalStanding::Forked)};
     default: return LedgerHeartbeat{d.number<std::uint64_t>(), d.flag()};
   }
 }

@@ -1,0 +1,65 @@
+// A signer whose disk was put back is kept from signing, in the middle of a story, and no other.
+#include "tests/sim/sim_check.h"
+
+namespace roulette::sim {
+namespace {
+
+StoryOptions with_records_taken(std::uint16_t signer, std::uint32_t kept, Duration at) {
+  StoryOptions options;
+  options.bound = seconds(30);
+  Fault fault;
+  fault.kind = FaultKind::TakeRecords;
+  fault.at = at;
+  fault.a = {Role::Signer, signer};
+  fault.amount = kept;
+  options.faults = {fault};
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a signer that is put back after its share was applied is quarantined, others pay on") {
+  std::size_t quarantined = 0;
+  std::size_t missing = 0;
+  for (std::uint16_t signer = 0; signer < kSigners; ++signer) {
+    // 500 ms in, the first withdrawals are signed; the third waits for their change.
+    for (const std::uint32_t kept : {0, 1, 2}) {
+      const Outcome outcome = require_green(with_records_taken(signer, kept, milliseconds(500)));
+      const JournalRecord& journal = outcome.records.journals[signer];
+      if (journal.taken.empty() || !journal.quarantined) continue;
+      ++quarantined;
+      missing += journal.records.size() <= 1 ? 1 : 0;
+      // What it lost forbids nothing any more, so it must not have signed since: its journal ends
+      // where it was put back to, but for a first record of its own.
+      CHECK(journal.records.size() <= std::max<std::size_t>(kept, 1));
+    }
+  }
+  CHECK(quarantined >= 5);
+  CHECK(missing >= 3);
+}
+
+TEST_CASE("two signers that are put back are out, and the remaining quorum pays") {
+  StoryOptions options = with_records_taken(0, 1, milliseconds(500));
+  options.faults.push_back(with_records_taken(1, 1, milliseconds(700)).faults.front());
+  const Outcome outcome = require_green(options);
+  CHECK((outcome.records.journals[0].quarantined || outcome.records.journals[1].quarantined));
+}
+
+TEST_CASE("the judge tells a quarantine that is wrong from one that is missing") {
+  const Outcome calm = require_green(StoryOptions{});
+  Records missed = calm.records;
+  for (JournalRecord& journal : missed.journals) {
+    if (journal.records.size() < 2) continue;
+    journal.taken.push_back(journal.records.back());
+    journal.records.pop_back();
+  }
+  Records wrong = calm.records;
+  for (JournalRecord& journal : wrong.journals) journal.quarantined = true;
+  for (const Records& tampered : {missed, wrong}) {
+    bool found = false;
+    for (const Violation& violation : judge(tampered)) found |= violation.id == "journal-quarantine";
+    CHECK(found);
+  }
+}
+
+}  // namespace roulette::sim
