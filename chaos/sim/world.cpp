@@ -330,7 +330,8 @@ bool World::strike(ProcessName victim, Blow blow, Duration down) {
 }
 
 bool World::take_records(std::uint16_t signer, std::size_t kept, Duration down) {
-  SignerSeat& seat = signers_.at(signer);
+  if (signer >= signers_.size()) return false;
+  SignerSeat& seat = signers_[signer];
   if (seat.durable.size() <= kept || !strike(seat.name, Blow::Kill, down)) return false;
   const auto first = seat.durable.begin() + static_cast<std::ptrdiff_t>(kept);
   seat.taken.insert(seat.taken.end(), first, seat.durable.end());

@@ -21,7 +21,7 @@ StoryOptions with_records_taken(std::uint16_t signer, std::uint32_t kept, Durati
 TEST_CASE("a signer that is put back after its share was applied is quarantined, others pay on") {
   std::size_t quarantined = 0;
   std::size_t missing = 0;
-  for (std::uint16_t signer = 0; signer < kSigners; ++signer) {
+  for (std::uint16_t signer = 0; signer < Shape{}.signers; ++signer) {
     // 500 ms in, the first withdrawals are signed; the third waits for their change.
     for (const std::uint32_t kept : {0, 1, 2}) {
       const Outcome outcome = require_green(with_records_taken(signer, kept, milliseconds(500)));
