@@ -26,6 +26,7 @@ constexpr auto kProvocations = std::to_array<ProvocationRow>({
     {Role::Signer, PointEffect::Send, "partial_signature", Provocation::Payments},
     {Role::Signer, PointEffect::Send, "refusal", Provocation::Request},
     {Role::Signer, PointEffect::Send, "signer_status", Provocation::Payments},
+    {Role::Signer, PointEffect::Send, "journal_answer", Provocation::Restart},
     {Role::Signer, PointEffect::Restore, "journal_opened", Provocation::Restart},
     {Role::Signer, PointEffect::Restore, "journal_replayed", Provocation::Restart},
     {Role::Signer, PointEffect::Restore, "first_announcement", Provocation::Restart},
@@ -33,6 +34,7 @@ constexpr auto kProvocations = std::to_array<ProvocationRow>({
 
     {Role::Coordinator, PointEffect::Send, "nonce_request", Provocation::SignerRestart},
     {Role::Coordinator, PointEffect::Send, "sign_request", Provocation::Payments},
+    {Role::Coordinator, PointEffect::Send, "journal_check", Provocation::SignerRestart},
     {Role::Coordinator, PointEffect::Propose, "withdraw", Provocation::Payments},
     {Role::Coordinator, PointEffect::Propose, "signed", Provocation::Payments},
     {Role::Coordinator, PointEffect::Propose, "broadcast", Provocation::Payments},
