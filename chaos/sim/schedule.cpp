@@ -103,7 +103,7 @@ class Drawing {
     Fault fault;
     fault.at = microseconds(prng_.between(0, kFaultsUs));
     fault.down = milliseconds(prng_.between(1, 1'000));
-    switch (prng_.below(5)) {
+    switch (prng_.below(6)) {
       case 0:
         fault.a = anybody();
         fault.blow = any_blow();
@@ -119,6 +119,11 @@ class Drawing {
         fault.a = one_of(Role::Ledger, shape.ledgers);
         break;
       case 3: fault.kind = FaultKind::KillNode; break;
+      case 4:
+        fault.kind = FaultKind::TakeRecords;
+        fault.a = one_of(Role::Signer, shape.signers);
+        fault.amount = static_cast<std::uint32_t>(prng_.below(4));
+        break;
       default: fault.kind = FaultKind::PauseNode; break;
     }
     schedule_.faults.push_back(fault);

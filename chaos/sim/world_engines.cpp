@@ -83,11 +83,12 @@ void World::execute(SignerSeat& seat, const signer::Effect& effect) {
       });
     }
     void operator()(const signer::StandingChanged& order) const {
+      if (!wire::quarantines(order.standing)) return;  // every start, and nothing to see
       world.at_place(seat, "record", wire::standing_name(order.standing), [this, &order] {
-        seat.quarantined = wire::quarantines(order.standing);
+        seat.quarantined = true;
         const bool lost = !seat.taken.empty() ||
                           world.plants_.lying_disks.contains(seat.name.index);
-        if (!seat.quarantined || lost) return;
+        if (lost) return;
         world.incidents_.push_back(seat.name.text() + ", which lost nothing, was quarantined: " +
                                    wire::standing_name(order.standing));
       });

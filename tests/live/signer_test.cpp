@@ -292,7 +292,7 @@ TEST_CASE("health, readiness and figures are served") {
   CHECK_THAT(metrics, Contains("roulette_journal_commit_seconds_count 2"));
 }
 
-TEST_CASE("a process whose journal was wiped says journal-missing, gives no nonce and signs nothing") {
+TEST_CASE("a process whose journal was wiped says journal-missing and signs nothing") {
   ClusterFiles files;
   const auto config = files.write_config(0);
   wire::JournalCheck kept;
@@ -316,7 +316,8 @@ TEST_CASE("a process whose journal was wiped says journal-missing, gives no nonc
   REQUIRE(signer.wait_ready());
   TestCoordinator coordinator(files);
   REQUIRE(coordinator.connect(0, signer.tls_port()));
-  const auto conflict = coordinator.request(rebuilt(payment(1)), {0});  // told nothing: it has nonces
+  // Told nothing yet, it gives nonces.
+  const auto conflict = coordinator.request(rebuilt(payment(1)), {0});
   coordinator.send(0, kept);
   CHECK(signer.hear() == "not_ready journal-missing");
   CHECK(coordinator.receive<wire::SignerStatus>(0)->standing == wire::JournalStanding::Missing);

@@ -57,7 +57,8 @@ TEST_CASE("the judge tells a quarantine that is wrong from one that is missing")
   for (JournalRecord& journal : wrong.journals) journal.quarantined = true;
   for (const Records& tampered : {missed, wrong}) {
     bool found = false;
-    for (const Violation& violation : judge(tampered)) found |= violation.id == "journal-quarantine";
+    for (const Violation& violation : judge(tampered))
+      found |= violation.id == "journal-quarantine";
     CHECK(found);
   }
 }

@@ -1,5 +1,5 @@
-// Tests of DESIGN 6.8 from the coordinator's side: whom it asks about a journal, with what, and whom
-// it does not count until the answer is there.
+// Tests of DESIGN 6.8 from the coordinator's side: whom it asks about a journal, with what, and
+// whom it does not count until the answer is there.
 #include <catch2/catch.hpp>
 
 #include "common/base/limits.h"
@@ -64,7 +64,7 @@ TEST_CASE("only a read that began after the signer joined counts for it") {
   CHECK(known(w) == 5);
 }
 
-TEST_CASE("a signer whose journal does not hold the head counts as down until it is started again") {
+TEST_CASE("a signer whose journal does not hold the head counts as down until it starts again") {
   World w;
   w.start_all();
   w.kill_signer(4);

@@ -270,7 +270,8 @@ inline Message message(Draw& d, std::size_t alternative) {
                             return Balance{d.octets(limits::kMaxAccountNameBytes + 9),
                                            d.number<std::int64_t>()};
                           }),
-                          d.list<JournalHead>(limits::kMaxSigners, 3, [&] { return journal_head(d); })};
+                          d.list<JournalHead>(limits::kMaxSigners, 3,
+                                              [&] { return journal_head(d); })};
     case 14:
       return LedgerFeed{d.number<std::uint64_t>(),
                         {d.array<32>(), d.number<std::uint32_t>()},
