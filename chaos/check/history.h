@@ -164,6 +164,7 @@ struct Events {
   std::vector<Exited> exited;
   std::vector<Phase> phases;
   std::vector<FaultMoment> moments;
+  std::string chain_end;  // hash of the last block when the chain was exported
   std::set<std::string> processes;  // who wrote any event
 };
 

@@ -79,7 +79,6 @@ class EventReader {
                                              "signing_given_up",
                                              "signer_refused",
                                              "signer_quarantined",
-                                             "node_height",
                                              "restart_failed",
                                              "control_line_not_sent",
                                              "control_line_not_understood"};
@@ -198,6 +197,8 @@ class EventReader {
       keep(f, out_.phases, Phase{head, f.text("name")});
     } else if (event == "fault") {
       keep(f, out_.moments, FaultMoment{head, f.text("name"), f.text("moment")});
+    } else if (event == "node_height") {
+      if (f.text("why") == "export") out_.chain_end = f.hex("hash", kTxid);
     } else {
       return false;
     }

@@ -258,7 +258,16 @@ void chain(const std::string& run_dir, History& history) {
   history.chain_file = read_records(run_dir, "state/chain.ndjson", "roulette-chain", history,
                                     [&](Fields& fields) { take_block(fields, history); });
   Source& source = history.sources[history.chain_file];
-  if (source.present && history.chain.hashes.empty()) note_defect(source, 0, "it holds no block");
+  if (!source.present) return;
+  const std::string& end = history.events.chain_end;
+  if (history.chain.hashes.empty())
+    note_defect(source, 0, "it holds no block");
+  else if (end.empty())
+    note_defect(source, 0, "the tool's log does not say where the chain ended");
+  else if (history.chain.hashes.back() != end)
+    note_defect(
+        source, 0,
+        "it ends with " + history.chain.hashes.back() + ", the node's chain ended with " + end);
 }
 
 void transactions(const std::string& run_dir, History& history) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "chaos/check/checkers.h"
+#include "common/bitcoin/address.h"
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
@@ -43,6 +44,7 @@ class Parts {
     }
     for (const TransactionRecord& tx : history_.transactions)
       same_bytes(tx.txid, tx.hex, tx.at, "transactions.ndjson has");
+    check_handed_out(*history_.reference());
     for (const BroadcastEvent& e : history_.events.broadcasts)
       same_bytes(e.txid, e.hex, e.at, e.process + " sent");
     for (const auto& [key, payments] : payments_by_key(history_)) {
@@ -118,6 +120,51 @@ class Parts {
     }
     in_ledger_.insert(row.txid);
     same_bytes(row.txid, row.signed_tx, row.at, "this replica has");
+  }
+
+  // transactions.ndjson is what others judge a run by: every signed withdrawal once, as it stands.
+  void check_handed_out(const Replica& replica) {
+    const RowById rows = rows_by_id(replica);
+    std::set<std::string> seen;
+    for (const TransactionRecord& tx : history_.transactions) {
+      out_.checked();
+      const auto found = rows.find(tx.withdrawal_id);
+      const std::string name = "transactions.ndjson: withdrawal " + tx.withdrawal_id;
+      if (found == rows.end()) {
+        out_.violation(tx.at, name + " is in no replica");
+        continue;
+      }
+      if (!seen.insert(tx.withdrawal_id).second) out_.violation(tx.at, name + " stands twice");
+      const WithdrawalRow& row = *found->second;
+      const Result<Bytes> script = bitcoin::script_from_address(tx.address);
+      if (tx.key != row.key || tx.amount_sat != row.amount_sat || tx.txid != row.txid ||
+          tx.hex != row.signed_tx || !script || to_hex(*script) != row.script) {
+        out_.violation(tx.at, name + " differs from " + history_.where(row.at));
+      }
+      check_prevouts(tx, name);
+    }
+    for (const auto& [id, row] : rows) {
+      if (!row->signed_tx.empty() && !seen.contains(id))
+        out_.violation(row->at,
+                       "withdrawal " + id + " is signed, but transactions.ndjson has it not");
+    }
+  }
+
+  void check_prevouts(const TransactionRecord& record, const std::string& name) {
+    const auto tx = bitcoin::parse_transaction_hex(record.hex);
+    if (!tx) return out_.violation(record.at, name + " does not parse");
+    bool same = tx->inputs.size() == record.prevouts.size();
+    for (std::size_t i = 0; same && i < tx->inputs.size(); ++i) {
+      const Prevout& said = record.prevouts[i];
+      const bitcoin::OutPoint& real = tx->inputs[i].outpoint;
+      same = said.txid == bitcoin::txid_to_hex(real.txid) && said.vout == real.vout;
+      const ChainTx* creator = history_.chain.find(said.txid);
+      if (!same || creator == nullptr) continue;
+      same = said.vout < creator->tx.outputs.size() &&
+             said.amount_sat == creator->tx.outputs[said.vout].amount_sat &&
+             said.script == to_hex(creator->tx.outputs[said.vout].script);
+    }
+    if (!same) out_.violation(record.at, name + " has other prevouts than its transaction spends");
   }
 
   void same_bytes(const std::string& txid, const std::string& hex, const At& at,

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -66,36 +67,49 @@ Result<std::string> address_of(const std::string& script_hex) {
   return bitcoin::address_from_script(*script);
 }
 
-// Every signed withdrawal of the first replica that has an export.
-Status write_transactions(const ClusterFiles& files) {
+// The export that others are compared with: the first that applied EndOfRun; one that was lost on
+// the way lacks what came later. Without any, the first there is.
+Result<std::vector<json>> reference_export(const ClusterFiles& files) {
+  std::optional<std::vector<json>> first;
   for (const auto& [name, argv] : files.exports) {
-    if (name.role != Role::Ledger) continue;
     const fs::path source = files.state / (name.text() + ".ndjson");
-    if (!fs::exists(source)) continue;
-    const auto lines = read_lines(source);
+    if (name.role != Role::Ledger || !fs::exists(source)) continue;
+    Result<std::vector<json>> lines = read_lines(source);
     if (!lines) return lines.error();
-    std::ofstream out(files.state / "transactions.ndjson");
-    out << json{{"format", "roulette-transactions"}, {"version", 1}}.dump() << "\n";
-    for (const json& line : *lines) {
-      if (line.value("type", "") != "withdrawal" || line.value("signed_tx", "").empty()) continue;
-      const auto address = address_of(line.value("script", ""));
-      if (!address) return address.error();
-      out << json{{"withdrawal_id", line.at("withdrawal_id")},
-                  {"idempotency_key", line.at("key")},
-                  {"address", *address},
-                  {"amount_sat", line.at("amount_sat")},
-                  {"txid", line.at("txid")},
-                  {"hex", line.at("signed_tx")},
-                  {"prevouts", line.at("prevouts")}}
-                 .dump()
-          << "\n";
-    }
-    out.flush();
-    if (!out) return Error{ErrorKind::Io, "transactions.ndjson could not be written"};
-    return {};
+    const bool closed = std::any_of(lines->begin(), lines->end(), [](const json& line) {
+      return line.value("type", "") == "state" && line.value("closed", false);
+    });
+    if (closed) return lines;
+    if (!first) first = std::move(lines).value();
   }
+  if (first) return std::move(*first);
   return Error{ErrorKind::Io,
                "no ledger replica could be exported, so there is no transactions.ndjson"};
+}
+
+// Every signed withdrawal of that replica.
+Status write_transactions(const ClusterFiles& files) {
+  const Result<std::vector<json>> lines = reference_export(files);
+  if (!lines) return lines.error();
+  std::ofstream out(files.state / "transactions.ndjson");
+  out << json{{"format", "roulette-transactions"}, {"version", 1}}.dump() << "\n";
+  for (const json& line : *lines) {
+    if (line.value("type", "") != "withdrawal" || line.value("signed_tx", "").empty()) continue;
+    const auto address = address_of(line.value("script", ""));
+    if (!address) return address.error();
+    out << json{{"withdrawal_id", line.at("withdrawal_id")},
+                {"idempotency_key", line.at("key")},
+                {"address", *address},
+                {"amount_sat", line.at("amount_sat")},
+                {"txid", line.at("txid")},
+                {"hex", line.at("signed_tx")},
+                {"prevouts", line.at("prevouts")}}
+               .dump()
+        << "\n";
+  }
+  out.flush();
+  if (!out) return Error{ErrorKind::Io, "transactions.ndjson could not be written"};
+  return {};
 }
 
 // All event logs by time; ties by process, then sequence.

@@ -2,6 +2,9 @@
 // ledger.
 #include <catch2/catch.hpp>
 
+#include <filesystem>
+#include <map>
+
 #include "check_run.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/hash.h"
@@ -61,6 +64,40 @@ TEST_CASE("a withdrawal that was refused must not be paid") {
   run.answer(1).update({{"status", 400}, {"id", ""}, {"state", ""}, {"txid", ""}});
   run.answer(2) = {{"type", "no_answer"}, {"op", 2}, {"t_us", 1'011'005'000}, {"error", "reset"}};
   expect_fail(run, "no-duplicate-payment", kChain, "was refused with 400");
+}
+
+TEST_CASE("a chain without its last block is not whole") {
+  Run run;
+  const std::string folder = run.write();
+  run.files["state/chain.ndjson"].pop_back();
+  const Verdict verdict = run.judged();
+  CHECK(invariant(verdict, "no-duplicate-payment").status == InvariantStatus::Inconclusive);
+  CHECK(invariant(verdict, "no-duplicate-payment").note.find("the node's chain ended with") !=
+        std::string::npos);
+  Run silent;
+  silent.erase("events.ndjson", {{"event", "node_height"}});
+  CHECK(invariant(silent.judged(), "no-duplicate-payment").status == InvariantStatus::Inconclusive);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("what is handed out to other judges is every signed withdrawal, once, as it stands") {
+  const std::string file = "state/transactions.ndjson";
+  Run missing;
+  missing.erase(file, {{"txid", missing.paid[1].txid}});
+  expect_fail(missing, "no-partial-transaction", "state/ledger-0.ndjson",
+              "transactions.ndjson has it not");
+  Run twice;
+  twice.files[file].push_back(twice.files[file].front());
+  expect_fail(twice, "no-partial-transaction", file, "stands twice");
+  for (const auto& [field, value] : std::map<std::string, json>{
+           {"idempotency_key", "key-9"}, {"amount_sat", 1}, {"address", "nowhere"}}) {
+    Run other;
+    other.files[file].front()[field] = value;
+    expect_fail(other, "no-partial-transaction", file, "differs from");
+  }
+  Run prevout;
+  prevout.files[file].front()["prevouts"][0]["amount_sat"] = 1;
+  expect_fail(prevout, "no-partial-transaction", file, "other prevouts");
 }
 
 TEST_CASE("without the chain nothing is known about payments") {
