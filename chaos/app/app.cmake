@@ -3,4 +3,5 @@ add_executable(roulette app/doctor.cpp app/fan_out.cpp app/judge.cpp app/main.cp
 target_compile_definitions(roulette PRIVATE ROULETTE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(roulette PRIVATE roulette_chaos_live roulette_chaos_check roulette_chaos_plan
   roulette_chaos_sim roulette_crypto nlohmann_json::nlohmann_json)
+target_sources(roulette PRIVATE app/carry.cpp)
 include(app/matrix.cmake)

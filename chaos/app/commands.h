@@ -81,6 +81,7 @@ struct SimOptions {
   bool json = false;
   bool no_shrink = false;               // a failed schedule is not made smaller
   std::string out_dir = "sim-failures";  // where shrunk schedules go
+  std::string from_run;  // a live run's folder: its fired faults as a schedule, which is run
 };
 [[nodiscard]] int sim_command(const SimOptions& options);
 
@@ -89,6 +90,7 @@ struct ReplayOptions {
   std::string file;
   bool all = false;  // heartbeats, pings and polls as well
   bool json = false;
+  bool as_experiment = false;  // prints the YAML for `roulette run`, runs no cluster
   bool shrink = false;  // a failing schedule is made smaller and written
   std::string out_dir = "sim-failures";
 };

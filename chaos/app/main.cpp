@@ -88,6 +88,8 @@ void add_sim(CLI::App& app, SimOptions& o) {
   sim->add_option("--scheme", o.scheme, "frost")->capture_default_str();
   sim->add_flag("--check-determinism", o.check_determinism, "Run each seed twice and compare");
   sim->add_flag("--no-shrink", o.no_shrink, "Leave failed schedules as they were drawn");
+  sim->add_option("--from-run", o.from_run,
+                  "A run's folder: write what fired there as a schedule, and run that");
   sim->add_option("--out", o.out_dir, "Where shrunk schedules are written")
       ->capture_default_str();
   sim->add_flag("--json", o.json, "The result as one JSON object on stdout");
@@ -100,6 +102,8 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
   replay->add_option("--seed", o.seed, "The schedule of this seed");
   replay->add_flag("--all", o.all, "Also heartbeats, pings and polls");
   replay->add_flag("--json", o.json, "The result as one JSON object on stdout, no trace");
+  replay->add_flag("--as-experiment", o.as_experiment,
+                   "Print the faults that exist in a live run as a file for `roulette run`");
   replay->add_flag("--shrink", o.shrink, "Write the smallest schedule that fails likewise");
   replay->add_option("--out", o.out_dir, "Where --shrink writes")->capture_default_str();
 }

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/app/carry.h"
 #include "chaos/app/commands.h"
 #include "chaos/app/shrunk.h"
 #include "chaos/sim/narrate.h"
@@ -75,11 +76,21 @@ Status shrink_it(const sim::ScheduleFile& file, const sim::SeedRecord& record,
   return {};
 }
 
+int print_experiment(const sim::ScheduleFile& file) {
+  const auto experiment = experiment_of(file);
+  if (!experiment) return report_error(experiment.error());
+  std::printf("%s", experiment->yaml.c_str());
+  std::fprintf(stderr, "%zu faults carried, %zu not (named in the file)\n", experiment->carried,
+               experiment->left.size());
+  return kExitPass;
+}
+
 }  // namespace
 
 int replay_command(const ReplayOptions& options) {
   auto file = wanted(options);
   if (!file) return report_error(file.error());
+  if (options.as_experiment) return print_experiment(*file);
   if (!options.json) {
     std::printf("%s\n", sim::to_text(file->schedule).c_str());
     // A line is out before the next one happens.

@@ -7,16 +7,19 @@
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <set>
 
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
+#include "chaos/app/carry.h"
 #include "chaos/app/commands.h"
 #include "chaos/app/fan_out.h"
 #include "chaos/app/shrunk.h"
 #include "chaos/sim/required_probes.h"
+#include "common/runtime/durable_file.h"
 
 namespace roulette::chaos {
 namespace {
@@ -254,9 +257,33 @@ class SimSweep {
   std::string replay_;  // the command that shows the first shrunk schedule
 };
 
+// What fired in a live run, written as a schedule, and that schedule's verdict.
+int replay_of_run(const SimOptions& options) {
+  const auto carried = schedule_of_run(options.from_run);
+  if (!carried) return report_error(carried.error());
+  const std::string path =
+      (std::filesystem::path(options.out_dir) / "carried.json").string();
+  if (const Status made = runtime::create_folder_durably(options.out_dir); !made) {
+    return report_error(made.error());
+  }
+  if (const Status written = write_schedule_file(path, carried->file); !written) {
+    return report_error(written.error());
+  }
+  std::fprintf(stderr, "%zu faults carried to %s\n", carried->file.schedule.faults.size(),
+               path.c_str());
+  for (const std::string& left : carried->left) {
+    std::fprintf(stderr, "not carried: %s\n", left.c_str());
+  }
+  ReplayOptions replay;
+  replay.file = path;
+  replay.json = options.json;
+  return replay_command(replay);
+}
+
 }  // namespace
 
 int sim_command(const SimOptions& options) {
+  if (!options.from_run.empty()) return replay_of_run(options);
   if (options.scheme != "frost") {
     return report_error({ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; frost"});
   }

@@ -37,6 +37,9 @@ tool_test(NAME "unrelated libraries accept every transaction of a run" TIMEOUT 9
 tool_test(NAME "bitcoin-cli agrees with the records of a run" TIMEOUT 90 NEEDS short_run
   COMMAND run_short_test.py node)
 
+tool_test(NAME "the faults of a run are carried into the simulator" TIMEOUT 60 NEEDS short_run
+  COMMAND run_short_test.py carried)
+
 tool_test(NAME "a kill that never fires and a load under its floor are inconclusive" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_silent_kill_and_floor)
 tool_test(NAME "an exit that the tool did not ask for fails the run" TIMEOUT 120

@@ -3,7 +3,7 @@
 Invariant: `run` makes the run once and keeps it; the other commands read that run only and fail
 when it is not there. The node of a finished run is gone, so its kept data folder is served again.
 
-  run_short_test.py run | verdict | faults | npm | node
+  run_short_test.py run | verdict | faults | npm | node | carried
 """
 import contextlib
 import json
@@ -174,9 +174,24 @@ class ShortRun(unittest.TestCase):
             self.assertEqual(len(chain), rpc.call("getblockcount") + 1)
             self.assertEqual(chain[-1]["hash"], rpc.call("getbestblockhash"))
 
+    def carried_into_the_simulator(self):
+        out = FOLDER.parent / "carried"
+        done = roulette("sim", "--from-run", run_folder(FOLDER), "--out", out)
+        self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
+        schedule = json.loads((out / "carried.json").read_text())
+        fired = [r for r in records(run_folder(FOLDER) / "faults.ndjson") if r["fired"]]
+        left = [line for line in done.stderr.splitlines() if line.startswith("not carried: ")]
+        self.assertEqual(len(schedule["faults"]) + len(left), len(fired), done.stderr)
+        self.assertGreaterEqual(len(schedule["faults"]), 4, done.stderr)
+        self.assertTrue(any("point=persist.signing_record" in f for f in schedule["faults"]))
+        self.assertTrue(any(f.startswith("kill_node at=") for f in schedule["faults"]))
+        self.assertEqual(schedule["options"]["signers"], "3")
+        self.assertIn("✖ down", done.stdout)
+
 
 CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "faults_are_proven",
-         "npm": "npm_judges_the_transactions", "node": "node_agrees"}
+         "npm": "npm_judges_the_transactions", "node": "node_agrees",
+         "carried": "carried_into_the_simulator"}
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1] not in CASES:

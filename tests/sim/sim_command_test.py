@@ -102,6 +102,26 @@ class SimCommand(unittest.TestCase):
         self.assertEqual(mended.returncode, 0, mended.stdout)
         self.assertIn("is gone", mended.stdout)
 
+    def test_as_experiment(self):
+        folder = fresh_runs("sim-experiment")
+        lines = 0
+        for seed in range(20, 26):
+            done = roulette("replay", "--seed", seed, "--as-experiment")
+            self.assertIn(done.returncode, (0, 70), done.stderr)
+            if done.returncode == 70:
+                self.assertIn("no fault of it exists in a live run", done.stderr)
+                continue
+            faults = [f for f in roulette("replay", "--seed", seed).stdout.splitlines()
+                      if f.startswith("fault ")]
+            text = done.stdout
+            rules, left = text.count("- {target: "), text.count("# not carried: fault ")
+            self.assertEqual(rules + left, len(faults), text)
+            (folder / "carried.yaml").write_text(text)
+            dry = roulette("run", folder / "carried.yaml", "--dry-run")
+            self.assertEqual(dry.returncode, 0, dry.stderr)
+            lines += rules
+        self.assertGreater(lines, 10)
+
     def test_refusals(self):
         folder = fresh_runs("sim-refusals")
         path = folder / "file.json"
@@ -116,6 +136,7 @@ class SimCommand(unittest.TestCase):
             self.assertIn(str(path), done.stderr)
             self.assertEqual(done.stdout, "")
         for arguments in (["replay"], ["replay", path, "--seed", 1], ["replay", folder / "none"],
+                          ["sim", "--from-run", folder / "none"], ["sim", "--from-run", folder],
                           ["sim", "--schedules", 0], ["sim", "--jobs", "two"],
                           ["sim", "--scheme", "none"], ["sim", "--minutes", -1]):
             done = roulette(*arguments, timeout=20)
