@@ -16,6 +16,12 @@ namespace {
 
 constexpr std::size_t kMostPayments = 24;  // of a schedule that is carried from a run
 constexpr std::uint32_t kUndisturbedS = 3;
+// All but refusal and continuity, which faults within the budget need not exercise.
+constexpr const char* kRequired =
+    "    require: [no-duplicate-payment, no-lost-withdrawal, no-partial-transaction,\n"
+    "      idempotency-key-respected, no-conflicting-signature, share-has-its-record,\n"
+    "      nonce-never-reused, signing-policy-respected, ledger-replicas-agree, books-balance,\n"
+    "      chain-matches-ledger, limits-respected]\n";
 
 // ---- points ----
 
@@ -307,7 +313,8 @@ Result<CarriedExperiment> experiment_of(const sim::ScheduleFile& file) {
   const auto duration_s = static_cast<std::uint32_t>(last.us / 1'000'000) + kUndisturbedS + 10;
   out.yaml = head_of(file, duration_s);
   for (const std::string& left : out.left) out.yaml += "    # not carried: " + left + "\n";
-  out.yaml += "    faults:\n" + rules + "    floor: {settled: 1}\n    expect: progress\n";
+  out.yaml += "    faults:\n" + rules + "    floor: {settled: 1}\n" + kRequired +
+              "    expect: progress\n";
   const auto parsed = parse_experiment(out.yaml, "the experiment");
   if (!parsed) return parsed.error();
   return out;
