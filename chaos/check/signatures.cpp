@@ -182,6 +182,33 @@ void check_told_heads(const History& history, Findings& out) {
   }
 }
 
+// What the ledger holds was made by somebody, from t shares that somebody received: a party that
+// forgot to write one of these down must not pass because there is less to compare.
+void check_nothing_untold(const History& history, Findings& out) {
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> received;  // boot, session
+  for (const ShareEvent& e : history.events.received)
+    received[{e.boot, e.session_digest}].insert(e.signer);
+  std::set<std::pair<std::string, std::vector<std::string>>> made;  // txid, signatures
+  for (const Aggregated& e : history.events.aggregated) {
+    out.checked();
+    made.insert({e.txid, e.signatures});
+    const std::size_t shares = received[{e.boot, e.session_digest}].size();
+    if (shares >= history.experiment.cluster.threshold) continue;
+    out.violation(e.at, e.process + " aggregated session " + e.session_digest +
+                            ", of which it told " + std::to_string(shares) + " shares");
+  }
+  for (const LedgerEntry& entry : history.reference()->entries) {
+    for (const LedgerCommand& c : entry.commands) {
+      if (c.command != "signed" || c.outcome != "applied") continue;
+      out.checked();
+      if (made.contains({c.txid, c.signatures})) continue;
+      out.violation(entry.at, "the signatures of " + c.txid +
+                                  " were applied, but no coordinator "
+                                  "told that it aggregated them");
+    }
+  }
+}
+
 }  // namespace
 
 InvariantResult check_share_record(const History& history) {
@@ -255,6 +282,7 @@ InvariantResult check_share_record(const History& history) {
     }
   }
   check_told_heads(history, out);
+  check_nothing_untold(history, out);
   // A signature is t shares: whoever aggregated one got t records' worth of them.
   for (const Aggregated& e : history.events.aggregated) {
     std::size_t signers = 0;

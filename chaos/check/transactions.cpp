@@ -45,6 +45,7 @@ class Parts {
     for (const TransactionRecord& tx : history_.transactions)
       same_bytes(tx.txid, tx.hex, tx.at, "transactions.ndjson has");
     check_handed_out(*history_.reference());
+    check_all_sent();
     for (const BroadcastEvent& e : history_.events.broadcasts)
       same_bytes(e.txid, e.hex, e.at, e.process + " sent");
     for (const auto& [key, payments] : payments_by_key(history_)) {
@@ -147,6 +148,18 @@ class Parts {
       if (!row->signed_tx.empty() && !seen.contains(id))
         out_.violation(row->at,
                        "withdrawal " + id + " is signed, but transactions.ndjson has it not");
+    }
+  }
+
+  // Every send is told before it happens, so what the chain holds of ours was told by somebody.
+  void check_all_sent() {
+    std::set<std::string> sent;
+    for (const BroadcastEvent& e : history_.events.broadcasts) sent.insert(e.txid);
+    for (const ChainTx& tx : history_.chain.txs) {
+      if (!in_ledger_.contains(tx.txid)) continue;
+      out_.checked();
+      if (!sent.contains(tx.txid))
+        out_.violation(tx.at, "no coordinator told that it sent " + tx.txid);
     }
   }
 

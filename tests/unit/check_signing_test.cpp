@@ -348,6 +348,23 @@ TEST_CASE("one nonce of two signers is reuse") {
               "is used by signer-1 and by signer-0");
 }
 
+TEST_CASE("signatures that nobody aggregated and aggregates without shares were not told") {
+  Run silent;
+  silent.erase("events.ndjson", {{"event", "aggregated"}, {"txid", silent.paid[1].txid}});
+  expect_fail(silent, "share-has-its-record", "state/ledger-0.ndjson",
+              "no coordinator told that it aggregated them");
+  Run shares;
+  shares.erase("events.ndjson", {{"event", "share_received"}, {"txid", shares.paid[1].txid}});
+  expect_fail(shares, "share-has-its-record", "events.ndjson", "of which it told 0 shares");
+}
+
+TEST_CASE("a payment on the chain that nobody sent was not told") {
+  Run run;
+  run.erase("events.ndjson", {{"event", "broadcast"}, {"txid", run.paid[1].txid}});
+  expect_fail(run, "no-partial-transaction", "state/chain.ndjson",
+              "no coordinator told that it sent");
+}
+
 TEST_CASE("a coordinator that has the bytes never signs again") {
   Run run;
   json again = run.event({{"event", "session_opened"}, {"withdrawal_id", run.paid[0].id}});
