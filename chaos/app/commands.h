@@ -96,6 +96,14 @@ struct ReplayOptions {
 };
 [[nodiscard]] int replay_command(const ReplayOptions& options);
 
+struct ReprovisionOptions {
+  std::string run_dir;
+  std::vector<std::uint16_t> signers;  // those that lost their journals
+  bool retire = false;                 // erase the shares of the epochs before, once it is proven
+  bool json = false;
+};
+[[nodiscard]] int reprovision_command(const ReprovisionOptions& options);
+
 [[nodiscard]] int killpoints_command(bool json);
 [[nodiscard]] int version_command(bool json);
 

@@ -139,6 +139,16 @@ void add_matrix(CLI::App& app, MatrixOptions& o) {
   add_binaries(*matrix, o.binaries);
 }
 
+void add_reprovision(CLI::App& app, ReprovisionOptions& o) {
+  CLI::App* again = app.add_subcommand(
+      "reprovision", "Provision signers that lost their journals, under a new share epoch");
+  again->add_option("RUN_DIR", o.run_dir, "Folder of the stopped cluster")->required();
+  again->add_option("--signer", o.signers, "Number of a signer that lost its journal");
+  again->add_flag("--retire", o.retire,
+                  "Erase the shares of earlier epochs, once a signature of the new one is proven");
+  again->add_flag("--json", o.json, "The report as one JSON object on stdout");
+}
+
 void add_doctor(CLI::App& app, DoctorOptions& o) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
@@ -162,6 +172,7 @@ int dispatch(int argc, char** argv) {
   UpOptions up;
   SimOptions sim;
   ReplayOptions replay;
+  ReprovisionOptions reprovision;
   DoctorOptions doctor;
   MatrixOptions matrix;
   bool json = false;
@@ -170,6 +181,7 @@ int dispatch(int argc, char** argv) {
   add_up(app, up);
   add_sim(app, sim);
   add_replay(app, replay);
+  add_reprovision(app, reprovision);
   add_doctor(app, doctor);
   add_matrix(app, matrix);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
@@ -193,6 +205,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("sim")) return sim_command(sim);
   if (app.got_subcommand("replay")) return replay_command(replay);
   if (app.got_subcommand("matrix")) return matrix_command(matrix);
+  if (app.got_subcommand("reprovision")) return reprovision_command(reprovision);
   if (app.got_subcommand("doctor")) return doctor_command(doctor);
   if (app.got_subcommand("killpoints")) return killpoints_command(json);
   return version_command(json);

@@ -219,6 +219,8 @@ struct Journal {
   std::vector<std::string>
       heads;                 // by sequence, from 1: recomputed, and equal to what the file says
   std::uint64_t length = 0;  // highest sequence
+  // What the tool took from it, as it stood before; `records` and `length` are the union.
+  std::vector<std::vector<std::string>> heads_before;
 };
 
 // ---- state/ledger-<i>.ndjson ----

@@ -205,6 +205,10 @@ class JournalReader {
       take_provisioned(f);
     else if (kind == "signing_record")
       take_record(f, sequence);
+    else if (kind == "reprovisioned")
+      take_reprovisioned(f);
+    else if (kind == "imported_binding")
+      take_imported(f);
     else
       return f.fail("unknown kind '" + kind + "'");
     if (!f.good()) return;
@@ -215,16 +219,56 @@ class JournalReader {
   }
 
  private:
-  void take_provisioned(Fields& f) {
+  ProvisionedRecord take_identity(Fields& f) {
     ProvisionedRecord record;
     record.signer = f.text("signer");
     record.cluster_id = f.text("cluster_id");
     record.share_epoch = static_cast<std::uint32_t>(f.count("share_epoch"));
     record.threshold_key = f.hex("threshold_key", kKey);
-    if (!f.good()) return;
-    if (record.signer != out_.signer) return f.fail("this is the journal of " + record.signer);
+    if (!f.good()) return record;
+    if (record.signer != out_.signer) f.fail("this is the journal of " + record.signer);
     out_.threshold_key = record.threshold_key;
-    head_ = next_head(head_, record);
+    return record;
+  }
+
+  void take_provisioned(Fields& f) {
+    const ProvisionedRecord record = take_identity(f);
+    if (f.good()) head_ = next_head(head_, record);
+  }
+
+  void take_reprovisioned(Fields& f) {
+    ReprovisionedRecord record;
+    record.now = take_identity(f);
+    record.group = f.hex("group", kDigest);
+    record.previous_epoch = static_cast<std::uint32_t>(f.count("previous_epoch"));
+    f.each("sources", [&](Fields& source) {
+      ReprovisionedRecord::Source from;
+      from.signer = source.text("signer");
+      from.share_epoch = static_cast<std::uint32_t>(source.count("share_epoch"));
+      from.length = source.count("length");
+      from.head = source.hex("head", kDigest);
+      record.sources.push_back(std::move(from));
+    });
+    record.imported = static_cast<std::uint32_t>(f.count("imported"));
+    if (f.good()) head_ = next_head(head_, record);
+  }
+
+  // What others signed: no signature of this signer, so it is chained and no more.
+  void take_imported(Fields& f) {
+    ImportedRecord record;
+    record.withdrawal_id = f.hex("withdrawal_id", kId);
+    record.payload_digest = f.hex("payload_digest", kDigest);
+    record.txid = f.hex("txid", kTxid);
+    f.each("inputs", [&](Fields& input) { record.inputs.push_back(take_input(input)); });
+    if (f.good()) head_ = next_head(head_, record);
+  }
+
+  static BoundInput take_input(Fields& input) {
+    BoundInput bound;
+    bound.outpoint = input.outpoint("outpoint");
+    bound.amount_sat = input.integer("amount_sat");
+    bound.script = input.any_hex("script");
+    return bound;
   }
 
   void take_record(Fields& f, std::uint64_t sequence) {
@@ -236,13 +280,7 @@ class JournalReader {
     record.withdrawal_id = f.hex("withdrawal_id", kId);
     record.payload_digest = f.hex("payload_digest", kDigest);
     record.txid = f.hex("txid", kTxid);
-    f.each("inputs", [&](Fields& input) {
-      BoundInput bound;
-      bound.outpoint = input.outpoint("outpoint");
-      bound.amount_sat = input.integer("amount_sat");
-      bound.script = input.any_hex("script");
-      record.inputs.push_back(std::move(bound));
-    });
+    f.each("inputs", [&](Fields& input) { record.inputs.push_back(take_input(input)); });
     if (!f.good()) return;
     head_ = next_head(head_, record);
     out_.records.push_back(std::move(record));
@@ -290,6 +328,21 @@ void transactions(const std::string& run_dir, History& history) {
       });
 }
 
+// A record that both have (same head at its sequence) counts once.
+void join(Journal& journal, Journal before) {
+  for (SigningRecord& record : before.records) {
+    const std::size_t at = record.sequence - 1;
+    const auto same = [&](const std::vector<std::string>& heads) {
+      return at < heads.size() && heads[at] == before.heads[at];
+    };
+    if (!same(journal.heads) &&
+        std::none_of(journal.heads_before.begin(), journal.heads_before.end(), same))
+      journal.records.push_back(std::move(record));
+  }
+  journal.length = std::max(journal.length, before.length);
+  journal.heads_before.push_back(std::move(before.heads));
+}
+
 void journal(const std::string& run_dir, std::uint16_t signer, History& history) {
   Journal journal;
   journal.signer = ProcessName{Role::Signer, signer}.text();
@@ -300,6 +353,18 @@ void journal(const std::string& run_dir, std::uint16_t signer, History& history)
   Source& source = history.sources[journal.source];
   if (source.present && journal.threshold_key.empty())
     note_defect(source, 0, "it has no `provisioned` record");
+  for (const FaultRecord& fault : history.faults) {
+    const bool taken = fault.recover == "wiped" || fault.recover == "rolled-back";
+    if (!taken || fault.victim != journal.signer || !fault.restarted_us) continue;
+    Journal before;
+    before.signer = journal.signer;
+    JournalReader earlier(before);
+    before.source = read_records(
+        run_dir,
+        "state/" + journal.signer + ".before-" + std::to_string(fault.fault_id) + ".ndjson",
+        "roulette-signer-journal", history, [&](Fields& fields) { earlier.take(fields); });
+    join(journal, std::move(before));
+  }
   history.journals.push_back(std::move(journal));
 }
 

@@ -19,4 +19,23 @@ struct ProvisionedRecord {
 [[nodiscard]] Hash32 next_head(const Hash32& previous, const ProvisionedRecord& record);
 [[nodiscard]] Hash32 next_head(const Hash32& previous, const SigningRecord& record);
 
+struct ReprovisionedRecord {
+  ProvisionedRecord now;
+  std::string group;
+  std::uint32_t previous_epoch = 0;
+  struct Source {
+    std::string signer, head;
+    std::uint32_t share_epoch = 0;
+    std::uint64_t length = 0;
+  };
+  std::vector<Source> sources;
+  std::uint32_t imported = 0;
+};
+struct ImportedRecord {
+  std::string withdrawal_id, payload_digest, txid;
+  std::vector<BoundInput> inputs;
+};
+[[nodiscard]] Hash32 next_head(const Hash32& previous, const ReprovisionedRecord& record);
+[[nodiscard]] Hash32 next_head(const Hash32& previous, const ImportedRecord& record);
+
 }  // namespace roulette::check

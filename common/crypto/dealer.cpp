@@ -92,4 +92,45 @@ Result<DealtGroup> deal(std::uint16_t n, std::uint16_t t, EntropySource& entropy
   return DealtGroup{std::move(*group), std::move(shares)};
 }
 
+Result<DealtGroup> refresh(const frost::Group& group,
+                           const std::vector<frost::SecretShare>& shares,
+                           EntropySource& entropy) {
+  if (shares.size() != group.n())
+    return Error{ErrorKind::Usage, std::to_string(shares.size()) + " shares of a group of " +
+                                       std::to_string(group.n())};
+  for (std::uint16_t id = 0; id < group.n(); ++id) {
+    if (shares[id].id() != SignerId(id) ||
+        shares[id].public_share() != group.public_shares()[id])
+      return Error{ErrorKind::Usage, "share " + std::to_string(id) + " is not the group's"};
+  }
+  // z(x) = x (b_1 + b_2 x + ...), so z(0) = 0: t-1 fresh coefficients, b evaluated by deal's rule.
+  std::vector<Secret<32>> coefficients;
+  for (std::uint16_t j = 1; j < group.t(); ++j) {
+    Result<Secret<32>> coefficient = draw_scalar(entropy);
+    if (!coefficient) return coefficient.error();
+    coefficients.push_back(std::move(*coefficient));
+  }
+  if (coefficients.empty())
+    return Error{ErrorKind::Usage, "a key with threshold 1 has no other sharing"};
+  std::vector<frost::SecretShare> fresh;
+  std::vector<frost::PubShare33> public_shares;
+  for (std::uint16_t id = 0; id < group.n(); ++id) {
+    const Scalar point = scalar_from(id + 1U);
+    Result<Secret<32>> value = evaluate(coefficients, id + 1U);
+    if (!value) return value.error();
+    int ok = secp256k1_ec_seckey_tweak_mul(context(), value->data(), point.data());
+    ok &= secp256k1_ec_seckey_tweak_add(context(), value->data(), shares[id].secret().data());
+    if (!declassify(ok)) return Error{ErrorKind::Internal, "a share came out zero: refresh again"};
+    Result<frost::SecretShare> share = frost::SecretShare::create(SignerId(id), std::move(*value));
+    if (!share) return share.error();
+    public_shares.push_back(share->public_share());
+    fresh.push_back(std::move(*share));
+  }
+  // Group::create checks that these lie on a polynomial of degree t-1 with the old key at 0.
+  auto renewed = frost::Group::create(group.n(), group.t(), group.threshold_key(),
+                                      std::move(public_shares));
+  if (!renewed) return renewed.error().with_context("refreshing");
+  return DealtGroup{std::move(*renewed), std::move(fresh)};
+}
+
 }  // namespace roulette::crypto

@@ -32,4 +32,11 @@ enum class QuorumShape : std::uint8_t {
 [[nodiscard]] Result<DealtGroup> deal(std::uint16_t n, std::uint16_t t, EntropySource& entropy,
                                       QuorumShape shape = QuorumShape::Intersecting);
 
+// The same key, shared anew: adds a sharing of zero, so the threshold key stays, every share and
+// public share changes, and shares from before and after never sign together. Wants all shares of
+// the group; refuses one that is not the group's (Usage).
+[[nodiscard]] Result<DealtGroup> refresh(const frost::Group& group,
+                                         const std::vector<frost::SecretShare>& shares,
+                                         EntropySource& entropy);
+
 }  // namespace roulette::crypto

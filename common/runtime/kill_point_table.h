@@ -39,6 +39,7 @@ struct KillPointRow {
 // Keep grouped by role. A subject is the name of a record, message, command or phase.
 inline constexpr auto kKillPointRows = std::to_array<KillPointRow>({
     {Role::Signer, PointEffect::Persist, "provisioned"},
+    {Role::Signer, PointEffect::Persist, "reprovisioned"},
     {Role::Signer, PointEffect::Persist, "signing_record"},
     {Role::Signer, PointEffect::Send, "nonce_batch"},
     {Role::Signer, PointEffect::Send, "partial_signature"},

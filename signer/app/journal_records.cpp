@@ -44,6 +44,30 @@ void add_body(EventFields& fields, const Provisioned& body) {
       .add_hex("threshold_key", body.threshold_key);
 }
 
+std::string source_json(const JournalSource& source) {
+  EventFields fields;
+  fields.add("signer", ProcessName{Role::Signer, source.signer.value()}.text())
+      .add("share_epoch", source.share_epoch)
+      .add("length", source.length)
+      .add_hex("head", source.head);
+  return object_json(fields);
+}
+
+void add_body(EventFields& fields, const Reprovisioned& body) {
+  add_body(fields, body.now);
+  fields.add_hex("group", body.group)
+      .add("previous_epoch", body.previous_epoch)
+      .add_json("sources", list_json(body.sources, source_json))
+      .add("imported", body.imported);
+}
+
+void add_body(EventFields& fields, const ImportedBinding& body) {
+  fields.add_hex("withdrawal_id", body.withdrawal_id.value())
+      .add_hex("payload_digest", body.payload_digest)
+      .add("txid", bitcoin::txid_to_hex(body.txid))
+      .add_json("inputs", list_json(body.inputs, input_json));
+}
+
 void add_body(EventFields& fields, const SigningRecord& body) {
   const auto hex = [](const wire::PubNonce& nonce) { return "\"" + to_hex(nonce) + "\""; };
   fields.add_hex("session_digest", body.session_digest)

@@ -12,10 +12,12 @@
 #include "common/crypto/schnorr.h"
 #include "common/runtime/daemon_command.h"
 #include "common/runtime/durable_file.h"
+#include "common/runtime/folder_lock.h"
 #include "common/runtime/process.h"
 #include "signer/app/journal_records.h"
 #include "signer/app/key_material.h"
 #include "signer/app/live_signer.h"
+#include "signer/app/provision.h"
 
 namespace roulette::signer {
 namespace {
@@ -37,6 +39,9 @@ int serve(const runtime::DaemonArguments& arguments, const Settings& settings,
   if (!points) return failed(points.error());
   if (auto made = runtime::create_folder_durably(settings.folder); !made)
     return failed(made.error());
+  // Two processes on one journal would each sign what the other one's bindings forbid.
+  const auto lock = runtime::FolderLock::take(settings.folder);
+  if (!lock) return failed(lock.error());
   // From here on SIGTERM is an orderly stop, also while the journal is still being read.
   runtime::EventLoop loop;
   LiveSigner* serving = nullptr;
@@ -78,10 +83,24 @@ int run(const runtime::DaemonArguments& arguments) {
   return 0;
 }
 
+int reprovision(std::span<char* const> words) {
+  const auto told = parse_provision(words);
+  if (!told) return failed(told.error());
+  const auto hygiene = runtime::harden_process({.lock_memory = true});
+  if (!hygiene) return failed(hygiene.error());
+  const auto settings = load_settings(told->config);
+  if (!settings) return failed(settings.error());
+  const auto founded = provision_again(*settings, *told);
+  return founded ? 0 : failed(founded.error());
+}
+
 }  // namespace
 }  // namespace roulette::signer
 
 int main(int argc, char** argv) {
+  const std::span<char* const> words(argv, static_cast<std::size_t>(argc));
+  if (words.size() > 1 && std::string_view(words[1]) == "reprovision")
+    return roulette::signer::reprovision(words.subspan(2));
   return roulette::runtime::daemon_main(roulette::signer::kProgram, argc, argv,
                                         roulette::signer::run);
 }

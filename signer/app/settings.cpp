@@ -71,6 +71,9 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.share_key = root.has("share_key") ? path("share_key") : std::filesystem::path();
   settings.share_epoch =
       static_cast<std::uint32_t>(root.integer("share_epoch", 0, 0xffffffff, settings.share_epoch));
+  if (root.has("journal")) settings.journal = root.text("journal");
+  if (settings.journal.empty() || settings.journal.find('/') != std::string::npos)
+    root.fail("journal", "is not a file name");
   ConfigObject policy = root.object("policy");
   settings.max_fee_sat = policy.integer("max_fee_sat", 1, bitcoin::kMaxMoneySat);
   settings.max_fee_rate_sat_per_vb = policy.integer("max_fee_rate_sat_per_vb", 1, kMostFeeRate);

@@ -27,6 +27,7 @@ struct Settings {
   std::filesystem::path folder;
   std::filesystem::path ca, certificate, key;
   std::filesystem::path group, share, share_key;
+  std::string journal = "journal.sqlite";  // a file name in `folder`
   std::uint32_t share_epoch = 1;
   std::int64_t max_fee_sat = 0;
   std::int64_t max_fee_rate_sat_per_vb = 0;
@@ -34,7 +35,7 @@ struct Settings {
   bool verify_own_share = true;
   Duration drain;
 
-  [[nodiscard]] std::filesystem::path journal_file() const { return folder / "journal.sqlite"; }
+  [[nodiscard]] std::filesystem::path journal_file() const { return folder / journal; }
   [[nodiscard]] std::filesystem::path event_file() const { return folder / "events.ndjson"; }
 };
 

@@ -40,9 +40,33 @@ Status DurableState::check_identity(const Provisioned& found) const {
   if (found.threshold_key != identity_.threshold_key)
     return refuse("group", "threshold key " + to_hex(found.threshold_key),
                   to_hex(identity_.threshold_key));
-  if (found.share_epoch != identity_.share_epoch)
+  if (found.share_epoch > identity_.share_epoch)
     return refuse("share epoch", std::to_string(found.share_epoch),
                   std::to_string(identity_.share_epoch));
+  return {};
+}
+
+Status DurableState::check_begins_epoch(const Record& record, const Reprovisioned& found) const {
+  if (auto own = check_identity(found.now); !own) return own;
+  const bool founds = record.sequence == 1;
+  if (founds == found.sources.empty())
+    return corrupt(record.sequence, founds ? "it founds a journal and imports from nobody"
+                                           : "a journal that goes on imports nothing");
+  if (!founds && (found.imported != 0 || found.previous_epoch != share_epoch_))
+    return corrupt(record.sequence, "it does not follow share epoch " +
+                                        std::to_string(share_epoch_));
+  if (found.now.share_epoch <= found.previous_epoch)
+    return corrupt(record.sequence, "a share epoch that does not grow");
+  return {};
+}
+
+Status DurableState::check_complete(const Hash32& group) const {
+  if (imports_missing_ != 0)
+    return corrupt(length_, std::to_string(imports_missing_) + " imported bindings are missing");
+  if (group_ && share_epoch_ == identity_.share_epoch && *group_ != group)
+    return Error{ErrorKind::Corrupt,
+                 "the journal's share epoch " + std::to_string(share_epoch_) +
+                     " is of another group: " + to_hex(*group_) + ", not " + to_hex(group)};
   return {};
 }
 
@@ -52,9 +76,16 @@ Status DurableState::check_next(const Record& record) const {
   if (record.head != chain_head(head_, encode_record(record.body)))
     return corrupt(record.sequence, "the hash chain is broken");
   const auto* provisioned = std::get_if<Provisioned>(&record.body);
-  if ((provisioned != nullptr) != (record.sequence == 1))
+  const auto* renewed = std::get_if<Reprovisioned>(&record.body);
+  const bool imports = std::holds_alternative<ImportedBinding>(record.body);
+  if (record.sequence == 1 ? provisioned == nullptr && renewed == nullptr : provisioned != nullptr)
     return corrupt(record.sequence, "only the first record says whose journal this is");
+  if (imports != (imports_missing_ != 0))
+    return corrupt(record.sequence, "imported bindings follow the record that announces them");
   if (provisioned != nullptr) return check_identity(*provisioned);
+  if (renewed != nullptr) return check_begins_epoch(record, *renewed);
+  // Two of them may speak of one outpoint: the first binds, and the import never contradicts.
+  if (imports) return {};
   if (const auto no = conflict(std::get<SigningRecord>(record.body)))
     return corrupt(record.sequence, "it contradicts an earlier record: " + no->detail);
   return {};
@@ -67,16 +98,30 @@ void DurableState::apply(const Record& record) {
   heads_.push_back(record.head);
   if (const auto* provisioned = std::get_if<Provisioned>(&record.body)) {
     share_epoch_ = provisioned->share_epoch;
-    if (record.sequence == 1) founded_epoch_ = share_epoch_;
+  } else if (const auto* renewed = std::get_if<Reprovisioned>(&record.body)) {
+    share_epoch_ = renewed->now.share_epoch;
+    group_ = renewed->group;
+    imports_missing_ = renewed->imported;
+    if (record.sequence == 1) superseded_epoch_ = renewed->previous_epoch;
+  } else if (const auto* imported = std::get_if<ImportedBinding>(&record.body)) {
+    imports_missing_ -= 1;
+    bind(imported->withdrawal_id, imported->payload_digest, imported->txid, imported->inputs);
+  } else {
+    const auto& signing = std::get<SigningRecord>(record.body);
+    signed_anything_ = true;
+    bind(signing.withdrawal_id, signing.payload_digest, signing.txid, signing.inputs);
   }
-  const auto* signing = std::get_if<SigningRecord>(&record.body);
-  if (signing == nullptr) return;
-  signed_anything_ = true;
-  withdrawals_.try_emplace(signing->withdrawal_id,
-                           WithdrawalBinding{signing->txid, signing->payload_digest});
-  for (const BoundInput& input : signing->inputs)
-    outpoints_.try_emplace(input.outpoint,
-                           OutpointBinding{signing->txid, signing->withdrawal_id, input.prevout});
+}
+
+// A binding to the transaction id of zeros is a refusal for ever: no transaction has it.
+void DurableState::bind(const WithdrawalId& id, const Hash32& payload_digest, const Hash32& txid,
+                        const std::vector<BoundInput>& inputs) {
+  // Of an import, coins alone may be bound to nothing; a request's withdrawal is always bound, also
+  // one that a coordinator numbers with zeros.
+  const bool coins_alone = id == WithdrawalId{} && txid == Hash32{};
+  if (!coins_alone) withdrawals_.try_emplace(id, WithdrawalBinding{txid, payload_digest});
+  for (const BoundInput& input : inputs)
+    outpoints_.try_emplace(input.outpoint, OutpointBinding{txid, id, input.prevout});
 }
 
 std::optional<Denied> DurableState::conflict(const SigningRecord& wanted) const {
@@ -118,9 +163,9 @@ std::optional<Denied> DurableState::input_conflict(const SigningRecord& wanted,
 wire::JournalStanding DurableState::standing(const wire::JournalCheck& kept) const {
   using wire::JournalStanding;
   if (kept.length == 0) return JournalStanding::Holds;
-  // The ledger has seen no share of this journal's first epoch yet. What the journal before it had
-  // bound was imported when this one was founded.
-  if (kept.share_epoch < founded_epoch_) return JournalStanding::Holds;
+  // The ledger has seen no share of this journal yet. What the one before it had bound was imported
+  // when this one was founded: that, and nothing else, ends a quarantine.
+  if (superseded_epoch_ && kept.share_epoch <= *superseded_epoch_) return JournalStanding::Holds;
   if (!signed_anything_) return JournalStanding::Missing;
   if (kept.share_epoch > share_epoch_ || kept.length > length_) return JournalStanding::RolledBack;
   if (heads_[kept.length - 1] != kept.head) return JournalStanding::Forked;
@@ -131,6 +176,8 @@ Hash32 DurableState::digest() const {
   CanonicalWriter out;
   out.u64(length_);
   out.raw(head_);
+  out.u32(share_epoch_);
+  out.u32(superseded_epoch_.value_or(0));
   out.count(withdrawals_.size());
   for (const auto& [id, binding] : withdrawals_) {
     out.raw(id.value());

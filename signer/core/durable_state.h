@@ -32,6 +32,14 @@ class DurableState {
   // `record` must be the next one (asserted).
   void apply(const Record& record);
 
+  // After the last record: no import under way, and of this group where a record says which.
+  [[nodiscard]] Status check_complete(const Hash32& group) const;
+  // True for a journal of an older share epoch than the identity's: it goes on in the new one.
+  [[nodiscard]] bool must_begin_epoch() const {
+    return length_ != 0 && share_epoch_ < identity_.share_epoch;
+  }
+  [[nodiscard]] std::uint32_t share_epoch() const { return share_epoch_; }
+
   // Why these bindings may not be made: another transaction, withdrawal or prevout is bound.
   [[nodiscard]] std::optional<Denied> conflict(const SigningRecord& wanted) const;
 
@@ -56,6 +64,9 @@ class DurableState {
     Hash32 payload_digest{};
   };
   [[nodiscard]] Status check_identity(const Provisioned& found) const;
+  [[nodiscard]] Status check_begins_epoch(const Record& record, const Reprovisioned& found) const;
+  void bind(const WithdrawalId& id, const Hash32& payload_digest, const Hash32& txid,
+            const std::vector<BoundInput>& inputs);
   [[nodiscard]] std::optional<Denied> input_conflict(const SigningRecord& wanted,
                                                      const BoundInput& input) const;
 
@@ -63,8 +74,12 @@ class DurableState {
   std::uint64_t length_ = 0;
   Hash32 head_{};
   std::vector<Hash32> heads_;        // after each record: what was the head at length L?
-  std::uint32_t founded_epoch_ = 0;  // of the first record: what came before is another journal's
-  std::uint32_t share_epoch_ = 0;    // of the latest provisioning
+  std::uint32_t share_epoch_ = 0;  // of the latest provisioning
+  // The journal was founded anew after this epoch: what the ledger keeps of it and earlier ones was
+  // another journal's, whose bindings were imported.
+  std::optional<std::uint32_t> superseded_epoch_;
+  std::optional<Hash32> group_;            // of the latest Reprovisioned
+  std::uint32_t imports_missing_ = 0;      // of the founding record
   bool signed_anything_ = false;
   std::map<bitcoin::OutPoint, OutpointBinding> outpoints_;
   std::map<WithdrawalId, WithdrawalBinding> withdrawals_;

@@ -97,6 +97,8 @@ Result<Signer> Signer::restore(SignerConfig config, BootId boot, std::span<const
       return fits.error().with_context("signer journal");
     state->durable.apply(record);
   }
+  if (auto whole = state->durable.check_complete(state->config.group->id()); !whole)
+    return whole.error().with_context("signer journal");
   state->outbox = Outbox(state->durable.length());
   return Signer(std::move(state));
 }
@@ -140,6 +142,11 @@ void Signer::State::on(const Started&, EntropySource&, Effects& out) {
   ROULETTE_ASSERT(phase == Phase::Restored);
   phase = Phase::Serving;
   if (durable.length() == 0) persist(durable.identity(), out);
+  // The operator provisioned the whole group again; this signer lost nothing, so its journal goes
+  // on, with every binding, under the new share epoch.
+  if (durable.must_begin_epoch())
+    persist(
+        Reprovisioned{durable.identity(), config.group->id(), durable.share_epoch(), {}, 0}, out);
 }
 
 void Signer::State::on(const PeerConnected& event, EntropySource&, Effects& out) {

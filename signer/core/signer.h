@@ -50,6 +50,25 @@ struct Provisioned {
   ByteArray<33> threshold_key{};
   friend bool operator==(const Provisioned&, const Provisioned&) = default;
 };
+// A journal whose bindings were imported, as it stood when it was read.
+struct JournalSource {
+  SignerId signer;
+  std::uint32_t share_epoch = 0;
+  std::uint64_t length = 0;
+  Hash32 head{};
+  friend bool operator==(const JournalSource&, const JournalSource&) = default;
+};
+// Begins a share epoch (DESIGN 6.8). As the first record it founds the journal of a signer that was
+// provisioned again; `imported` records of kind ImportedBinding follow at once. In the middle of a
+// journal, which then goes on, it imports nothing: the signer never lost its own.
+struct Reprovisioned {
+  Provisioned now;
+  Hash32 group{};  // crypto::frost::Group::id of the new sharing
+  std::uint32_t previous_epoch = 0;
+  std::vector<JournalSource> sources;  // ascending signers
+  std::uint32_t imported = 0;
+  friend bool operator==(const Reprovisioned&, const Reprovisioned&) = default;
+};
 struct BoundInput {
   bitcoin::OutPoint outpoint;
   bitcoin::TxOut prevout;  // amount and script it was signed with
@@ -65,7 +84,16 @@ struct SigningRecord {
   std::vector<BoundInput> inputs;
   friend bool operator==(const SigningRecord&, const SigningRecord&) = default;
 };
-using RecordBody = std::variant<Provisioned, SigningRecord>;
+// What other signers or the ledger know to be bound. A transaction id of zeros: they disagree, or
+// the coins of a withdrawal are not the same everywhere; nothing may be signed for it, ever.
+struct ImportedBinding {
+  WithdrawalId withdrawal_id;  // zeros with a txid of zeros: inputs alone
+  Hash32 payload_digest{};
+  Hash32 txid{};
+  std::vector<BoundInput> inputs;
+  friend bool operator==(const ImportedBinding&, const ImportedBinding&) = default;
+};
+using RecordBody = std::variant<Provisioned, SigningRecord, Reprovisioned, ImportedBinding>;
 
 // head = SHA-256("roulette/journal" || previous head || canonical body); the head before the first
 // record is zero.
@@ -75,7 +103,7 @@ struct Record {
   RecordBody body;
   friend bool operator==(const Record&, const Record&) = default;
 };
-[[nodiscard]] const char* record_name(const RecordBody& body);  // "provisioned", "signing_record"
+[[nodiscard]] const char* record_name(const RecordBody& body);  // "signing_record", ...
 [[nodiscard]] Bytes encode_record(const RecordBody& body);      // canonical
 [[nodiscard]] Result<RecordBody> decode_record(ByteSpan bytes);
 [[nodiscard]] Hash32 chain_head(const Hash32& previous, ByteSpan canonical_body);

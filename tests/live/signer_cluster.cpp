@@ -65,6 +65,11 @@ ClusterFiles::ClusterFiles() {
     REQUIRE(sealed.ok());
     REQUIRE(runtime::write_file_durably(folder_ / (name_of(i) + ".share"), *sealed).ok());
     REQUIRE(runtime::write_file_durably(folder_ / (name_of(i) + ".share-key"), key).ok());
+    const auto later = crypto::seal_with_key_file(wallet().dealt.shares[i],
+                                                  {SignerId(i), wallet().dealt.group.id(), 2},
+                                                  Secret<32>(key), entropy);
+    REQUIRE(later.ok());
+    REQUIRE(runtime::write_file_durably(folder_ / (name_of(i) + ".share-2"), *later).ok());
   }
 }
 

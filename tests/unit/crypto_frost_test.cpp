@@ -495,3 +495,37 @@ TEST_CASE("the first official 2-of-3 vectors sign, tweak and aggregate", "[crypt
         "74b202858d1b9b1113a5615e20cdb41cd6caee2dc125eb32aea1a7c189621c12d7"
       "46a297276864ecbee32fda9f4f4cf7ce53d7032bf9eceb1d8d788bdb1888b3");
 }
+
+TEST_CASE("a refreshed group signs for the same key, and never together with the old shares",
+          "[crypto]") {
+  SeededEntropy entropy(77);
+  const DealtGroup old_group = deal(5, 3, entropy).value();
+  const DealtGroup fresh = refresh(old_group.group, old_group.shares, entropy).value();
+  CHECK(fresh.group.threshold_key() == old_group.group.threshold_key());
+  CHECK(fresh.group.id() != old_group.group.id());
+  for (std::size_t i = 0; i < 5; ++i)
+    CHECK(fresh.group.public_shares()[i] != old_group.group.public_shares()[i]);
+  const auto key = taproot(fresh);
+  const Signature signature = signed_by(fresh, key, ids_of({0, 2, 4}), entropy);
+  CHECK(schnorr_verify(taproot(old_group).output_key(), kMessage, signature));
+  // Two old shares and a new one: a set whose public shares do not lead to the key.
+  const auto mixed = frost::Quorum::create_listed(
+      5, 3, key, ids_of({0, 2, 4}),
+      std::vector<frost::PubShare33>{old_group.group.public_shares()[0],
+                                     old_group.group.public_shares()[2],
+                                     fresh.group.public_shares()[4]});
+  CHECK_FALSE(mixed.ok());
+}
+
+TEST_CASE("a refresh wants every share of the group and no other", "[crypto]") {
+  SeededEntropy entropy(78);
+  DealtGroup dealt = deal(3, 2, entropy).value();
+  DealtGroup other = deal(3, 2, entropy).value();
+  CHECK_FALSE(refresh(dealt.group, other.shares, entropy).ok());
+  std::swap(dealt.shares[0], dealt.shares[1]);
+  CHECK_FALSE(refresh(dealt.group, dealt.shares, entropy).ok());
+  dealt.shares.pop_back();
+  CHECK_FALSE(refresh(dealt.group, dealt.shares, entropy).ok());
+  const DealtGroup alone = deal(1, 1, entropy).value();
+  CHECK_FALSE(refresh(alone.group, alone.shares, entropy).ok());
+}

@@ -2,4 +2,5 @@ roulette_test(NAME test_signer TIER unit
   SOURCES signer_host.cpp signer_nonce_test.cpp signer_request_test.cpp signer_binding_test.cpp
           signer_gate_test.cpp signer_drain_test.cpp signer_journal_test.cpp
           signer_adversary_test.cpp signer_quarantine_test.cpp
+          signer_founding_test.cpp
   LINK roulette_signer_core)

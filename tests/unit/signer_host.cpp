@@ -142,6 +142,13 @@ void SignerHost::keep_only(std::size_t count) {
   crash();
 }
 
+void SignerHost::provision_again(std::uint32_t share_epoch,
+                                 std::optional<std::vector<Record>> journal) {
+  config_.share_epoch = share_epoch;
+  if (journal) durable_ = std::move(*journal);
+  crash();
+}
+
 void SignerHost::step(const Event& event) {
   if (crashed_in_step_) return;
   Effects effects;

@@ -89,6 +89,8 @@ class SignerHost {
   void crash();
   // A crash after which the disk holds only its first `count` records: it was put back, or wiped.
   void keep_only(std::size_t count);
+  // A crash after which the configuration names this share epoch; the journal may be another one.
+  void provision_again(std::uint32_t share_epoch, std::optional<std::vector<Record>> journal = {});
   // SIGKILL in the next step, right before its `effects`-th effect is executed.
   void crash_before_effect(std::size_t effects) { effects_left_ = effects; }
   [[nodiscard]] bool crashed_in_step() const { return crashed_in_step_; }

@@ -104,9 +104,9 @@ TEST_CASE("another signer's, cluster's, group's or share epoch's journal is refu
   SignerConfig elsewhere = config_of(0);
   elsewhere.cluster_id = "other";
   CHECK_THAT(restore_error(records, std::move(elsewhere)), Contains("another cluster: test"));
-  SignerConfig later = config_of(0);
-  later.share_epoch = 2;
-  CHECK_THAT(restore_error(records, std::move(later)), Contains("another share epoch: 1"));
+  SignerConfig earlier = config_of(0);
+  earlier.share_epoch = 0;
+  CHECK_THAT(restore_error(records, std::move(earlier)), Contains("another share epoch: 1"));
   CHECK_THAT(restore_error(records, config_of(0, foreign_wallet())), Contains("another group"));
 }
 
