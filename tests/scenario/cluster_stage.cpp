@@ -90,6 +90,7 @@ class ClusterStage final : public Stage {
     if (c.verb == "cut") return struck(world_.cut_link(process(c.word(0)), process(c.word(1))));
     if (c.verb == "lose-log") return struck(world_.lose_log(process(c.word(0)).index, down(c)));
     if (c.verb == "kill-node") return kill_node(c);
+    if (c.verb == "roll-back") return roll_back(c);
     if (c.verb == "show") return show();
     if (c.verb == "journals") return journals();
     if (c.verb == "judge") return verdict();
@@ -243,6 +244,12 @@ class ClusterStage final : public Stage {
     const std::size_t before = world_.counts().unmined_payments;
     if (!world_.kill_node(down(c))) return "not done\n";
     return std::to_string(world_.counts().unmined_payments - before) + " payments un-mined\n";
+  }
+
+  // roll-back SIGNER keep=RECORDS: it dies, and its journal comes back shorter.
+  std::string roll_back(const Command& c) {
+    const auto kept = static_cast<std::size_t>(c.number("keep", 0));
+    return struck(world_.take_records(process(c.word(0)).index, kept, down(c)));
   }
 
   [[nodiscard]] std::optional<wire::WithdrawalView> view_of(const std::string& key) const {

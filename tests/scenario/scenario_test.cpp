@@ -24,9 +24,10 @@ std::unique_ptr<Stage> stage_of(const Block& first) {
   if (command.verb == "stage") {
     if (command.word(0) == "signer") return signer_stage();
     if (command.word(0) == "ledger") return ledger_stage();
+    if (command.word(0) == "replicas") return replicas_stage(command);
     if (command.word(0) == "cluster") return cluster_stage(first);
   }
-  throw std::runtime_error("a scenario begins with: stage signer, ledger or cluster");
+  throw std::runtime_error("a scenario begins with: stage signer, ledger, replicas or cluster");
 }
 
 std::string output_of(Stage& stage, const Block& block) {

@@ -1,4 +1,5 @@
-// What a scenario's commands act on: one signer, the books, or a whole simulated cluster.
+// What a scenario's commands act on: one signer, the books, replicas around a log, or a
+// whole simulated cluster.
 //
 // Invariant: the output of a command depends on the commands before it alone, and names things by
 // the file's own words (p1, tx1), never by bytes or times that a change elsewhere would move.
@@ -25,6 +26,8 @@ class Stage {
 [[nodiscard]] std::unique_ptr<Stage> signer_stage();
 // `stage ledger`: the books under commands and blocks, one after the other.
 [[nodiscard]] std::unique_ptr<Stage> ledger_stage();
+// `stage replicas [count= checkpoint_every=]`: replicas around one log.
+[[nodiscard]] std::unique_ptr<Stage> replicas_stage(const Command& first);
 // `stage cluster [signers= threshold= coordinators= ledgers= flush_every= unknown= seed=]`, and
 // after it `fault ...` lines in the words of a schedule.
 [[nodiscard]] std::unique_ptr<Stage> cluster_stage(const Block& first);

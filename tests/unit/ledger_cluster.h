@@ -168,6 +168,7 @@ class Cluster {
   // ---- what tests look at ----
   [[nodiscard]] const State& state(std::uint16_t i) const { return nodes_[i]->machine->state(); }
   [[nodiscard]] const Ledger& machine(std::uint16_t i) const { return *nodes_[i]->machine; }
+  [[nodiscard]] bool alive(std::uint16_t i) const { return nodes_[i]->alive; }
   [[nodiscard]] bool ready(std::uint16_t i) const { return nodes_[i]->ready; }
   [[nodiscard]] std::string why_not(std::uint16_t i) const { return nodes_[i]->why_not; }
   [[nodiscard]] std::string stop_reason(std::uint16_t i) const { return nodes_[i]->stop_reason; }
