@@ -86,6 +86,7 @@ struct SimOptions {
 [[nodiscard]] int sim_command(const SimOptions& options);
 
 struct ReplayOptions {
+  std::string scheme = "frost";  // of --seed; a FILE names its own
   std::optional<std::uint64_t> seed;
   std::string file;
   bool all = false;  // heartbeats, pings and polls as well

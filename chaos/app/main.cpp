@@ -85,7 +85,7 @@ void add_sim(CLI::App& app, SimOptions& o) {
       ->check(CLI::Range(1U, 1024U));
   sim->add_option("--minutes", o.minutes, "Begin no further schedule after that")
       ->check(CLI::PositiveNumber);
-  sim->add_option("--scheme", o.scheme, "frost")->capture_default_str();
+  sim->add_option("--scheme", o.scheme, "frost, or stand-in for breadth")->capture_default_str();
   sim->add_flag("--check-determinism", o.check_determinism, "Run each seed twice and compare");
   sim->add_flag("--no-shrink", o.no_shrink, "Leave failed schedules as they were drawn");
   sim->add_option("--from-run", o.from_run,
@@ -100,6 +100,8 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
       "replay", "Run one schedule of the simulator again and tell what happens");
   replay->add_option("FILE", o.file, "A schedule file, as a sweep writes it");
   replay->add_option("--seed", o.seed, "The schedule of this seed");
+  replay->add_option("--scheme", o.scheme, "With --seed: frost, stand-in")
+      ->capture_default_str();
   replay->add_flag("--all", o.all, "Also heartbeats, pings and polls");
   replay->add_flag("--json", o.json, "The result as one JSON object on stdout, no trace");
   replay->add_flag("--as-experiment", o.as_experiment,

@@ -44,6 +44,12 @@ std::string hex64(std::uint64_t number) {
   return text;
 }
 
+sim::Schedule drawn(const SimOptions& options, std::uint64_t seed) {
+  sim::Schedule schedule = sim::draw_schedule(seed);
+  schedule.world.scheme = *sim::scheme_named(options.scheme);
+  return schedule;
+}
+
 struct FailedSeed {
   std::uint64_t seed = 0;
   std::vector<sim::Violation> violations;
@@ -81,7 +87,7 @@ class SimSweep {
     for (const FailedSeed& failed : failed_) {
       const std::string& id = failed.violations.front().id;
       if (id == kDeterminism || kinds.size() >= kShrunkKinds || !kinds.insert(id).second) continue;
-      const auto shrunk = shrink_to_file(sim::draw_schedule(failed.seed), options_.scheme, id,
+      const auto shrunk = shrink_to_file(drawn(options_, failed.seed), options_.scheme, id,
                                          options_.out_dir, {});
       if (!shrunk) return shrunk.error();
       std::fprintf(stderr, "seed %" PRIu64 ": %zu faults shrunk to %zu in %zu runs%s: %s\n",
@@ -115,10 +121,10 @@ class SimSweep {
   }
 
   [[nodiscard]] std::string work(std::uint64_t seed) const {
-    const sim::Schedule schedule = sim::draw_schedule(seed);
+    const sim::Schedule schedule = drawn(options_, seed);
     sim::SeedRecord record = sim::record_of(schedule, sim::run_schedule(schedule));
     if (options_.check_determinism) {
-      const sim::Schedule again = sim::draw_schedule(seed);
+      const sim::Schedule again = drawn(options_, seed);
       if (!record.same_run(sim::record_of(again, sim::run_schedule(again)))) {
         record.violations.push_back({kDeterminism, "the same seed ran differently"});
       }
@@ -284,12 +290,13 @@ int replay_of_run(const SimOptions& options) {
 
 int sim_command(const SimOptions& options) {
   if (!options.from_run.empty()) return replay_of_run(options);
-  if (options.scheme != "frost") {
-    return report_error({ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; frost"});
+  if (!sim::scheme_named(options.scheme)) {
+    return report_error(
+        {ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; frost or stand-in"});
   }
   SimSweep sweep(options);
   if (options.schedules == 1) {
-    std::fprintf(stderr, "%s", sim::to_text(sim::draw_schedule(options.seed)).c_str());
+    std::fprintf(stderr, "%s", sim::to_text(drawn(options, options.seed)).c_str());
   }
   if (const Status ran = sweep.run(); !ran) return report_error(ran.error());
   if (!options.no_shrink) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,13 @@ struct Range {
   friend bool operator==(const Range&, const Range&) = default;
 };
 
+enum class SimScheme : std::uint8_t {
+  Frost,   // what the daemons run
+  StandIn  // stand_in.h: its algebra over a small field, for breadth
+};
+[[nodiscard]] const char* scheme_name(SimScheme scheme);  // "frost", "stand-in"
+[[nodiscard]] std::optional<SimScheme> scheme_named(std::string_view name);
+
 struct Shape {
   std::uint16_t signers = 5;
   std::uint16_t threshold = 3;  // 2t > n
@@ -36,6 +44,7 @@ struct Shape {
 // What is slow, and how slow, when nothing goes wrong.
 struct WorldOptions {
   std::uint64_t seed = 1;  // of every draw while the run lasts
+  SimScheme scheme = SimScheme::Frost;
   Shape shape;
   Range hop{microseconds(200), microseconds(400)};   // one message, one way
   Range disk{microseconds(200), microseconds(600)};  // a group commit

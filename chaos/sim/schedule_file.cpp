@@ -63,6 +63,9 @@ Result<ScheduleFile> from_json(const json& from, const std::string& name) {
   auto schedule = parse_schedule(text);
   if (!schedule) return schedule.error().with_context(name);
   file.schedule = std::move(*schedule);
+  if (file.scheme != scheme_name(file.schedule.world.scheme)) {
+    return refused(name, "scheme: '" + file.scheme + "' is not the one of the options");
+  }
   return file;
 }
 

@@ -14,6 +14,7 @@ constexpr std::array kKinds = {"strike_place", "strike",    "cut_link",
                                "lose_log",     "kill_node", "pause_node",
                                "take_records"};
 static_assert(kKinds.size() == kFaultKinds);
+constexpr std::array kSchemes = {"frost", "stand-in"};
 constexpr std::array kBlows = {"kill", "stop", "pause"};
 constexpr std::array kRoles = {Role::Signer, Role::Coordinator, Role::Ledger,
                                Role::Etcd,   Role::Bitcoind,    Role::Tool};
@@ -31,6 +32,7 @@ std::string spell(const Range& value) { return spell(value.low) + ".." + spell(v
 std::string spell(const ProcessName& value) { return value.text(); }
 std::string spell(const std::string& value) { return value; }
 std::string spell(Blow value) { return kBlows[static_cast<std::size_t>(value)]; }
+std::string spell(SimScheme value) { return scheme_name(value); }
 std::string spell(const ProcessSet& set) {
   std::string text;
   for (const Role role : kRoles) {
@@ -78,14 +80,17 @@ bool read(std::string_view text, std::string& value) {
   value = text;
   return true;
 }
-bool read(std::string_view text, Blow& value) {
-  for (std::size_t i = 0; i < kBlows.size(); ++i) {
-    if (text != kBlows[i]) continue;
-    value = static_cast<Blow>(i);
+template <class T, std::size_t N>
+bool read_name(std::string_view text, const std::array<const char*, N>& names, T& value) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (text != names[i]) continue;
+    value = static_cast<T>(i);
     return true;
   }
   return false;
 }
+bool read(std::string_view text, Blow& value) { return read_name(text, kBlows, value); }
+bool read(std::string_view text, SimScheme& value) { return read_name(text, kSchemes, value); }
 bool read(std::string_view text, ProcessSet& set) {
   while (true) {
     const auto plus = text.find('+');
@@ -119,6 +124,7 @@ template <class Of, class F>
 void schedule_fields(Of& schedule, F&& field) {
   auto& world = schedule.world;
   field("seed", world.seed);
+  field("scheme", world.scheme);
   field("signers", world.shape.signers);
   field("threshold", world.shape.threshold);
   field("coordinators", world.shape.coordinators);
@@ -189,6 +195,13 @@ Result<Fault> parse_fault(std::string_view text, std::size_t line) {
 }
 
 }  // namespace
+
+const char* scheme_name(SimScheme scheme) { return kSchemes[static_cast<std::size_t>(scheme)]; }
+
+std::optional<SimScheme> scheme_named(std::string_view name) {
+  SimScheme scheme{};
+  return read(name, scheme) ? std::optional(scheme) : std::nullopt;
+}
 
 const char* fault_kind_name(FaultKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
 

@@ -8,6 +8,7 @@ add_library(roulette_chaos_sim STATIC
   sim/schedule_text.cpp
   sim/seed_run.cpp
   sim/shrink.cpp
+  sim/stand_in.cpp
   sim/story.cpp
   sim/toy_chain.cpp
   sim/trace.cpp

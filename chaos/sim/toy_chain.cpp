@@ -10,11 +10,11 @@
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
 #include "common/crypto/hash.h"
-#include "common/crypto/schnorr.h"
 
 namespace roulette::sim {
 
-ToyChain::ToyChain(const std::vector<bitcoin::TxOut>& funding) {
+ToyChain::ToyChain(const std::vector<bitcoin::TxOut>& funding, const crypto::Scheme& scheme)
+    : scheme_(scheme) {
   append({});
   bitcoin::Transaction tx;
   tx.inputs.push_back({{crypto::sha256(as_bytes("the miner's coin")), 0}, {}, 0, {}});
@@ -94,7 +94,7 @@ bitcoin::SendOutcome ToyChain::send(const bitcoin::Transaction& tx) {
     const auto& witness = tx.inputs[i].witness;
     const auto signature = witness.size() == 1 ? to_array<64>(witness[0]) : std::nullopt;
     if (!key || !signature) return SendOutcome::Rejected;
-    if (!crypto::schnorr_verify(*key, (*sighashes)[i], *signature)) return SendOutcome::Rejected;
+    if (!scheme_.verify(*key, (*sighashes)[i], *signature)) return SendOutcome::Rejected;
   }
   mempool_.push_back(tx);
   return SendOutcome::Accepted;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/bitcoin/chain_facts.h"
+#include "common/crypto/scheme.h"
 
 namespace roulette::sim {
 
@@ -25,7 +26,8 @@ struct ToyBlock {
 class ToyChain {
  public:
   // The genesis block, and one with `funding` that pays out of nothing; both are flushed.
-  explicit ToyChain(const std::vector<bitcoin::TxOut>& funding);
+  // Signatures are verified by `scheme`, which outlives the chain.
+  ToyChain(const std::vector<bitcoin::TxOut>& funding, const crypto::Scheme& scheme);
 
   void mine();
   void flush() { flushed_ = blocks_.size(); }
@@ -46,6 +48,7 @@ class ToyChain {
   void rebuild_unspent();
   [[nodiscard]] const bitcoin::TxOut* output(const bitcoin::OutPoint& outpoint) const;
 
+  const crypto::Scheme& scheme_;
   std::vector<ToyBlock> blocks_;
   std::vector<bitcoin::Transaction> mempool_;
   std::map<bitcoin::OutPoint, bitcoin::TxOut> unspent_;  // by the active chain alone

@@ -5,9 +5,10 @@
 
 #include <map>
 #include <mutex>
-#include <utility>
+#include <tuple>
 
 #include "chaos/sim/sim_entropy.h"
+#include "chaos/sim/stand_in.h"
 #include "common/base/assert.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/dealer.h"
@@ -16,10 +17,11 @@
 namespace roulette::sim {
 namespace {
 
-constexpr std::uint64_t kDealerSeed = 1;
+// Each shape has another key: a share of one must fit no other.
+std::uint64_t dealer_seed(std::uint16_t n, std::uint16_t t) { return std::uint64_t{n} << 16 | t; }
 
-Wallet deal(std::uint16_t n, std::uint16_t t) {
-  SimEntropy entropy(kDealerSeed);
+Wallet deal_frost(std::uint16_t n, std::uint16_t t) {
+  SimEntropy entropy(dealer_seed(n, t));
   auto dealt = crypto::deal(n, t, entropy);
   ROULETTE_ASSERT(dealt.ok());
   auto group = crypto::frost_group(std::move(dealt->group));
@@ -29,16 +31,28 @@ Wallet deal(std::uint16_t n, std::uint16_t t) {
   return made;
 }
 
+Wallet deal(SimScheme scheme, std::uint16_t n, std::uint16_t t) {
+  switch (scheme) {
+    case SimScheme::Frost: return deal_frost(n, t);
+    case SimScheme::StandIn: {
+      SimEntropy entropy(dealer_seed(n, t));
+      StandInWallet dealt = deal_stand_in(n, t, entropy);
+      return Wallet{std::move(dealt.group), std::move(dealt.shares), {}};
+    }
+  }
+  ROULETTE_ASSERT(!"a scheme without a name");
+}
+
 }  // namespace
 
-const Wallet& wallet_of(std::uint16_t n, std::uint16_t t) {
+const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t) {
   static std::mutex mutex;
-  static std::map<std::pair<std::uint16_t, std::uint16_t>, Wallet> wallets;
+  static std::map<std::tuple<SimScheme, std::uint16_t, std::uint16_t>, Wallet> wallets;
   const std::lock_guard lock(mutex);
-  const auto shape = std::pair(n, t);
+  const auto shape = std::tuple(scheme, n, t);
   auto known = wallets.find(shape);
   if (known == wallets.end()) {
-    Wallet made = deal(n, t);
+    Wallet made = deal(scheme, n, t);
     made.script = bitcoin::p2tr_script(made.group->wallet_key());
     known = wallets.emplace(shape, std::move(made)).first;
   }

@@ -1,11 +1,12 @@
-// The wallet of a simulated cluster: a group and its key shares, by shape.
+// The wallet of a simulated cluster: a group and its key shares, by scheme and shape.
 //
-// Invariant: one shape is one wallet for all runs of a process: dealing is not what is
+// Invariant: one scheme and shape is one wallet for all runs of a process: dealing is not what is
 // tested, and costs more than a schedule. Machines see the interface of scheme.h only.
 #pragma once
 
 #include <vector>
 
+#include "chaos/sim/schedule.h"
 #include "common/crypto/scheme.h"
 
 namespace roulette::sim {
@@ -16,6 +17,6 @@ struct Wallet {
   Bytes script;
 };
 // n and t must make a group whose quorums meet. May be called by any thread.
-[[nodiscard]] const Wallet& wallet_of(std::uint16_t n, std::uint16_t t);
+[[nodiscard]] const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t);
 
 }  // namespace roulette::sim

@@ -78,7 +78,8 @@ bool Place::chatter() const {
 
 World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plants)
     : options_(options),
-      wallet_(wallet_of(options.shape.signers, options.shape.threshold)),
+      wallet_(wallet_of(options.scheme, options.shape.signers, options.shape.threshold)),
+      scheme_(wallet_.group->scheme()),
       plants_(std::move(plants)),
       prng_(options_.seed),
       signers_(options.shape.signers),
@@ -87,7 +88,7 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
   const Bytes& script = wallet_.script;
   // Three coins; the third withdrawal of the story needs change of the first two.
   chain_ = std::make_unique<ToyChain>(std::vector<bitcoin::TxOut>{
-      {1'000'000, script}, {1'000'000, script}, {60'000, script}});
+      {1'000'000, script}, {1'000'000, script}, {60'000, script}}, scheme_);
   for (int i = 0; i < 3; ++i) chain_->mine();
   chain_->flush();
   genesis_.cluster_id = "sim";
@@ -181,6 +182,7 @@ void World::start(LedgerSeat& seat) {
   config.boot = seat.boot;
   config.genesis = genesis_;
   config.checkpoint_interval = 16;
+  config.scheme = &scheme_;
   seat.machine.emplace(std::move(config));
   seat.delivered = 0;
   seat.ready = false;

@@ -20,6 +20,7 @@
 #include "chaos/sim/agenda.h"
 #include "chaos/sim/judge.h"
 #include "chaos/sim/probes.h"
+#include "chaos/sim/remembered_scheme.h"
 #include "chaos/sim/schedule.h"
 #include "chaos/sim/sim_entropy.h"
 #include "chaos/sim/toy_chain.h"
@@ -205,6 +206,7 @@ class World {
 
   WorldOptions options_;
   const Wallet& wallet_;
+  RememberedScheme scheme_;
   Plants plants_;
   chaos::Prng prng_;
   wire::Genesis genesis_;

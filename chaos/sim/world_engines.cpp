@@ -471,7 +471,7 @@ Records World::records() const {
     record.ready = seat.ready;
     record.index = seat.delivered;
     record.digest = state.digest();
-    ledger::State fresh;
+    ledger::State fresh(scheme_);
     for (std::uint64_t i = 0; i < seat.delivered; ++i) {
       for (const wire::Command& command : log_[i]) (void)fresh.apply(command);
     }
