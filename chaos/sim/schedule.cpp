@@ -39,17 +39,23 @@ class Drawing {
     shape.threshold = static_cast<std::uint16_t>(prng_.between(least, shape.signers - 1));
     shape.coordinators = static_cast<std::uint16_t>(prng_.between(1, 3));
     shape.ledgers = static_cast<std::uint16_t>(1 + 2 * prng_.below(3));
-    shape.nonce_pool = static_cast<std::uint32_t>(prng_.between(1, 16));
+    shape.nonce_pool = static_cast<std::uint32_t>(
+        prng_.below(8) == 0 ? prng_.between(5, 16) : prng_.between(1, 4));
   }
 
   void weather() {
     WorldOptions& world = schedule_.world;
     // Now and then so slow that signers are overdue and coordinators presume each other dead.
-    world.hop = prng_.below(6) == 0 ? range(5'000, 120'000) : range(50, 5'000);
+    const bool slow = prng_.below(6) == 0;
+    world.hop = slow ? range(5'000, 120'000) : range(50, 5'000);
+    // Most stories hurry, and their faults with them: idle virtual time is all heartbeats. Slow
+    // messages need slow blocks, or the books never reach the tip.
+    brisk_ = !slow && prng_.below(10) != 0;
     world.disk = range(100, 10'000);
     world.engine = range(500, 20'000);
     world.node = range(200, 10'000);
-    world.block_interval = milliseconds(prng_.between(300, 1000));
+    world.block_interval = milliseconds(brisk_ ? prng_.between(120, 300)
+                                               : prng_.between(300, 1000));
     world.flush_every = 1 + prng_.below(5);
     world.unknown_per_mille =
         prng_.below(2) == 0 ? 0 : 1 + static_cast<std::uint32_t>(prng_.below(200));
@@ -58,8 +64,8 @@ class Drawing {
   void clients() {
     schedule_.duplicate_per_mille = 300;
     schedule_.conflict_per_mille = 300;
-    schedule_.think = range(1'000, 500'000);
-    if (prng_.below(4) == 0) {
+    schedule_.think = range(1'000, brisk_ ? 100'000 : 500'000);
+    if (prng_.below(10) == 0) {
       schedule_.payments = 4 + prng_.below(20);
       schedule_.think = range(0, 100'000);
       schedule_.world.flush_every = 1 + prng_.below(9);
@@ -92,17 +98,16 @@ class Drawing {
                                                             : (fault.deeds ? 150 : 600);
     fault.place = prng_.below(most);
     fault.after = prng_.below(2) == 0;
-    fault.down = milliseconds(prng_.between(1, 1'500));
+    fault.down = milliseconds(prng_.between(1, brisk_ ? 500 : 1'500));
     fault.blow = any_blow();
     schedule_.faults.push_back(fault);
   }
 
   void timed() {
-    constexpr std::int64_t kFaultsUs = 6'000'000;
     const Shape& shape = schedule_.world.shape;
     Fault fault;
-    fault.at = microseconds(prng_.between(0, kFaultsUs));
-    fault.down = milliseconds(prng_.between(1, 1'000));
+    fault.at = microseconds(prng_.between(0, brisk_ ? 1'800'000 : 4'000'000));
+    fault.down = milliseconds(prng_.between(1, brisk_ ? 400 : 1'000));
     switch (prng_.below(6)) {
       case 0:
         fault.a = anybody();
@@ -131,6 +136,7 @@ class Drawing {
 
   chaos::Prng prng_;
   Schedule schedule_;
+  bool brisk_ = false;
 };
 
 }  // namespace

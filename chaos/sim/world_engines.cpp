@@ -153,9 +153,14 @@ void World::note_fact(const coordinator::Fact& fact) {
   const auto* share = std::get_if<coordinator::ShareReceived>(&fact);
   if (share == nullptr) return;
   ShareSeen seen{*share, false};
-  for (const signer::Record& record : signers_[share->signer.value()].durable) {
-    const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
-    if (signing != nullptr && signing->own_nonces == share->nonces) seen.durable_on_arrival = true;
+  // A record that was taken meanwhile had been durable when the share left.
+  const SignerSeat& signer = signers_[share->signer.value()];
+  for (const auto* records : {&signer.durable, &signer.taken}) {
+    for (const signer::Record& record : *records) {
+      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+      if (signing == nullptr || signing->own_nonces != share->nonces) continue;
+      seen.durable_on_arrival = true;
+    }
   }
   shares_seen_.push_back(std::move(seen));
 }
