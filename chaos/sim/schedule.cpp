@@ -125,8 +125,12 @@ class Drawing {
         break;
       case 3: fault.kind = FaultKind::KillNode; break;
       case 4:
-        fault.kind = FaultKind::TakeRecords;
         fault.a = one_of(Role::Signer, shape.signers);
+        // A quarantine lasts until an operator ends it (DESIGN 6.8): more than n - t of them would
+        // be a quorum that is lost for good, and no story that must settle.
+        if (taken_ == shape.signers - shape.threshold) break;
+        ++taken_;
+        fault.kind = FaultKind::TakeRecords;
         fault.amount = static_cast<std::uint32_t>(prng_.below(4));
         break;
       default: fault.kind = FaultKind::PauseNode; break;
@@ -137,6 +141,7 @@ class Drawing {
   chaos::Prng prng_;
   Schedule schedule_;
   bool brisk_ = false;
+  int taken_ = 0;  // journals put back
 };
 
 }  // namespace
