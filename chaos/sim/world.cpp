@@ -160,6 +160,7 @@ void World::start(SignerSeat& seat) {
   ROULETTE_ASSERT(restored.ok());
   seat.machine.emplace(std::move(restored).value());
   seat.quarantined = false;
+  seat.checked = false;
   step(seat, signer::Event{signer::Started{}});
 }
 

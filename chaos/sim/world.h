@@ -134,6 +134,7 @@ class World {
     std::vector<signer::Record> taken;                    // by take_records(), for the judge
     bool committing = false;
     bool quarantined = false;                             // by its own word, in this life
+    bool checked = false;                                 // its journal was compared, likewise
   };
   struct CoordinatorSeat : Seat {
     std::optional<coordinator::Coordinator> machine;

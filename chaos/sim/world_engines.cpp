@@ -83,6 +83,7 @@ void World::execute(SignerSeat& seat, const signer::Effect& effect) {
       });
     }
     void operator()(const signer::StandingChanged& order) const {
+      seat.checked = true;
       if (!wire::quarantines(order.standing)) return;  // every start, and nothing to see
       world.at_place(seat, "record", wire::standing_name(order.standing), [this, &order] {
         seat.quarantined = true;
@@ -440,7 +441,11 @@ bool World::finished() const {
 
 bool World::at_rest() const {
   const Hash32 tip = chain_->tip().hash;
-  return finished() && std::all_of(ledgers_.begin(), ledgers_.end(), [&](const LedgerSeat& seat) {
+  // A signer that has just started has not heard yet what the ledger keeps of its journal.
+  return finished() &&
+         std::all_of(signers_.begin(), signers_.end(),
+                     [](const SignerSeat& seat) { return seat.checked; }) &&
+         std::all_of(ledgers_.begin(), ledgers_.end(), [&](const LedgerSeat& seat) {
            return seat.machine->state().tip().hash == tip;
          });
 }
