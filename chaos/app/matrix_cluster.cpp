@@ -271,6 +271,7 @@ Result<check::Verdict> MatrixCluster::close() {
   for (const std::string& exit : s_->supervisor->unasked_exits())
     facts.unasked_exits.push_back(exit);
   facts.problems = problems_;
+  facts.unscheduled = faults_->unscheduled();
   facts.schedule_hash = to_hex(schedule_.hash);
   Result<check::Verdict> verdict = check::judge(s_->run_dir, experiment_, facts);
   if (!verdict) return verdict;

@@ -109,7 +109,8 @@ class LiveMatrix {
     options.first_starts = static_cast<std::size_t>(
         std::count_if(hand.begin(), hand.end(), [&](std::size_t i) { return first_start(i); }));
     options.expects_refusal = std::any_of(hand.begin(), hand.end(), [&](std::size_t i) {
-      return cells_[i].expected == CellExpectation::Refusal;
+      // Where a signer never ran, the tool saw too few of them die for safe-refusal to count it.
+      return cells_[i].expected == CellExpectation::Refusal && !first_start(i);
     });
     options.keep = options_.keep;
     MatrixCluster cluster(options);

@@ -107,9 +107,11 @@ void compare_schedule(const History& history, const RunFacts& facts, Verdict& ve
                                    ", its file and seed draw " + hash);
   }
   std::map<std::pair<std::uint64_t, std::string>, const chaos::FaultInstance*> drawn;
-  for (const chaos::FaultInstance& instance : schedule.instances) {
-    for (const ProcessName& victim : instance.victims)
-      drawn.emplace(std::pair{instance.id, victim.text()}, &instance);
+  for (const auto* instances : {&schedule.instances, &facts.unscheduled}) {
+    for (const chaos::FaultInstance& instance : *instances) {
+      for (const ProcessName& victim : instance.victims)
+        drawn.emplace(std::pair{instance.id, victim.text()}, &instance);
+    }
   }
   std::set<std::pair<std::uint64_t, std::string>> recorded;
   for (const FaultRecord& fault : history.faults) {

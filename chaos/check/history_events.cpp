@@ -79,6 +79,7 @@ class EventReader {
                                              "signing_given_up",
                                              "signer_refused",
                                              "signer_quarantined",
+                                             "cell",
                                              "restart_failed",
                                              "control_line_not_sent",
                                              "control_line_not_understood"};

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "chaos/plan/experiment.h"
+#include "chaos/plan/schedule.h"
 #include "common/base/result.h"
 
 namespace roulette::check {
@@ -66,6 +67,7 @@ struct RunFacts {
       problems;  // steps of the end of the run that failed: at best `inconclusive`
   std::string schedule_hash;
   std::map<std::string, double> memory_mb;
+  std::vector<chaos::FaultInstance> unscheduled;  // struck besides the schedule: a matrix's cells
 };
 
 // `run_dir` is a finished run folder. Fails only when the folder itself cannot be read.

@@ -129,6 +129,7 @@ struct FaultEngine::State {
   Hooks hooks;
   std::deque<Instance> instances;  // timers keep references
   std::vector<std::function<void()>> when_told;
+  std::vector<FaultInstance> unscheduled;
   std::set<ProcessName> lost_ones;
   bool ended = false;
 
@@ -495,10 +496,15 @@ void FaultEngine::on_stop_continue(ProcessName name, bool stopped) {
 void FaultEngine::strike(const FaultInstance& plan, const std::optional<HitFacts>& hit) {
   Instance& instance = state_->instances.emplace_back();
   instance.plan = plan;
+  state_->unscheduled.push_back(plan);
   if (hit)
     state_->strike_at(instance, *plan.trigger_process, *hit);
   else
     state_->strike_all(instance);
+}
+
+std::vector<FaultInstance> FaultEngine::unscheduled() const {
+  return state_->unscheduled;
 }
 
 void FaultEngine::recover_now() {

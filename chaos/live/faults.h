@@ -51,6 +51,7 @@ class FaultEngine {
   // `recover.after_ms == kRecoverWhenTold` keeps the victims away until recover_now().
   void strike(const FaultInstance& plan, const std::optional<HitFacts>& hit);
   void recover_now();
+  [[nodiscard]] std::vector<FaultInstance> unscheduled() const;  // by strike(), in order
   // Every victim of this instance was struck and shows the proof of its kind (DESIGN 5).
   [[nodiscard]] bool proven(std::uint32_t fault_id) const;
 

@@ -213,6 +213,23 @@ TEST_CASE("a fault recorded twice, or otherwise than drawn, is no fault of the s
   CHECK(has_reason(elsewhere.judged(), "the point drawn is signer.persist.signing_record.after"));
 }
 
+TEST_CASE("what the tool says it struck besides the schedule must be recorded as it said") {
+  Run run;
+  run.files["faults.ndjson"][0]["fault_id"] = 77;
+  const std::string victim = run.files["faults.ndjson"][0]["victim"];
+  chaos::FaultInstance cell;
+  cell.id = 77;
+  cell.victims = {{Role::Signer, static_cast<std::uint16_t>(std::stoul(victim.substr(7)))}};
+  cell.point = run.files["faults.ndjson"][0]["point"];
+  cell.signal = chaos::Signal::Kill;
+  run.facts.unscheduled = {cell};
+  CHECK_FALSE(has_reason(run.judged(), "fault 77"));
+  run.facts.unscheduled[0].signal = chaos::Signal::Term;
+  CHECK(has_reason(run.judged(), "the signal drawn is SIGTERM"));
+  run.facts.unscheduled[0].id = 78;
+  CHECK(has_reason(run.judged(), "has no record for " + victim));
+}
+
 TEST_CASE("a run that must un-mine a payment and did not is inconclusive") {
   Run steady;
   steady.experiment.requires_unmined_payment = true;
