@@ -73,18 +73,31 @@ void answers(const Records& records, Violations& out) {
   }
 }
 
-// Also what was taken away: it was durable, and its share may have left.
-std::vector<signer::Record> all_records(const JournalRecord& journal) {
-  std::vector<signer::Record> all = journal.records;
-  all.insert(all.end(), journal.taken.begin(), journal.taken.end());
-  return all;
+// Also what a roll-back took: it was signed all the same.
+template <class F>
+void each_signing(const JournalRecord& journal, F&& f) {
+  for (const auto* records : {&journal.taken, &journal.records}) {
+    for (const signer::Record& record : *records) {
+      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+      if (signing != nullptr) f(*signing);
+    }
+  }
+}
+
+const LedgerRecord* books_of(const Records& records) {
+  for (const LedgerRecord& ledger : records.ledgers) {
+    if (!ledger.gone) return &ledger;
+  }
+  return nullptr;
 }
 
 // A journal that holds the head which the ledger keeps may sign, any other may not (DESIGN 6.8).
 void quarantines(const Records& records, Violations& out) {
-  if (records.ledgers.empty()) return;
-  for (const wire::JournalHead& kept : records.ledgers.front().journal_heads) {
+  const LedgerRecord* books = books_of(records);
+  if (books == nullptr) return;
+  for (const wire::JournalHead& kept : books->journal_heads) {
     const JournalRecord& journal = records.journals.at(kept.signer.value());
+    if (journal.gone) continue;
     const bool holds = kept.length <= journal.records.size() &&
                        journal.records[kept.length - 1].head == kept.head;
     if (holds != journal.quarantined) continue;
@@ -106,23 +119,58 @@ void journals(const Records& records, Violations& out) {
   for (std::size_t i = 0; i < records.journals.size(); ++i) {
     const std::string name = "signer-" + std::to_string(i);
     const JournalRecord& journal = records.journals[i];
-    for (const signer::Record& record : all_records(journal)) {
-      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
-      if (signing == nullptr) continue;
-      for (const signer::BoundInput& input : signing->inputs) {
-        bind(outpoints, input.outpoint, signing->txid, "no-conflicting-signature",
+    each_signing(journal, [&](const signer::SigningRecord& signing) {
+      for (const signer::BoundInput& input : signing.inputs) {
+        bind(outpoints, input.outpoint, signing.txid, "no-conflicting-signature",
              name + " signed a second transaction for " + bitcoin::to_text(input.outpoint));
       }
-      bind(withdrawals, signing->withdrawal_id, signing->txid, "no-conflicting-signature",
+      bind(withdrawals, signing.withdrawal_id, signing.txid, "no-conflicting-signature",
            name + " signed a second transaction for a withdrawal");
-      for (const wire::PubNonce& nonce : signing->own_nonces) {
-        bind(nonces, nonce, signing->session_digest, "nonce-never-reused",
+      for (const wire::PubNonce& nonce : signing.own_nonces) {
+        bind(nonces, nonce, signing.session_digest, "nonce-never-reused",
              name + " used a nonce in two sessions");
       }
-    }
-    if (journal.live_digest != journal.replayed_digest) {
+    });
+    if (!journal.gone && journal.live_digest != journal.replayed_digest) {
       out.push_back({"recovery-equality", name + ": replay differs from the live state"});
     }
+  }
+}
+
+// What was signed is a template of the ledger, with the coins and the payload that it says.
+void policy(const Records& records, Violations& out) {
+  const LedgerRecord* books = books_of(records);
+  if (books == nullptr) return;
+  std::map<Hash32, const wire::WithdrawalView*> planned;
+  for (const wire::WithdrawalView& view : books->withdrawals) {
+    if (view.planned) planned[view.planned->txid] = &view;
+  }
+  for (std::size_t i = 0; i < records.journals.size(); ++i) {
+    each_signing(records.journals[i], [&](const signer::SigningRecord& signing) {
+      if (records.forbidden_sessions.contains(signing.session_digest)) {
+        out.push_back({"signing-policy-respected",
+                       "signer-" + std::to_string(i) + " signed what a liar asked for"});
+      }
+      const auto known = planned.find(signing.txid);
+      bool right = known != planned.end() && known->second->id == signing.withdrawal_id &&
+                   known->second->payload_digest == signing.payload_digest &&
+                   known->second->planned->prevouts.size() == signing.inputs.size();
+      for (std::size_t n = 0; right && n < signing.inputs.size(); ++n) {
+        right = known->second->planned->prevouts[n] == signing.inputs[n].prevout;
+      }
+      if (right) return;
+      out.push_back({"signing-policy-respected",
+                     "signer-" + std::to_string(i) + " signed what the ledger never planned: " +
+                         short_hex(signing.txid)});
+    });
+  }
+}
+
+void limits(const Records& records, Violations& out) {
+  for (const Limit& limit : records.limits) {
+    if (limit.value <= limit.bound) continue;
+    out.push_back({"limits-respected", limit.name + ": " + std::to_string(limit.value) + " of " +
+                                           std::to_string(limit.bound)});
   }
 }
 
@@ -134,13 +182,12 @@ void shares(const Records& records, Violations& out) {
       out.push_back({"share-has-its-record", name + ": a share came before its record's commit"});
     }
     bool found = false;
-    for (const signer::Record& record :
-         all_records(records.journals.at(seen.share.signer.value()))) {
-      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
-      found = found || (signing != nullptr && signing->own_nonces == seen.share.nonces &&
-                        signing->session_digest == seen.share.session_digest &&
-                        signing->txid == seen.share.txid);
-    }
+    const JournalRecord& journal = records.journals.at(seen.share.signer.value());
+    each_signing(journal, [&](const signer::SigningRecord& signing) {
+      found = found || (signing.own_nonces == seen.share.nonces &&
+                        signing.session_digest == seen.share.session_digest &&
+                        signing.txid == seen.share.txid);
+    });
     if (!found) out.push_back({"share-has-its-record", name + ": a share without a record"});
     if (seen.share.nonces.size() != seen.share.shares.size()) {
       out.push_back({"nonce-never-reused", name + ": not one nonce a share"});
@@ -160,6 +207,7 @@ void ledgers(const Records& records, Violations& out) {
   for (std::size_t i = 0; i < records.ledgers.size(); ++i) {
     const LedgerRecord& ledger = records.ledgers[i];
     const std::string name = "ledger-" + std::to_string(i);
+    if (ledger.gone) continue;
     if (!ledger.ready || ledger.index != records.log_length) {
       out.push_back({"ledger-replicas-agree", name + " is not current"});
     }
@@ -194,8 +242,11 @@ void ledgers(const Records& records, Violations& out) {
 
 // Reservations, templates, and the bytes of every send and of the chain, against the books.
 void templates(const Records& records, Violations& out) {
-  if (records.ledgers.empty()) return;
-  const LedgerRecord& books = records.ledgers.front();
+  const LedgerRecord* found = books_of(records);
+  if (found == nullptr) {
+    return out.push_back({"no-partial-transaction", "no replica is left to compare with"});
+  }
+  const LedgerRecord& books = *found;
   std::map<WithdrawalId, const wire::WithdrawalView*> by_id;
   std::map<Hash32, const wire::WithdrawalView*> by_txid;
   for (const wire::WithdrawalView& view : books.withdrawals) {
@@ -243,6 +294,8 @@ std::vector<Violation> judge(const Records& records) {
   answers(records, out);
   journals(records, out);
   quarantines(records, out);
+  policy(records, out);
+  limits(records, out);
   shares(records, out);
   ledgers(records, out);
   templates(records, out);

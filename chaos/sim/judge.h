@@ -40,13 +40,15 @@ struct ShareSeen {
   bool durable_on_arrival = false;  // its record stood in the signer's journal at that moment
 };
 struct JournalRecord {
-  std::vector<signer::Record> records;  // durable ones
-  std::vector<signer::Record> taken;    // were durable once; somebody put the disk back
+  bool gone = false;                      // the process was taken for good
+  std::vector<signer::Record> records;    // durable ones
+  std::vector<signer::Record> taken;      // durable once; somebody put the disk back
   bool quarantined = false;
   Hash32 live_digest{};
   Hash32 replayed_digest{};
 };
 struct LedgerRecord {
+  bool gone = false;  // the process was taken for good: it may be behind
   bool ready = false;
   std::uint64_t index = 0;
   Hash32 digest{};
@@ -57,6 +59,13 @@ struct LedgerRecord {
   std::vector<wire::JournalHead> journal_heads;
   wire::ChainTip tip;
 };
+struct Limit {
+  std::string name;
+  std::size_t value = 0;  // the largest seen
+  std::size_t bound = 0;
+};
+// No signing needs more sessions of one coordinator's life, whatever happens around it.
+inline constexpr std::size_t kMaxSessions = 64;
 struct Records {
   Bytes wallet_script;
   std::uint32_t settle_depth = 3;
@@ -69,6 +78,8 @@ struct Records {
   std::uint64_t log_length = 0;
   std::vector<ToyBlock> chain;
   std::int64_t node_wallet_sat = 0;
+  std::vector<Limit> limits;
+  std::set<Hash32> forbidden_sessions;  // what liars asked for: in nobody's journal
   std::vector<std::string> incidents;  // what the host itself saw and no machine may cause
   bool settled = false;                // every client saw its withdrawal settled within the bound
 };

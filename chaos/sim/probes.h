@@ -22,6 +22,13 @@ enum class Probe : std::uint8_t {
   QuorumLost,                   // fewer than t signers were up
   TakeoverOfSigning,            // another coordinator went on with a withdrawal
   SettledTakenBack,             // a node kill un-mined a settled payment
+  SecondConnection,             // a peer called again while its old connection seemed open
+  CommitSurvivedPowerLoss,      // the commit under way at a power loss was whole
+  JournalWentBack,              // a signer started from an older journal, or none
+  ForkLeft,                     // a coordinator's node left the fork that it had followed
+  BadSignerBlamed,              // a lying signer was blamed by a coordinator
+  ConflictAfterRollBack,        // a liar asked a signer whose journal had gone back
+  AlteredReplicaFound,          // a replica with altered state found itself in the minority
   kCount
 };
 
@@ -39,6 +46,13 @@ inline constexpr std::size_t kProbes = static_cast<std::size_t>(Probe::kCount);
     case Probe::QuorumLost: return "fewer than t signers up";
     case Probe::TakeoverOfSigning: return "another coordinator takes over";
     case Probe::SettledTakenBack: return "a settled payment un-mined";
+    case Probe::SecondConnection: return "a second connection of one peer";
+    case Probe::CommitSurvivedPowerLoss: return "a commit survives the power loss in it";
+    case Probe::JournalWentBack: return "a signer's journal went back";
+    case Probe::ForkLeft: return "a node leaves its fork";
+    case Probe::BadSignerBlamed: return "a lying signer is blamed";
+    case Probe::ConflictAfterRollBack: return "conflicting request after journal roll-back";
+    case Probe::AlteredReplicaFound: return "an altered replica stops";
     case Probe::kCount: break;
   }
   return "";

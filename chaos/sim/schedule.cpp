@@ -3,6 +3,8 @@
 // Invariant: the draws depend on the seed alone; a schedule is drawn whole before anything runs.
 #include "chaos/sim/schedule.h"
 
+#include <algorithm>
+
 #include "chaos/plan/prng.h"
 
 namespace roulette::sim {
@@ -19,8 +21,11 @@ class Drawing {
     weather();
     clients();
     schedule_.world.over_budget = prng_.below(5) == 0;
-    for (std::uint64_t n = prng_.below(12); n > 0; --n) strike_somewhere();
-    for (std::uint64_t n = prng_.below(10); n > 0; --n) timed();
+    for (std::uint64_t n = prng_.below(10); n > 0; --n) strike_somewhere();
+    for (std::uint64_t n = 1 + prng_.below(10); n > 0; --n) timed();
+    Duration over = microseconds(faults_us());
+    for (const Fault& fault : schedule_.faults) over = std::max(over, over_at(fault));
+    schedule_.safety = over;
     return std::move(schedule_);
   }
 
@@ -48,12 +53,18 @@ class Drawing {
     // Now and then so slow that signers are overdue and coordinators presume each other dead.
     const bool slow = prng_.below(6) == 0;
     world.hop = slow ? range(5'000, 120'000) : range(50, 5'000);
-    // Most stories hurry, and their faults with them: idle virtual time is all heartbeats. Slow
-    // messages need slow blocks, or the books never reach the tip.
-    brisk_ = !slow && prng_.below(10) != 0;
+    if (!slow && prng_.below(3) == 0) {
+      world.spread = static_cast<std::uint32_t>(prng_.between(2, 10));
+    }
+    if (!slow && prng_.below(3) == 0) {
+      world.late_per_mille = static_cast<std::uint32_t>(prng_.below(20));
+    }
     world.disk = range(100, 10'000);
     world.engine = range(500, 20'000);
     world.node = range(200, 10'000);
+    // Most stories hurry, and their faults with them: idle virtual time is all heartbeats. Slow
+    // messages need slow blocks, or the books never reach the tip.
+    brisk_ = !slow && prng_.below(10) != 0;
     world.block_interval = milliseconds(brisk_ ? prng_.between(120, 300)
                                                : prng_.between(300, 1000));
     world.flush_every = 1 + prng_.below(5);
@@ -103,37 +114,156 @@ class Drawing {
     schedule_.faults.push_back(fault);
   }
 
-  void timed() {
-    const Shape& shape = schedule_.world.shape;
+  [[nodiscard]] std::int64_t faults_us() const { return brisk_ ? 1'800'000 : 4'000'000; }
+  Fault fault_of(FaultKind kind) {
     Fault fault;
-    fault.at = microseconds(prng_.between(0, brisk_ ? 1'800'000 : 4'000'000));
+    fault.kind = kind;
+    fault.at = microseconds(prng_.between(0, faults_us()));
     fault.down = milliseconds(prng_.between(1, brisk_ ? 400 : 1'000));
-    switch (prng_.below(6)) {
+    return fault;
+  }
+  ProcessName disk() {
+    const Shape& shape = schedule_.world.shape;
+    return prng_.below(3) == 0 ? one_of(Role::Ledger, shape.ledgers)
+                               : one_of(Role::Signer, shape.signers);
+  }
+
+  // Processes first: a third; then disks, network, log and node alike.
+  void timed() {
+    switch (prng_.below(7)) {
       case 0:
-        fault.a = anybody();
-        fault.blow = any_blow();
-        break;
-      case 1:
-        fault.kind = FaultKind::CutLink;
-        fault.a = anybody();
+      case 1: return of_processes();
+      case 6: return of_liars();
+      case 2: return of_disks();
+      case 3: return of_the_network();
+      case 4: return of_the_log();
+      default: return of_the_node();
+    }
+  }
+
+  void of_processes() {
+    Fault fault = fault_of(FaultKind::Strike);
+    fault.a = anybody();
+    fault.blow = any_blow();
+    const std::uint64_t pick = prng_.below(8);
+    if (pick == 0) {
+      fault.kind = FaultKind::Retire;
+      fault.blow = Blow::Kill;
+    } else if (pick == 1 && schedule_.world.over_budget) {
+      fault.kind = FaultKind::KillAll;
+      fault.blow = Blow::Kill;
+      fault.a = {};
+      if (prng_.below(2) == 0) fault.group = any_group();
+    }
+    schedule_.faults.push_back(fault);
+  }
+
+  void of_disks() {
+    constexpr FaultKind kinds[] = {FaultKind::PowerLoss, FaultKind::PowerLoss, FaultKind::FullDisk,
+                                   FaultKind::RollBack, FaultKind::Wipe};
+    Fault fault = fault_of(kinds[prng_.below(std::size(kinds))]);
+    fault.a = disk();
+    if (fault.kind == FaultKind::RollBack) {
+      fault.amount = static_cast<std::uint32_t>(prng_.below(6));
+    }
+    schedule_.faults.push_back(fault);
+  }
+
+  // One process, some, the log, the node or the clients, on one side.
+  ProcessSet any_group() {
+    ProcessSet group;
+    const std::uint64_t pick = prng_.below(8);
+    if (pick == 0) group.insert({Role::Bitcoind, 0});
+    else if (pick == 1) group.insert({Role::Tool, 0});
+    else if (pick == 2) group.insert({Role::Etcd, 0});
+    else group.insert(anybody());
+    if (schedule_.world.over_budget) {
+      for (std::uint64_t more = prng_.below(4); more > 0; --more) group.insert(anybody());
+    }
+    return group;
+  }
+
+  void of_the_network() {
+    constexpr FaultKind kinds[] = {FaultKind::CutLink,   FaultKind::HalfOpen,
+                                   FaultKind::Partition, FaultKind::Partition,
+                                   FaultKind::SlowLink,  FaultKind::LoseReplies};
+    Fault fault = fault_of(kinds[prng_.below(std::size(kinds))]);
+    const Shape& shape = schedule_.world.shape;
+    fault.a = anybody();
+    switch (fault.kind) {
+      case FaultKind::CutLink:
+      case FaultKind::HalfOpen:
         fault.b = one_of(Role::Coordinator, shape.coordinators);
         if (fault.a == fault.b) fault.a = {Role::Ledger, 0};
+        if (prng_.below(2) == 0) std::swap(fault.a, fault.b);
         break;
-      case 2:
-        fault.kind = FaultKind::LoseLog;
-        fault.a = one_of(Role::Ledger, shape.ledgers);
+      case FaultKind::Partition:
+        fault.a = {};
+        fault.group = any_group();
+        fault.one_way = prng_.below(3) == 0;
         break;
-      case 3: fault.kind = FaultKind::KillNode; break;
-      case 4:
-        fault.a = one_of(Role::Signer, shape.signers);
-        // A quarantine lasts until an operator ends it (DESIGN 6.8): more than n - t of them would
-        // be a quorum that is lost for good, and no story that must settle.
-        if (taken_ == shape.signers - shape.threshold) break;
-        ++taken_;
-        fault.kind = FaultKind::TakeRecords;
-        fault.amount = static_cast<std::uint32_t>(prng_.below(4));
+      case FaultKind::SlowLink: fault.amount = 2U << prng_.below(6); break;
+      default:
+        fault.a = one_of(Role::Coordinator, shape.coordinators);
+        fault.amount = 500;
         break;
-      default: fault.kind = FaultKind::PauseNode; break;
+    }
+    schedule_.faults.push_back(fault);
+  }
+
+  void of_the_log() {
+    constexpr FaultKind kinds[] = {FaultKind::LoseLog, FaultKind::LagLog, FaultKind::NoLeader,
+                                   FaultKind::BlurLog};
+    Fault fault = fault_of(kinds[prng_.below(std::size(kinds))]);
+    switch (fault.kind) {
+      case FaultKind::LoseLog:
+        fault.a = one_of(Role::Ledger, schedule_.world.shape.ledgers);
+        break;
+      case FaultKind::LagLog:
+        fault.a = one_of(Role::Ledger, schedule_.world.shape.ledgers);
+        fault.amount = static_cast<std::uint32_t>(prng_.between(5, 400));
+        break;
+      default: fault.amount = static_cast<std::uint32_t>(prng_.between(100, 900)); break;
+    }
+    schedule_.faults.push_back(fault);
+  }
+
+  void of_liars() {
+    constexpr FaultKind kinds[] = {FaultKind::BadSigner, FaultKind::BadSigner,
+                                   FaultKind::BadCoordinator, FaultKind::BadCoordinator,
+                                   FaultKind::AlterReplica};
+    Fault fault = fault_of(kinds[prng_.below(std::size(kinds))]);
+    const Shape& shape = schedule_.world.shape;
+    fault.down = milliseconds(prng_.between(500, brisk_ ? 1'500 : 4'000));
+    if (fault.kind == FaultKind::BadSigner) {
+      fault.a = one_of(Role::Signer, shape.signers);
+      fault.amount = static_cast<std::uint32_t>(prng_.below(kSignerLies));
+    } else if (fault.kind == FaultKind::BadCoordinator) {
+      fault.a = one_of(Role::Coordinator, shape.coordinators);
+      fault.amount = static_cast<std::uint32_t>(prng_.below(kCoordinatorLies));
+    } else {
+      fault.a = one_of(Role::Ledger, shape.ledgers);
+    }
+    schedule_.faults.push_back(fault);
+  }
+
+  void of_the_node() {
+    constexpr FaultKind kinds[] = {FaultKind::KillNode,    FaultKind::KillNode,
+                                   FaultKind::KillNode,    FaultKind::PauseNode,
+                                   FaultKind::LoseMempool, FaultKind::SlowNode,
+                                   FaultKind::HangNode,    FaultKind::RefuseSends,
+                                   FaultKind::SplitNode};
+    Fault fault = fault_of(kinds[prng_.below(std::size(kinds))]);
+    switch (fault.kind) {
+      case FaultKind::SlowNode: fault.amount = 2U << prng_.below(6); break;
+      case FaultKind::HangNode: fault.amount = prng_.below(2) == 0 ? 0 : 500; break;
+      case FaultKind::RefuseSends: fault.amount = static_cast<std::uint32_t>(prng_.below(4)); break;
+      case FaultKind::SplitNode:
+        fault.a = one_of(Role::Coordinator, schedule_.world.shape.coordinators);
+        fault.amount = static_cast<std::uint32_t>(prng_.below(2));
+        fault.down = milliseconds(prng_.between(200, brisk_ ? 1'200 : 4'000));
+        break;
+      default: break;
     }
     schedule_.faults.push_back(fault);
   }
@@ -141,7 +271,6 @@ class Drawing {
   chaos::Prng prng_;
   Schedule schedule_;
   bool brisk_ = false;
-  int taken_ = 0;  // journals put back
 };
 
 }  // namespace
@@ -162,6 +291,30 @@ Fault strike_at_place(ProcessName victim, std::uint64_t place, bool after, Durat
 Duration over_at(const Fault& fault) {
   if (fault.kind == FaultKind::StrikePlace) return {};
   return fault.at + fault.down;
+}
+
+bool keeps_signing(const Schedule& schedule) {
+  const WorldOptions& world = schedule.world;
+  if (world.over_budget || world.late_per_mille > 0 || world.spread > 1) return false;
+  return std::all_of(schedule.faults.begin(), schedule.faults.end(), [](const Fault& fault) {
+    switch (fault.kind) {
+      case FaultKind::StrikePlace:
+      case FaultKind::Strike:
+      case FaultKind::Retire:
+      case FaultKind::PowerLoss:
+      case FaultKind::RollBack:
+      case FaultKind::Wipe:
+      case FaultKind::CutLink:
+      case FaultKind::LoseLog:
+      case FaultKind::KillNode:
+      case FaultKind::PauseNode:
+      case FaultKind::LoseMempool:
+      case FaultKind::SlowNode:
+      case FaultKind::HangNode:
+      case FaultKind::RefuseSends: return true;
+      default: return false;
+    }
+  });
 }
 
 Schedule draw_schedule(std::uint64_t seed) { return Drawing(seed).draw(); }

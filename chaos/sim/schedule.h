@@ -50,6 +50,8 @@ struct WorldOptions {
   Range disk{microseconds(200), microseconds(600)};  // a group commit
   Range engine{milliseconds(1), milliseconds(3)};    // the log: proposals, barriers, entries
   Range node{microseconds(300), microseconds(900)};  // the node's RPC, one way
+  std::uint32_t spread = 1;      // each pair of processes has a factor 1..spread on its hops
+  std::uint32_t late_per_mille = 0;  // of messages come late: a segment was lost
   Duration block_interval = seconds(1);
   std::size_t flush_every = 3;          // blocks; a node kill loses fewer
   std::uint32_t unknown_per_mille = 0;  // of proposals end Unknown
@@ -63,16 +65,55 @@ enum class Blow : std::uint8_t {
   Pause  // SIGSTOP, also in the middle of a step; SIGCONT `down` later
 };
 
+// `a`, `b`, ... are the fault's fields. "for `down`": from `at` on, then it is over by itself.
 enum class FaultKind : std::uint8_t {
+  // Processes.
   StrikePlace,  // `blow` to `a` at its place number `place`, which is counted over all its lives
   Strike,       // `blow` to `a` at time `at`
-  CutLink,      // the connection of `a` and `b` is reset, what is under way is lost
+  Retire,       // SIGKILL, and `a` never comes back
+  KillAll,      // SIGKILL to all of `group` (empty: to all) in one instant; back after `down`
+  // Disks of signers and replicas.
+  PowerLoss,    // `a` dies; of what was not synced a drawn part survives, a transaction whole
+  FullDisk,     // commits of `a` fail for `down`; a failed commit ends the process
+  RollBack,     // `a` dies and starts again with the first `amount` records its disk took
+  Wipe,         // `a` dies and starts again with an empty disk
+  // Network.
+  CutLink,      // the connection of `a` and `b` is reset: of what is under way a prefix arrives
+  HalfOpen,     // `a` sees its connection to `b` end, `b` thinks it open for `down`
+  Partition,    // `group` | everybody else for `down`; `one_way`: only what `group` sends is held
+  SlowLink,     // all messages from and to `a` take `amount` times as long for `down`
+  LoseReplies,  // `amount` per mille of the answers of coordinator `a` to clients, for `down`
+  // The ordered log.
   LoseLog,      // replica `a`'s subscription breaks, for `down`
+  LagLog,       // entries come `amount` ms later to replica `a`, for `down`
+  NoLeader,     // no proposal and no barrier is answered for `down`; `amount` per mille stand later
+  BlurLog,      // `amount` per mille of proposals end Unknown for `down`, done or not
+  // The node.
   KillNode,     // SIGKILL: mempool and unflushed blocks are gone; starts again `down` later
   PauseNode,    // answers `down` later, and mines nothing meanwhile
-  TakeRecords,  // kill of signer `a`; its journal comes back with its first `amount` records
+  LoseMempool,  // what was not mined yet is taken
+  SlowNode,     // its answers take `amount` times as long for `down`
+  HangNode,     // takes calls and never answers them, for `down`
+  RefuseSends,  // every transaction: `amount` 0 fee too low, 1 inputs missing, 2 conflict, 3 other
+  SplitNode,    // coordinator `a` has another node for `down`: it lags, or (`amount` 1) forks
+  // Parties that lie. What honest ones must do then: refuse, blame, stop; and settle all the same.
+  BadSigner,    // `a` lies as `amount` says (SignerLie) for `down`, then starts anew
+  BadCoordinator,  // `a` asks signers for what they must refuse (CoordinatorLie) for `down`
+  AlterReplica,    // the next withdrawal that replica `a` applies is not the one of the log
   Count
 };
+enum class SignerLie : std::uint8_t {
+  WrongShare, NoScalar, OneShareMore, NoPoints, NoncesTwice, RefusesAll, AnotherSession, Silent,
+  Count
+};
+inline constexpr std::uint32_t kSignerLies = static_cast<std::uint32_t>(SignerLie::Count);
+enum class CoordinatorLie : std::uint8_t {
+  AnotherPayee, AnotherAmount, HighFee, WrongChange, ThirdOutput, AmountsLie, PrevoutsLie,
+  AnotherWithdrawal, PayloadLie, Annexed,             // other bytes for what is bound already
+  Replay, Mixed, NoncesOfOthers, Disordered,          // the right bytes with wrong nonces
+  Count
+};
+inline constexpr std::uint32_t kCoordinatorLies = static_cast<std::uint32_t>(CoordinatorLie::Count);
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::Count);
 
 // Any processes of a cluster, the log ("etcd-0"), nodes ("bitcoind-N") and clients ("tool-0").
@@ -119,7 +160,9 @@ struct Schedule {
   std::uint32_t conflict_per_mille = 0;   // of creates are followed by another payload
   Duration wait{};                        // Prefer: wait
   Range think{milliseconds(20), milliseconds(20)};  // between the clients' first requests
-  Duration bound = seconds(60);           // of virtual time, from the start
+  // Strikes at places are armed until then; zero: to the end. Later than every timed fault's end.
+  Duration safety{};
+  Duration bound = seconds(60);           // of virtual time, after the faults: all must settle
   friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
@@ -135,5 +178,7 @@ struct Schedule {
 [[nodiscard]] const char* fault_kind_name(FaultKind kind);  // "strike_place"
 // When the fault is over by itself, since the start; zero for a fault without a time.
 [[nodiscard]] Duration over_at(const Fault& fault);
+// No fault of it can keep a running quorum from signing: every template is signed soon.
+[[nodiscard]] bool keeps_signing(const Schedule& schedule);
 
 }  // namespace roulette::sim

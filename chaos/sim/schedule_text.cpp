@@ -10,9 +10,12 @@
 namespace roulette::sim {
 namespace {
 
-constexpr std::array kKinds = {"strike_place", "strike",    "cut_link",
-                               "lose_log",     "kill_node", "pause_node",
-                               "take_records"};
+constexpr std::array kKinds = {
+    "strike_place", "strike",       "retire",    "kill_all",   "power_loss", "full_disk",
+    "roll_back",    "wipe",         "cut_link",  "half_open",  "partition",  "slow_link",
+    "lose_replies", "lose_log",     "lag_log",   "no_leader",  "blur_log",   "kill_node",
+    "pause_node",   "lose_mempool", "slow_node", "hang_node",  "refuse_sends",
+    "split_node",   "bad_signer",   "bad_coordinator", "alter_replica"};
 static_assert(kKinds.size() == kFaultKinds);
 constexpr std::array kSchemes = {"frost", "stand-in"};
 constexpr std::array kBlows = {"kill", "stop", "pause"};
@@ -134,6 +137,8 @@ void schedule_fields(Of& schedule, F&& field) {
   field("disk", world.disk);
   field("engine", world.engine);
   field("node", world.node);
+  field("spread", world.spread);
+  field("late_per_mille", world.late_per_mille);
   field("block_interval", world.block_interval);
   field("flush_every", world.flush_every);
   field("unknown_per_mille", world.unknown_per_mille);
@@ -143,6 +148,7 @@ void schedule_fields(Of& schedule, F&& field) {
   field("conflict_per_mille", schedule.conflict_per_mille);
   field("wait", schedule.wait);
   field("think", schedule.think);
+  field("safety", schedule.safety);
   field("bound", schedule.bound);
 }
 

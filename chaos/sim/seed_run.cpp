@@ -14,8 +14,7 @@ SeedRecord record_of(const Schedule& schedule, const Outcome& outcome) {
   record.seed = schedule.world.seed;
   record.withdrawals = outcome.records.keys.size();
   const World::Counts& counts = outcome.counts;
-  record.faults_fired = counts.kills + counts.stops + counts.pauses + counts.node_kills +
-                        counts.cut_links + counts.unknown_proposals;
+  record.faults_fired = counts.faults();
   record.events = outcome.events;
   record.trace_hash = outcome.trace_hash;
   record.unseed = outcome.unseed;

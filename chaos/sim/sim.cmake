@@ -14,7 +14,13 @@ add_library(roulette_chaos_sim STATIC
   sim/trace.cpp
   sim/wallet.cpp
   sim/world.cpp
-  sim/world_engines.cpp)
+  sim/world_adversaries.cpp
+  sim/world_disk.cpp
+  sim/world_end.cpp
+  sim/world_faults.cpp
+  sim/world_log.cpp
+  sim/world_network.cpp
+  sim/world_node.cpp)
 target_link_libraries(roulette_chaos_sim
   PUBLIC roulette_chaos_plan roulette_base roulette_crypto roulette_bitcoin
   roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core

@@ -4,7 +4,6 @@
 // it, but for deliberate conflicts, recorded as such. After the bound nothing is forgiven.
 #include "chaos/sim/story.h"
 
-#include "common/base/assert.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/hash.h"
 
@@ -202,21 +201,7 @@ class Clients {
 
 void schedule(World& world, const Fault& fault) {
   if (fault.kind == FaultKind::StrikePlace) return;  // armed from the start
-  world.agenda.after(fault.at, [&world, fault] {
-    switch (fault.kind) {
-      case FaultKind::StrikePlace: return;
-      case FaultKind::Strike: (void)world.strike(fault.a, fault.blow, fault.down); return;
-      case FaultKind::CutLink: (void)world.cut_link(fault.a, fault.b); return;
-      case FaultKind::LoseLog: (void)world.lose_log(fault.a.index, fault.down); return;
-      case FaultKind::KillNode: (void)world.kill_node(fault.down); return;
-      case FaultKind::PauseNode: world.pause_node(fault.down); return;
-      case FaultKind::TakeRecords:
-        (void)world.take_records(fault.a.index, fault.amount, fault.down);
-        return;
-      case FaultKind::Count: break;
-    }
-    ROULETTE_ASSERT(!"no kind of fault");
-  });
+  world.agenda.after(fault.at, [&world, fault] { (void)world.inject(fault); });
 }
 
 }  // namespace
@@ -225,14 +210,15 @@ Outcome run_story(const StoryOptions& options, Trace::Listener listener) {
   World world(options.world, options.faults, options.plants);
   world.trace.listen(std::move(listener));
   const Instant start = world.agenda.now();
-  Instant healed = start;
+  Instant healed = start + options.safety;
   for (const Fault& fault : options.faults) {
     schedule(world, fault);
     healed = std::max(healed, start + over_at(fault));
   }
+  if (options.safety > Duration{}) world.agenda.at(healed, [&world] { world.disarm(); });
   Clients clients(world, options, healed);
   const auto in_time = [&] {
-    return world.agenda.now() - start < options.bound && world.agenda.done() < kMaxEvents;
+    return world.agenda.now() - healed < options.bound && world.agenda.done() < kMaxEvents;
   };
   while (in_time() && !world.at_rest()) {
     world.let_mine(true);

@@ -5,6 +5,7 @@
 #include "chaos/sim/toy_chain.h"
 
 #include <algorithm>
+#include <set>
 
 #include "common/base/assert.h"
 #include "common/bitcoin/script.h"
@@ -25,7 +26,8 @@ ToyChain::ToyChain(const std::vector<bitcoin::TxOut>& funding, const crypto::Sch
 
 void ToyChain::append(std::vector<bitcoin::Transaction> transactions) {
   ToyBlock block;
-  block.hash = crypto::sha256(as_bytes("block " + std::to_string(mined_++)));
+  block.hash = crypto::sha256(
+      as_bytes("block " + std::to_string(fork_) + "/" + std::to_string(mined_++)));
   if (!blocks_.empty()) block.prev = blocks_.back().hash;
   for (const bitcoin::Transaction& tx : transactions) block.txids.push_back(bitcoin::txid(tx));
   block.transactions = std::move(transactions);
@@ -41,6 +43,22 @@ std::size_t ToyChain::kill() {
   mempool_.clear();
   rebuild_unspent();
   return lost;
+}
+
+std::vector<bitcoin::Transaction> ToyChain::unknown_to(const ToyChain& other) const {
+  std::set<Hash32> known;
+  for (const ToyBlock& block : other.blocks_) known.insert(block.txids.begin(), block.txids.end());
+  for (const bitcoin::Transaction& tx : other.mempool_) known.insert(bitcoin::txid(tx));
+  std::vector<bitcoin::Transaction> unknown;
+  for (const ToyBlock& block : blocks_) {
+    for (std::size_t i = 0; i < block.txids.size(); ++i) {
+      if (!known.contains(block.txids[i])) unknown.push_back(block.transactions[i]);
+    }
+  }
+  for (const bitcoin::Transaction& tx : mempool_) {
+    if (!known.contains(bitcoin::txid(tx))) unknown.push_back(tx);
+  }
+  return unknown;
 }
 
 void ToyChain::rebuild_unspent() {

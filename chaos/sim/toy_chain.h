@@ -3,7 +3,8 @@
 //
 // Invariant: an outpoint is spent at most once in the active chain together with the mempool, and
 // every key-path input carries a signature that verifies. Answers are the typed facts of
-// common/bitcoin/chain_facts.h. No proof of work, no fees, no forks other than by a kill.
+// common/bitcoin/chain_facts.h. No proof of work, no fees; a fork is a
+// copy that goes its own way.
 #pragma once
 
 #include <map>
@@ -34,6 +35,12 @@ class ToyChain {
   // SIGKILL: the mempool and the blocks since the last flush are gone. Returns how many blocks.
   std::size_t kill();
 
+  void lose_mempool() { mempool_.clear(); }
+  // From here on this is another node's view: its own blocks have other hashes.
+  void fork(std::uint64_t number) { fork_ = number; }
+  // What this view holds and `other` does not, parents first: handed on when they meet again.
+  [[nodiscard]] std::vector<bitcoin::Transaction> unknown_to(const ToyChain& other) const;
+
   [[nodiscard]] bitcoin::SendOutcome send(const bitcoin::Transaction& tx);
   [[nodiscard]] bitcoin::TipFacts tip() const;
   [[nodiscard]] std::optional<bitcoin::BlockFacts> block(std::uint32_t height,
@@ -54,6 +61,7 @@ class ToyChain {
   std::map<bitcoin::OutPoint, bitcoin::TxOut> unspent_;  // by the active chain alone
   std::size_t flushed_ = 0;
   std::uint64_t mined_ = 0;
+  std::uint64_t fork_ = 0;
 };
 
 }  // namespace roulette::sim

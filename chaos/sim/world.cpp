@@ -1,8 +1,7 @@
-// Processes, their places, and the connections between them.
+// Processes and their places.
 //
 // Invariant: machines are stepped from the agenda only, never from inside another machine's
-// effects; a closure that concerns a process checks that it is still the same life of it. Bytes
-// that were sent before a kill arrive, and the end of the connection is seen after them.
+// effects; a closure that concerns a process checks that it is still the same life of it.
 #include "chaos/sim/world.h"
 
 #include "common/base/assert.h"
@@ -12,36 +11,8 @@
 namespace roulette::sim {
 namespace {
 
-constexpr Duration kReconnect = milliseconds(5);
 constexpr std::size_t kIdleAlarms = 100;  // in a row, without time passing: a machine that spins
 
-signer::Event connected(const signer::Signer&, ConnectionId id, const ProcessName& peer,
-                        BootId boot) {
-  return signer::PeerConnected{id, CoordinatorId(peer.index), boot};
-}
-coordinator::Event connected(const coordinator::Coordinator&, ConnectionId id,
-                             const ProcessName& peer, BootId boot) {
-  return coordinator::PeerConnected{id, peer, boot};
-}
-ledger::Event connected(const ledger::Ledger&, ConnectionId id, const ProcessName& peer,
-                        BootId boot) {
-  return ledger::PeerConnected{id, peer, boot};
-}
-signer::Event lost(const signer::Signer&, ConnectionId id) { return signer::PeerLost{id}; }
-coordinator::Event lost(const coordinator::Coordinator&, ConnectionId id) {
-  return coordinator::PeerLost{id};
-}
-ledger::Event lost(const ledger::Ledger&, ConnectionId id) { return ledger::PeerLost{id}; }
-signer::Event received(const signer::Signer&, ConnectionId id, const wire::Message& message) {
-  return signer::MessageReceived{id, message};
-}
-coordinator::Event received(const coordinator::Coordinator&, ConnectionId id,
-                            const wire::Message& message) {
-  return coordinator::MessageReceived{id, message};
-}
-ledger::Event received(const ledger::Ledger&, ConnectionId id, const wire::Message& message) {
-  return ledger::MessageReceived{id, message};
-}
 signer::Event deadline(const signer::Signer&) { return signer::DeadlineReached{}; }
 coordinator::Event deadline(const coordinator::Coordinator&) {
   return coordinator::DeadlineReached{};
@@ -84,7 +55,9 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
       prng_(options_.seed),
       signers_(options.shape.signers),
       coordinators_(options.shape.coordinators),
-      ledgers_(options.shape.ledgers) {
+      ledgers_(options.shape.ledgers),
+      splits_(options.shape.coordinators),
+      forks_(options.shape.coordinators) {
   const Bytes& script = wallet_.script;
   // Three coins; the third withdrawal of the story needs change of the first two.
   chain_ = std::make_unique<ToyChain>(std::vector<bitcoin::TxOut>{
@@ -109,6 +82,7 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
   place_all(signers_, Role::Signer);
   place_all(coordinators_, Role::Coordinator);
   for (const Fault& fault : faults) {
+    overhears_ = overhears_ || fault.kind == FaultKind::BadCoordinator;
     if (fault.kind != FaultKind::StrikePlace) continue;
     if (Seat* struck = find_seat(fault.a)) struck->armed.push_back({fault, 0});
   }
@@ -119,19 +93,6 @@ World::~World() = default;
 
 // ---- processes ----
 
-template <class F>
-void World::with(Seat& seat, F&& f) {
-  switch (seat.name.role) {
-    case Role::Signer: return f(static_cast<SignerSeat&>(seat));
-    case Role::Coordinator: return f(static_cast<CoordinatorSeat&>(seat));
-    case Role::Ledger: return f(static_cast<LedgerSeat&>(seat));
-    case Role::Etcd:
-    case Role::Bitcoind:
-    case Role::Tool: break;
-  }
-  ROULETTE_ASSERT(!"a process that the simulator does not run");
-}
-
 World::Seat* World::find_seat(ProcessName name) {
   const auto in = [&](auto& seats) -> Seat* {
     return name.index < seats.size() ? &seats[name.index] : nullptr;
@@ -141,8 +102,17 @@ World::Seat* World::find_seat(ProcessName name) {
   return name.role == Role::Ledger ? in(ledgers_) : nullptr;
 }
 
+void World::disarm() {
+  const auto forget = [](auto& seats) {
+    for (auto& seat : seats) seat.armed.clear();
+  };
+  forget(signers_);
+  forget(coordinators_);
+  forget(ledgers_);
+}
+
 void World::boot(Seat& seat) {
-  if (seat.up) return;
+  if (seat.up || seat.retired) return;
   seat.up = true;
   ++seat.life;
   ByteArray<16> fresh{};
@@ -151,16 +121,24 @@ void World::boot(Seat& seat) {
   trace.note(agenda.now(), seat.name, "boot", "", seat.life);
   with(seat, [this](auto& concrete) { start(concrete); });
   if (!seat.up) return;
-  for (Seat* peer : peers_of(seat)) connect_later(seat, *peer, draw(options_.hop));
+  call_peers(seat, {});
 }
 
+// Restoring is places of its own: a process may die before it ever says a word.
 void World::start(SignerSeat& seat) {
+  const auto nothing = [] {};
+  if (!at_place(seat, "restore", "journal_opened", nothing)) {
+    return probes.hit(Probe::KillInRestore);
+  }
   auto restored =
       signer::Signer::restore(signer_config(wallet_, seat.name.index), seat.boot, seat.durable);
   ROULETTE_ASSERT(restored.ok());
   seat.machine.emplace(std::move(restored).value());
   seat.quarantined = false;
   seat.checked = false;
+  if (!at_place(seat, "restore", "journal_replayed", nothing)) {
+    return probes.hit(Probe::KillInRestore);
+  }
   step(seat, signer::Event{signer::Started{}});
 }
 
@@ -172,6 +150,7 @@ void World::start(CoordinatorSeat& seat) {
   config.wallet_script = wallet_.script;
   config.wallet_output_key = wallet_.group->wallet_key();
   config.nonce_pool = options_.shape.nonce_pool;
+  seat.quorate = false;
   seat.machine.emplace(std::move(config));
   step(seat, coordinator::Event{coordinator::Started{}});
 }
@@ -188,9 +167,16 @@ void World::start(LedgerSeat& seat) {
   seat.delivered = 0;
   seat.ready = false;
   seat.watching = true;
+  seat.log_lost = false;
+  seat.follows_from = agenda.now() + draw(options_.hop) + draw(options_.hop);
   seat.fetching = false;
-  step(seat, ledger::Event{ledger::Started{seat.tables}});
-  if (seat.up) fetch(seat);
+  std::optional<ledger::LoadedTables> tables;
+  if (!seat.tables.empty()) tables = seat.tables.back();
+  if (!at_place(seat, "restore", "log_opened", [] {})) return probes.hit(Probe::KillInRestore);
+  step(seat, ledger::Event{ledger::Started{tables}});
+  if (!seat.up) return;
+  if (blocked({Role::Etcd, 0}, seat.name)) miss_log(seat);
+  fetch(seat);
 }
 
 template <class SeatType, class Event>
@@ -293,56 +279,6 @@ bool World::at_place(Seat& seat, const char* effect, const char* subject,
   return true;
 }
 
-bool World::within_budget(Role role) const {
-  const auto down = [](const auto& seats) {
-    return static_cast<std::size_t>(
-        std::count_if(seats.begin(), seats.end(), [](const auto& seat) {
-          bool out = !seat.up || seat.paused || seat.stopping.has_value();
-          if constexpr (requires { seat.quarantined; }) out = out || seat.quarantined;
-          return seat.life > 0 && out;
-        }));
-  };
-  if (options_.over_budget) return true;
-  switch (role) {
-    case Role::Signer: return down(signers_) + options_.shape.threshold < signers_.size();
-    case Role::Coordinator: return down(coordinators_) + 1 < coordinators_.size();
-    case Role::Ledger: return down(ledgers_) < (ledgers_.size() - 1) / 2;
-    case Role::Etcd:
-    case Role::Bitcoind:
-    case Role::Tool: break;
-  }
-  return false;
-}
-
-bool World::strike(ProcessName victim, Blow blow, Duration down) {
-  Seat* found = find_seat(victim);
-  if (found == nullptr) return false;
-  Seat& struck = *found;
-  const bool already = struck.paused || struck.stopping;
-  if (!struck.up || (already && blow != Blow::Kill)) return false;
-  if (!already && !within_budget(victim.role)) {
-    ++counts_.skipped_strikes;
-    return false;
-  }
-  switch (blow) {
-    case Blow::Kill: die(struck, down); return true;
-    case Blow::Pause: pause(struck, down); return true;
-    case Blow::Stop: stop(struck, down); return true;
-  }
-  return false;
-}
-
-bool World::take_records(std::uint16_t signer, std::size_t kept, Duration down) {
-  if (signer >= signers_.size()) return false;
-  SignerSeat& seat = signers_[signer];
-  if (seat.durable.size() <= kept || !strike(seat.name, Blow::Kill, down)) return false;
-  const auto first = seat.durable.begin() + static_cast<std::ptrdiff_t>(kept);
-  seat.taken.insert(seat.taken.end(), first, seat.durable.end());
-  seat.durable.erase(first, seat.durable.end());
-  trace.note(agenda.now(), seat.name, "records_taken", "", kept);
-  return true;
-}
-
 void World::pause(Seat& seat, Duration down) {
   trace.note(agenda.now(), seat.name, "paused", "", seat.life);
   ++counts_.pauses;
@@ -358,6 +294,7 @@ void World::resume(Seat& seat) {
   seat.paused = false;
   for (const auto& action : std::exchange(seat.held, {})) when_running(seat, action);
   if (!seat.up || seat.paused) return;
+  call_peers(seat, {});
   with(seat, [this](auto& concrete) {
     set_alarm(concrete);
     if constexpr (std::is_same_v<decltype(concrete), LedgerSeat&>) fetch(concrete);
@@ -405,144 +342,22 @@ void World::die(Seat& seat, Duration down) {
   seat.stopping.reset();
   seat.held.clear();
   seat.alarm.reset();
-  for (const auto& [id, link] : std::exchange(seat.links, {})) {
-    const std::size_t own = link->ends[0] == &seat ? 0 : 1;
-    link->open[own] = false;
-    close_end(link, 1 - own, draw(options_.hop));
-  }
+  leave_links(seat);
   with(seat, [this](auto& concrete) {
     concrete.machine.reset();
     if constexpr (std::is_same_v<decltype(concrete), SignerSeat&>) {
+      note_unsent_share(concrete);
       concrete.waiting.clear();
       concrete.committing = false;
+    } else if constexpr (std::is_same_v<decltype(concrete), LedgerSeat&>) {
+      forget_altered(concrete);
     } else if constexpr (std::is_same_v<decltype(concrete), CoordinatorSeat&>) {
-      for (auto& [request, answered] : std::exchange(concrete.open, {})) {
-        agenda.after(draw(options_.hop),
-                     [answered = std::move(answered)] { answered(std::nullopt); });
+      for (const auto& [request, ask] : std::exchange(concrete.open, {})) {
+        end_later(concrete, ask, std::nullopt);
       }
     }
   });
-  agenda.after(down, [this, &seat] { boot(seat); });
-}
-
-// ---- network ----
-
-std::vector<World::Seat*> World::peers_of(const Seat& seat) {
-  std::vector<Seat*> peers;
-  const auto add = [&](auto& seats) {
-    for (auto& other : seats) {
-      if (&other != &seat) peers.push_back(&other);
-    }
-  };
-  if (seat.name.role != Role::Ledger) add(coordinators_);
-  if (seat.name.role == Role::Coordinator) add(signers_);
-  if (seat.name.role == Role::Coordinator) add(ledgers_);
-  if (seat.name.role == Role::Ledger) {
-    add(coordinators_);
-    add(ledgers_);
-  }
-  return peers;
-}
-
-void World::connect_later(Seat& a, Seat& b, Duration delay) {
-  agenda.after(delay, [this, &a, &b] { connect(a, b); });
-}
-
-// Both hosts have seen the other's Hello. A dead peer's restart tries again by itself.
-void World::connect(Seat& a, Seat& b) {
-  if (!a.up || !b.up) return;
-  if (a.paused || b.paused) return connect_later(a, b, kReconnect);
-  for (const auto& [id, link] : a.links) {
-    if (link->ends[0] != &b && link->ends[1] != &b) continue;
-    // The other end may not know yet that the old connection ended.
-    return link->open[0] && link->open[1] ? void() : connect_later(a, b, kReconnect);
-  }
-  for (const auto& [id, link] : b.links) {
-    if (link->ends[0] == &a || link->ends[1] == &a) return connect_later(a, b, kReconnect);
-  }
-  auto link = std::make_shared<Link>();
-  Seat* ends[2] = {&a, &b};
-  for (std::size_t end = 0; end < 2; ++end) {
-    link->ends[end] = ends[end];
-    link->ids[end] = ConnectionId(next_connection_++);
-    ends[end]->links[link->ids[end]] = link;
-  }
-  const BootId boots[2] = {a.boot, b.boot};
-  for (std::size_t end = 0; end < 2; ++end) {
-    if (!link->open[end]) continue;
-    const Seat& other = *ends[1 - end];
-    with(*ends[end], [&](auto& concrete) {
-      step(concrete, connected(*concrete.machine, link->ids[end], other.name, boots[1 - end]));
-    });
-  }
-}
-
-// That end hears of the connection's end, after everything that was sent to it before.
-void World::close_end(const std::shared_ptr<Link>& link, std::size_t end, Duration delay) {
-  if (!link->open[end]) return;
-  link->last[end] = std::max(link->last[end], agenda.now() + delay);
-  agenda.at(link->last[end], [this, link, end] {
-    if (!link->open[end]) return;
-    link->open[end] = false;
-    Seat& seat = *link->ends[end];
-    seat.links.erase(link->ids[end]);
-    with(seat, [&](auto& concrete) {
-      step(concrete, lost(*concrete.machine, link->ids[end]));
-    });
-    connect_later(seat, *link->ends[1 - end], kReconnect);
-  });
-}
-
-bool World::cut_link(ProcessName from, ProcessName to) {
-  Seat* a = find_seat(from);
-  if (a == nullptr) return false;
-  for (const auto& [id, found] : a->links) {
-    const auto link = found;
-    if (link->ends[0]->name != to && link->ends[1]->name != to) continue;
-    if (!link->open[0] || !link->open[1]) return false;
-    trace.note(agenda.now(), from, "cut", role_name(to.role), to.index);
-    ++counts_.cut_links;
-    // A fresh pair of ends without what is under way: deliveries look at the old one.
-    auto dead = std::make_shared<Link>(*link);
-    link->open[0] = link->open[1] = false;
-    for (std::size_t end = 0; end < 2; ++end) dead->ends[end]->links[dead->ids[end]] = dead;
-    for (std::size_t end = 0; end < 2; ++end) {
-      dead->last[end] = agenda.now();
-      close_end(dead, end, draw(options_.hop));
-    }
-    return true;
-  }
-  return false;
-}
-
-void World::send(Seat& from, ConnectionId connection, const wire::Message& message) {
-  const auto known = from.links.find(connection);
-  if (known == from.links.end()) return;
-  const std::shared_ptr<Link> link = known->second;
-  const std::size_t to = link->ends[0] == &from ? 1 : 0;
-  Seat& receiver = *link->ends[to];
-  if (plants_.lose && plants_.lose(from.name, receiver.name, message)) return;
-  link->last[to] = std::max(link->last[to], agenda.now() + draw(options_.hop));
-  agenda.at(link->last[to], [this, link, to, &receiver, arrived = travel(message)] {
-    if (!link->open[to]) return;
-    with(receiver, [&](auto& concrete) {
-      step(concrete, received(*concrete.machine, link->ids[to], arrived));
-    });
-  });
-}
-
-// Every kCodecEvery-th message goes through its bytes.
-wire::Message World::travel(const wire::Message& message) {
-  if (++messages_ % kCodecEvery != 0) return message;
-  ++counts_.encoded_messages;
-  auto decoded = wire::decode_message(wire::encode_message(message));
-  if (decoded && *decoded == message) return std::move(decoded).value();
-  incidents_.push_back(std::string("the codec changed a ") + wire::message_name(message));
-  return message;
-}
-
-Duration World::draw(const Range& range) {
-  return microseconds(prng_.between(range.low.us, range.high.us));
+  if (!seat.retired) agenda.after(down, [this, &seat] { boot(seat); });
 }
 
 }  // namespace roulette::sim

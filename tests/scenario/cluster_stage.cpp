@@ -84,11 +84,11 @@ class ClusterStage final : public Stage {
     if (c.verb == "run") return pass(milliseconds(std::stoll(c.word(0))));
     if (c.verb == "until") return until(c);
     if (c.verb == "mine") return mine(std::stoull(c.word(0)));
-    if (c.verb == "kill") return struck(world_.strike(process(c.word(0)), Blow::Kill, down(c)));
-    if (c.verb == "stop") return struck(world_.strike(process(c.word(0)), Blow::Stop, down(c)));
-    if (c.verb == "pause") return struck(world_.strike(process(c.word(0)), Blow::Pause, down(c)));
-    if (c.verb == "cut") return struck(world_.cut_link(process(c.word(0)), process(c.word(1))));
-    if (c.verb == "lose-log") return struck(world_.lose_log(process(c.word(0)).index, down(c)));
+    if (c.verb == "kill") return strike(c, Blow::Kill);
+    if (c.verb == "stop") return strike(c, Blow::Stop);
+    if (c.verb == "pause") return strike(c, Blow::Pause);
+    if (c.verb == "cut") return cut(c);
+    if (c.verb == "lose-log") return inject(c, FaultKind::LoseLog);
     if (c.verb == "kill-node") return kill_node(c);
     if (c.verb == "roll-back") return roll_back(c);
     if (c.verb == "show") return show();
@@ -99,6 +99,22 @@ class ClusterStage final : public Stage {
 
   static Duration down(const Command& c) { return milliseconds(c.number("for", 50)); }
   static std::string struck(bool happened) { return happened ? "" : "not done\n"; }
+  std::string inject(const Command& c, FaultKind kind, Blow blow = Blow::Kill) {
+    Fault fault;
+    fault.kind = kind;
+    fault.a = process(c.word(0));
+    fault.blow = blow;
+    fault.down = down(c);
+    return struck(world_.inject(fault));
+  }
+  std::string strike(const Command& c, Blow blow) { return inject(c, FaultKind::Strike, blow); }
+  std::string cut(const Command& c) {
+    Fault fault;
+    fault.kind = FaultKind::CutLink;
+    fault.a = process(c.word(0));
+    fault.b = process(c.word(1));
+    return struck(world_.inject(fault));
+  }
 
   // Everybody is up, the deposits are credited.
   std::string start() {
@@ -242,14 +258,22 @@ class ClusterStage final : public Stage {
   }
   std::string kill_node(const Command& c) {
     const std::size_t before = world_.counts().unmined_payments;
-    if (!world_.kill_node(down(c))) return "not done\n";
+    Fault fault;
+    fault.kind = FaultKind::KillNode;
+    fault.down = down(c);
+    if (!world_.inject(fault)) return "not done\n";
     return std::to_string(world_.counts().unmined_payments - before) + " payments un-mined\n";
   }
 
   // roll-back SIGNER keep=RECORDS: it dies, and its journal comes back shorter.
   std::string roll_back(const Command& c) {
     const auto kept = static_cast<std::size_t>(c.number("keep", 0));
-    return struck(world_.take_records(process(c.word(0)).index, kept, down(c)));
+    Fault fault;
+    fault.kind = FaultKind::RollBack;
+    fault.a = process(c.word(0));
+    fault.amount = static_cast<std::uint32_t>(kept);
+    fault.down = down(c);
+    return struck(world_.inject(fault));
   }
 
   [[nodiscard]] std::optional<wire::WithdrawalView> view_of(const std::string& key) const {

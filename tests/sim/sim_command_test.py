@@ -17,7 +17,7 @@ import run_tool  # noqa: E402
 from run_tool import TOOL, fresh_runs, roulette  # noqa: E402
 
 HURRIED = {"format": "roulette-schedule", "version": 1, "scheme": "frost",
-           "options": {"seed": "3", "bound": "4000000", "payments": "5", "disk": "300..900"},
+           "options": {"seed": "3", "bound": "1000000", "payments": "5", "disk": "300..900"},
            "faults": ["kill_node at=1500000", "pause_node at=2000000 down=9000000",
                       "strike at=1800000 a=signer-1", "lose_log at=900000 a=ledger-1"]}
 
@@ -127,7 +127,7 @@ class SimCommand(unittest.TestCase):
         path = folder / "file.json"
         for change, words in (({"version": 2}, "version 2 of roulette-schedule"),
                               ({"format": "x"}, "no roulette-schedule file"),
-                              ({"faults": ["kill_all"]}, "faults[0]"),
+                              ({"faults": ["kick_all"]}, "faults[0]"),
                               ({"sede": 1}, "unknown field 'sede'")):
             path.write_text(json.dumps({**HURRIED, **change}))
             done = roulette("replay", path)

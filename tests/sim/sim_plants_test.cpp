@@ -149,6 +149,19 @@ TEST_CASE("each check of the judge bites on a tampered record") {
   tampered("no-partial-transaction", [](Records& r) {
     r.ledgers[0].withdrawals[0].state = wire::WithdrawalState::Broadcast;
   });
+  tampered("signing-policy-respected", [&](Records& r) {
+    signing(r).inputs[0].prevout.amount_sat += 1;
+  });
+  tampered("signing-policy-respected", [&](Records& r) { signing(r).payload_digest[0] ^= 1; });
+  tampered("signing-policy-respected", [&](Records& r) {
+    r.forbidden_sessions.insert(signing(r).session_digest);
+  });
+  tampered("limits-respected", [](Records& r) { r.limits[0].value = r.limits[0].bound + 1; });
+  tampered("no-conflicting-signature", [&](Records& r) {  // a roll-back hides nothing
+    r.journals[0].taken.push_back(r.journals[0].records[0]);
+    r.journals[0].taken.back().body = signing(r);
+    std::get<signer::SigningRecord>(r.journals[0].taken.back().body).txid = Hash32{1};
+  });
   tampered("incident", [](Records& r) { r.incidents.emplace_back("something"); });
 }
 

@@ -8,7 +8,7 @@ StoryOptions with_records_taken(std::uint16_t signer, std::uint32_t kept, Durati
   StoryOptions options;
   options.bound = seconds(30);
   Fault fault;
-  fault.kind = FaultKind::TakeRecords;
+  fault.kind = FaultKind::RollBack;
   fault.at = at;
   fault.a = {Role::Signer, signer};
   fault.amount = kept;

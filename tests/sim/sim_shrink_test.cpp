@@ -92,7 +92,9 @@ TEST_CASE("a schedule file gives back what was written") {
 }
 
 TEST_CASE("a schedule file of another version or with an unknown word is refused by name") {
-  const std::string good = encode_schedule_file({"frost", draw_schedule(7), {}, ""});
+  Schedule schedule = draw_schedule(7);
+  schedule.faults.push_back(strike_at_place({Role::Signer, 0}, 3, true, milliseconds(5)));
+  const std::string good = encode_schedule_file({"frost", schedule, {}, ""});
   const auto refused = [&](const std::string& from, const std::string& to,
                            const std::string& words) {
     std::string text = good;

@@ -1,0 +1,299 @@
+// Parties that lie: a signer, a coordinator, a replica with altered state.
+//
+// Invariant: a liar has what its place gives it (its connections, the nonces handed to them, what
+// it saw) and the other parties' real machines; it never gets their secrets. All it asks for here
+// must be refused, so the judge's rules hold for the honest ones unchanged. Not modelled: a
+// coordinator that binds coins to a payment of its own before anybody else does: signers cannot
+// tell that from an honest one (docs/THREAT_MODEL.md).
+#include "chaos/sim/world.h"
+#include "common/bitcoin/script.h"
+#include "common/bitcoin/sighash.h"
+#include "common/crypto/hash.h"
+
+namespace roulette::sim {
+namespace {
+
+constexpr std::size_t kSeenRequests = 64;
+constexpr std::size_t kSeenNonces = 64;
+constexpr Range kBetweenAttacks{milliseconds(10), milliseconds(150)};
+
+Bytes stranger() { return bitcoin::p2tr_script(crypto::sha256(as_bytes("a stranger"))); }
+
+}  // namespace
+
+// ---- signers ----
+
+// What a lying signer sends in place of what its machine said; nothing: it keeps silent.
+std::optional<wire::Message> World::lie(const Seat& seat, const wire::Message& told) {
+  const Window* lying = window(FaultKind::BadSigner, seat.name);
+  if (lying == nullptr) return told;
+  const auto as = static_cast<SignerLie>(lying->fault.amount % kSignerLies);
+  wire::Message said = told;
+  auto* response = std::get_if<wire::SignResponse>(&said);
+  auto* batch = std::get_if<wire::NonceBatch>(&said);
+  switch (as) {
+    case SignerLie::WrongShare:
+      if (response != nullptr) response->shares[0][31] ^= 1;
+      break;
+    case SignerLie::NoScalar:
+      if (response != nullptr) response->shares[0].fill(0xff);
+      break;
+    case SignerLie::OneShareMore:
+      if (response != nullptr) response->shares.push_back(response->shares[0]);
+      break;
+    case SignerLie::NoPoints:
+      if (batch != nullptr) for (wire::PubNonce& nonce : batch->nonces) nonce[0] = 9;
+      if (response != nullptr) for (wire::PubNonce& nonce : response->next_nonces) nonce[0] = 9;
+      break;
+    case SignerLie::NoncesTwice:
+      if (batch != nullptr && batch->nonces.size() > 1) batch->nonces[1] = batch->nonces[0];
+      break;
+    case SignerLie::RefusesAll:
+      if (response != nullptr) {
+        said = wire::SignRefusal{response->session_digest, wire::RefusalReason::BadRequest,
+                                 "no", {}};
+      }
+      break;
+    case SignerLie::AnotherSession:
+      if (response != nullptr) response->session_digest[0] ^= 1;
+      break;
+    case SignerLie::Silent:
+      if (response != nullptr) return std::nullopt;
+      break;
+    case SignerLie::Count: break;
+  }
+  if (said != told) ++counts_.lies;
+  return said;
+}
+
+// ---- coordinators ----
+
+// A lying coordinator saw every nonce that came to it, and every request that was ever sent.
+void World::overhear(const Link& link, std::size_t to, const wire::Message& message) {
+  const ProcessName from = link.ends[1 - to]->name;
+  if (from.role != Role::Signer) return;
+  Overheard& heard = nonces_heard_[{link.ends[to]->name.index, from.index}];
+  const auto take = [&heard](const std::vector<wire::PubNonce>& nonces) {
+    for (const wire::PubNonce& nonce : nonces) {
+      if (heard.nonces.size() < kSeenNonces) heard.nonces.push_back(nonce);
+    }
+  };
+  if (const auto* batch = std::get_if<wire::NonceBatch>(&message)) {
+    if (heard.epoch != batch->epoch) heard.nonces.clear();
+    heard.epoch = batch->epoch;
+    take(batch->nonces);
+  } else if (const auto* response = std::get_if<wire::SignResponse>(&message)) {
+    take(response->next_nonces);
+  }
+}
+
+void World::overhear_request(ProcessName from, const wire::SignRequest& request) {
+  if (requests_heard_.size() >= kSeenRequests) requests_heard_.pop_front();
+  requests_heard_.emplace_back(from, request);
+}
+
+void World::attack_later(std::uint64_t window) {
+  agenda.after(draw(kBetweenAttacks), [this, window] {
+    const auto at = std::find_if(windows_.begin(), windows_.end(),
+                                 [&](const Window& open) { return open.number == window; });
+    if (at == windows_.end()) return;
+    Seat* seat = find_seat(at->fault.a);
+    if (seat != nullptr && seat->up && !seat->paused) {
+      attack(static_cast<CoordinatorSeat&>(*seat), at->fault.amount);
+    }
+    attack_later(window);
+  });
+}
+
+// The signers that already bound the request's coins and withdrawal: they must refuse all else.
+std::vector<std::uint16_t> World::bound_to(const wire::SignRequest& request) const {
+  const auto tx = bitcoin::parse_transaction(request.unsigned_tx);
+  if (!tx) return {};
+  const Hash32 txid = bitcoin::txid(*tx);
+  std::vector<std::uint16_t> bound;
+  for (const SignerSeat& seat : signers_) {
+    if (!seat.up) continue;
+    const auto holds = [&](const std::vector<signer::Record>& records) {
+      return std::any_of(records.begin(), records.end(), [&](const signer::Record& record) {
+        const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+        return signing != nullptr && signing->txid == txid;
+      });
+    };
+    // What a quarantined signer forgot it must refuse as well: it signs nothing at all.
+    if (holds(seat.durable) || (seat.quarantined && holds(seat.taken))) {
+      bound.push_back(seat.name.index);
+    }
+  }
+  return bound;
+}
+
+// Puts fresh nonces of `whose` connection into the request, for t signers with the target in it.
+bool World::renew_nonces(wire::SignRequest& request, std::uint16_t target, std::uint16_t whose) {
+  std::vector<std::uint16_t> members{target};
+  for (std::uint16_t i = 0; i < signers_.size(); ++i) {
+    if (i != target && members.size() < options_.shape.threshold) members.push_back(i);
+  }
+  std::sort(members.begin(), members.end());
+  request.signers.clear();
+  for (const std::uint16_t member : members) {
+    Overheard& heard = nonces_heard_[{whose, member}];
+    const std::size_t inputs = request.prevouts.size();
+    if (heard.nonces.size() < inputs) return false;
+    const auto end = heard.nonces.end();
+    const auto begin = end - static_cast<std::ptrdiff_t>(inputs);  // the freshest ones
+    request.signers.push_back({SignerId(member), heard.epoch, {begin, end}});
+    if (member == target) heard.nonces.erase(begin, end);
+  }
+  return true;
+}
+
+// A transaction of other outputs, as this attack wants it. False: it does not fit this one.
+bool World::twist(wire::SignRequest& request, CoordinatorLie as) {
+  auto tx = bitcoin::parse_transaction(request.unsigned_tx);
+  if (!tx || tx->outputs.empty()) return false;
+  switch (as) {
+    case CoordinatorLie::AnotherPayee: tx->outputs[0].script = stranger(); break;
+    case CoordinatorLie::AnotherAmount: tx->outputs[0].amount_sat -= 1; break;
+    case CoordinatorLie::HighFee: tx->outputs[0].amount_sat -= 30'000; break;
+    case CoordinatorLie::WrongChange:
+      if (tx->outputs.size() < 2) return false;
+      tx->outputs[1].script = stranger();
+      break;
+    case CoordinatorLie::ThirdOutput: tx->outputs.push_back({1'000, stranger()}); break;
+    case CoordinatorLie::AmountsLie: request.prevouts[0].amount_sat += 1'000; break;
+    case CoordinatorLie::PrevoutsLie: request.prevouts[0].script = stranger(); break;
+    case CoordinatorLie::AnotherWithdrawal:
+      if (prng_.below(2) == 0) request.withdrawal_id = WithdrawalId(ByteArray<16>{1});
+      else tx->inputs[0].outpoint.vout += 7;
+      break;
+    case CoordinatorLie::PayloadLie: request.payload_digest[0] ^= 1; break;
+    case CoordinatorLie::Annexed: tx->inputs[0].script_sig = {0}; break;
+    default: return false;
+  }
+  request.unsigned_tx = bitcoin::serialize(*tx);
+  return true;
+}
+
+void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
+  if (requests_heard_.empty()) return;
+  const auto& [from, heard] = requests_heard_[prng_.below(requests_heard_.size())];
+  wire::SignRequest request = heard;
+  const std::vector<std::uint16_t> bound = bound_to(request);
+  if (bound.empty()) return;
+  std::uint16_t target = bound[prng_.below(bound.size())];
+  const auto as = static_cast<CoordinatorLie>(amount % kCoordinatorLies);
+  bool forbidden = true;
+  switch (as) {
+    case CoordinatorLie::Replay: forbidden = false; break;  // the same bytes again, or a refusal
+    case CoordinatorLie::Mixed: {  // one signer's nonces of another session
+      const auto& other = requests_heard_[prng_.below(requests_heard_.size())].second;
+      if (other.prevouts.size() != request.prevouts.size() || other == request) return;
+      for (wire::SessionSigner& signer : request.signers) {
+        for (const wire::SessionSigner& theirs : other.signers) {
+          if (signer.id == theirs.id) signer = theirs;
+        }
+      }
+      if (request == heard || request == other) return;
+      forbidden = consumed(target, request);  // else it may: one nonce, one session
+      break;
+    }
+    case CoordinatorLie::NoncesOfOthers: {
+      if (coordinators_.size() < 2) return;
+      const auto whose = static_cast<std::uint16_t>((seat.name.index + 1) % coordinators_.size());
+      if (!renew_nonces(request, target, whose)) return;
+      break;
+    }
+    case CoordinatorLie::Disordered:
+      if (!renew_nonces(request, target, seat.name.index)) return;
+      std::swap(request.signers.front(), request.signers.back());
+      break;
+    case CoordinatorLie::AnotherWithdrawal:
+    case CoordinatorLie::PayloadLie:
+      forbidden = false;  // no part of the session's digest: the judge looks at the record itself
+      [[fallthrough]];
+    default:
+      if (!renew_nonces(request, target, seat.name.index) || !twist(request, as)) return;
+      break;
+  }
+  if (forbidden) forbid(request);
+  if (signers_[target].quarantined) probes.hit(Probe::ConflictAfterRollBack);
+  ++counts_.attacks;
+  for (const auto& [id, link] : seat.links) {
+    const ProcessName to = link->ends[1]->name;
+    if (to != ProcessName{Role::Signer, target} || !link->open[1]) continue;
+    return put(link, 1, travel(request), hop(seat.name, to));  // not to be heard as an honest one
+  }
+}
+
+// That signer spent one of its nonces in the request, or drew them in an earlier life.
+bool World::consumed(std::uint16_t signer, const wire::SignRequest& request) const {
+  for (const wire::SessionSigner& listed : request.signers) {
+    if (listed.id.value() != signer) continue;
+    if (listed.epoch != signers_[signer].boot) return true;
+    for (const signer::Record& record : signers_[signer].durable) {
+      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+      if (signing == nullptr) continue;
+      for (const wire::PubNonce& nonce : signing->own_nonces) {
+        if (std::find(listed.nonces.begin(), listed.nonces.end(), nonce) != listed.nonces.end()) {
+          return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+// Whoever signs this session is caught by it, whatever it is that was wrong with it.
+void World::forbid(const wire::SignRequest& request) {
+  const auto tx = bitcoin::parse_transaction(request.unsigned_tx);
+  if (!tx) return;
+  const auto sighashes = bitcoin::taproot_sighashes(*tx, request.prevouts);
+  if (!sighashes) return;
+  forbidden_.insert(wire::session_digest(request, genesis_.wallet_output_key, *sighashes));
+}
+
+// ---- replicas ----
+
+bool World::alter_replica(Seat& seat) {
+  if (seat.name.role != Role::Ledger || ledgers_.size() < 3 || !seat.up) return false;
+  auto& replica = static_cast<LedgerSeat&>(seat);
+  if (replica.altered != LedgerSeat::Altered::No || !may_strike(seat)) return false;
+  replica.altered = LedgerSeat::Altered::Next;
+  ++replica.weak;
+  return true;
+}
+
+// The entry as the altered replica's memory has it: a withdrawal asked for a moment later.
+std::vector<wire::Command> World::altered(LedgerSeat& seat, std::vector<wire::Command> commands) {
+  for (wire::Command& command : commands) {
+    auto* withdraw = std::get_if<wire::Withdraw>(&command.body);
+    if (withdraw == nullptr || seat.altered != LedgerSeat::Altered::Next) continue;
+    withdraw->requested_at_us += 1;
+    seat.altered = LedgerSeat::Altered::Memory;
+    trace.note(agenda.now(), seat.name, "altered", "", seat.delivered);
+    ++counts_.altered;
+  }
+  return commands;
+}
+
+// The operator empties its folder; it starts again from the log.
+void World::diverged(LedgerSeat& seat, const std::string& reason) {
+  if (seat.altered == LedgerSeat::Altered::No) {
+    incidents_.push_back(seat.name.text() + " stopped: " + reason);
+    return;
+  }
+  probes.hit(Probe::AlteredReplicaFound);
+  seat.altered = LedgerSeat::Altered::No;
+  --seat.weak;
+  seat.tables.clear();
+  die(seat, milliseconds(200));
+}
+
+// Memory goes with the process; what it wrote meanwhile stays on its disk.
+void World::forget_altered(LedgerSeat& seat) {
+  if (seat.altered != LedgerSeat::Altered::Memory) return;
+  seat.altered = LedgerSeat::Altered::No;
+  --seat.weak;
+}
+
+}  // namespace roulette::sim
