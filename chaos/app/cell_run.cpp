@@ -233,6 +233,8 @@ CellRun::Trouble CellRun::provoke() {
       const Status started = c_.start_process(name);
       return started ? Trouble{} : Trouble{started.error().message};
     }
+    case Provocation::Reprovision:
+      return "passed only by a start under a new share epoch, which no cluster of a matrix has";
     case Provocation::Clock:
       return {};
   }

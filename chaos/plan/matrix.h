@@ -50,6 +50,9 @@ enum class Provocation : std::uint8_t {
   Restart,        // the process is killed and started again
   SignerRestart,  // a signer is killed and started again: its nonces are new
   FirstStart,     // a signer that never ran is started
+  Reprovision,    // none: the operator's command and a start under a new share epoch, which no
+                  // cluster of a matrix has. Its cells are unreachable, and a slice leaves them
+                  // out; tests/live/signer_test.cpp stands still there
   Clock,          // nothing: a timed kill while a withdrawal is outstanding
 };
 
