@@ -55,6 +55,8 @@ class Agreement {
   void take_digests(const Replica& replica) {
     if (replica.state)
       digest(replica.state->index, replica.state->digest, replica.state->at, replica.name);
+    if (replica.state && replica.tables.empty())
+      out_.violation(replica.name + " exported no digest of its tables");
     for (const TablesDigest& t : replica.tables)
       digest(t.index, t.digest, t.at, "the tables of " + replica.name);
     for (const LedgerEntry& entry : replica.entries) {
