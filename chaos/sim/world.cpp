@@ -170,6 +170,7 @@ void World::start(LedgerSeat& seat) {
   seat.log_lost = false;
   seat.follows_from = agenda.now() + draw(options_.hop) + draw(options_.hop);
   seat.fetching = false;
+  forget_altered(seat);
   std::optional<ledger::LoadedTables> tables;
   if (!seat.tables.empty()) tables = seat.tables.back();
   if (!at_place(seat, "restore", "log_opened", [] {})) return probes.hit(Probe::KillInRestore);

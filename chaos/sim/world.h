@@ -172,7 +172,8 @@ class World {
     bool watching = false;
     bool fetching = false;
     bool ready = false;
-    enum class Altered { No, Next, Memory };
+    enum class Altered { No, Next, Memory, Disk };        // Disk: its tables only, until it starts
+    std::optional<std::size_t> clean_tables;              // those written before it was altered
     Altered altered = Altered::No;                        // what it applied is not the log's
     Instant follows_from;                                 // the first page's arrival
     bool log_lost = false;                                // by a fault of its own

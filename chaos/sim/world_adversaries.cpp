@@ -5,6 +5,8 @@
 // must be refused, so the judge's rules hold for the honest ones unchanged. Not modelled: a
 // coordinator that binds coins to a payment of its own before anybody else does: signers cannot
 // tell that from an honest one (docs/THREAT_MODEL.md).
+#include <algorithm>
+
 #include "chaos/sim/world.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
@@ -257,6 +259,13 @@ void World::forbid(const wire::SignRequest& request) {
 bool World::alter_replica(Seat& seat) {
   if (seat.name.role != Role::Ledger || ledgers_.size() < 3 || !seat.up) return false;
   auto& replica = static_cast<LedgerSeat&>(seat);
+  // A majority of altered replicas is over what checkpoints promise, whatever the budget: the
+  // honest rest would stop, and be right.
+  const auto others = static_cast<std::size_t>(
+      std::count_if(ledgers_.begin(), ledgers_.end(), [](const LedgerSeat& other) {
+        return other.altered != LedgerSeat::Altered::No;
+      }));
+  if (others >= (ledgers_.size() - 1) / 2) return false;
   if (replica.altered != LedgerSeat::Altered::No || !may_strike(seat)) return false;
   replica.altered = LedgerSeat::Altered::Next;
   ++replica.weak;
@@ -284,15 +293,22 @@ void World::diverged(LedgerSeat& seat, const std::string& reason) {
   }
   probes.hit(Probe::AlteredReplicaFound);
   seat.altered = LedgerSeat::Altered::No;
+  seat.clean_tables.reset();
   --seat.weak;
   seat.tables.clear();
   die(seat, milliseconds(200));
 }
 
-// Memory goes with the process; what it wrote meanwhile stays on its disk.
+// Memory goes with the process; what it wrote meanwhile stays on its disk, and the next start must
+// find that the log says otherwise, unless the disk was lost as well. Called at death and at start.
 void World::forget_altered(LedgerSeat& seat) {
-  if (seat.altered != LedgerSeat::Altered::Memory) return;
+  if (seat.altered == LedgerSeat::Altered::No || seat.altered == LedgerSeat::Altered::Next) return;
+  if (seat.clean_tables && seat.tables.size() > *seat.clean_tables) {
+    seat.altered = LedgerSeat::Altered::Disk;
+    return;
+  }
   seat.altered = LedgerSeat::Altered::No;
+  seat.clean_tables.reset();
   --seat.weak;
 }
 

@@ -52,7 +52,10 @@ void World::write_tables(LedgerSeat& seat, const ledger::WriteTables& order) {
     if (view.planned && !progress.planned) progress.planned = agenda.now();
     if (!view.signed_tx.empty() && !progress.signed_at) progress.signed_at = agenda.now();
   }
-  if (order.digest != Hash32{}) seat.tables.push_back({order.index, order.digest});
+  if (order.digest == Hash32{}) return;
+  if (seat.altered == LedgerSeat::Altered::Memory && !seat.clean_tables)
+    seat.clean_tables = seat.tables.size();
+  seat.tables.push_back({order.index, order.digest});
 }
 
 // A proposal under way outlives its replica: it may stand in the log without anybody knowing.

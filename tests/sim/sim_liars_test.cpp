@@ -57,4 +57,35 @@ TEST_CASE("a replica whose state was altered finds itself in the minority and st
   }
 }
 
+// The shrunk schedule of seeds 654 and 859: killed between what it wrote and the next checkpoint.
+TEST_CASE("a replica killed after it wrote altered tables stops at its next start") {
+  auto options = with_liar(FaultKind::AlterReplica, {Role::Ledger, 0}, 0);
+  std::size_t found = 0;
+  for (std::uint64_t place = 40; place < 120; place += 2) {
+    Fault kill;
+    kill.kind = FaultKind::StrikePlace;
+    kill.place = place;
+    kill.deeds = true;
+    kill.down = milliseconds(20);
+    kill.a = {Role::Ledger, 0};
+    options.faults.resize(1);
+    options.faults.push_back(kill);
+    INFO("place " << place);
+    const Outcome outcome = require_green(options);
+    const std::size_t stops = outcome.probes.hits(Probe::AlteredReplicaFound);
+    CHECK(stops <= outcome.counts.altered);
+    found += stops;
+  }
+  CHECK(found > 0);
+}
+
+// Seed 1448: with two of three altered, the honest one is the minority and would rightly stop.
+TEST_CASE("never more than a minority of the replicas is altered, over the budget either") {
+  auto options = with_liar(FaultKind::AlterReplica, {Role::Ledger, 0}, 0);
+  options.world.over_budget = true;
+  options.faults.push_back(options.faults.front());
+  options.faults.back().a = {Role::Ledger, 2};
+  CHECK(require_green(options).counts.altered == 1);
+}
+
 }  // namespace roulette::sim
