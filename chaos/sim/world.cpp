@@ -374,6 +374,7 @@ void World::stop(Seat& seat, Duration down) {
   trace.note(agenda.now(), seat.name, "stopping", "", seat.life);
   ++counts_.stops;
   seat.stopping = down;
+  seat.stop_asked = agenda.now();
   agenda.after({}, [this, &seat, life = seat.life] {
     if (seat.life != life || !seat.up) return;
     with(seat, [this](auto& concrete) { step(concrete, shutdown(*concrete.machine)); });
@@ -392,7 +393,14 @@ void World::drained(Seat& seat) {
     return;
   }
   if (seat.name.role == Role::Signer && !static_cast<SignerSeat&>(seat).waiting.empty()) {
-    incidents_.push_back(seat.name.text() + " drained before its records were durable");
+    unfinished_stops_.push_back(seat.name.text() + " drained before its records were durable");
+  }
+  if (seat.name.role == Role::Coordinator) {
+    // A third of the grace at the end is for the exit; before that nothing may be dropped.
+    const bool early = (agenda.now() - seat.stop_asked).us * 3 < limits::kDrain.us * 2;
+    const auto gauges = static_cast<CoordinatorSeat&>(seat).machine->gauges();
+    if (early && gauges.signing + gauges.sends_in_flight > 0)
+      unfinished_stops_.push_back(seat.name.text() + " drained with withdrawals in signing");
   }
   die(seat, *seat.stopping);
 }
@@ -414,6 +422,8 @@ void World::die(Seat& seat, Duration down) {
     concrete.machine.reset();
     if constexpr (std::is_same_v<decltype(concrete), SignerSeat&>) {
       concrete.waiting.clear();
+      // A journal that was put back is shorter than what was synced.
+      concrete.durable.resize(std::min(concrete.durable.size(), concrete.synced));
       concrete.committing = false;
     } else if constexpr (std::is_same_v<decltype(concrete), CoordinatorSeat&>) {
       for (auto& [request, answered] : std::exchange(concrete.open, {})) {
@@ -471,6 +481,7 @@ void World::connect(Seat& a, Seat& b) {
   for (std::size_t end = 0; end < 2; ++end) {
     if (!link->open[end]) continue;
     const Seat& other = *ends[1 - end];
+    note_signer_gone(*ends[end], other);
     with(*ends[end], [&](auto& concrete) {
       step(concrete, connected(*concrete.machine, link->ids[end], other.name, boots[1 - end]));
     });
@@ -486,6 +497,7 @@ void World::close_end(const std::shared_ptr<Link>& link, std::size_t end, Durati
     link->open[end] = false;
     Seat& seat = *link->ends[end];
     seat.links.erase(link->ids[end]);
+    note_signer_gone(seat, *link->ends[1 - end]);
     with(seat, [&](auto& concrete) {
       step(concrete, lost(*concrete.machine, link->ids[end]));
     });

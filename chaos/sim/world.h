@@ -115,6 +115,7 @@ class World {
     std::uint64_t deed = 0;
     bool paused = false;
     std::optional<Duration> stopping;                     // how long it stays down then
+    Instant stop_asked;
     std::vector<std::function<void()>> held;              // what happens when it goes on
     BootId boot;
     struct Armed {
@@ -132,6 +133,7 @@ class World {
     std::vector<signer::Record> durable;
     std::vector<signer::Record> waiting;
     std::vector<signer::Record> taken;                    // by take_records(), for the judge
+    std::size_t synced = 0;                               // of `durable`: what a crash leaves
     bool committing = false;
     bool quarantined = false;                             // by its own word, in this life
     bool checked = false;                                 // its journal was compared, likewise
@@ -199,7 +201,8 @@ class World {
   void fetch(LedgerSeat& seat);
   void call_node(CoordinatorSeat& seat, const coordinator::NodeCall& call);
   [[nodiscard]] coordinator::NodeAnswerBody node_answer(const coordinator::NodeCallBody& body);
-  void note_fact(const coordinator::Fact& fact);
+  void note_fact(const CoordinatorSeat& seat, const coordinator::Fact& fact);
+  void note_signer_gone(const Seat& seat, const Seat& peer);
   void mine_later();
   // Restores a second signer from the records, as a restart would.
   [[nodiscard]] Hash32 replayed_digest(std::uint16_t signer, BootId boot,
@@ -230,6 +233,9 @@ class World {
   std::map<ProcessName, std::vector<Place>> places_;
   std::vector<std::string> struck_at_;
   std::vector<ShareSeen> shares_seen_;
+  std::map<WithdrawalId, std::set<Hash32>> templates_;
+  std::vector<CoordinatorNote> notes_;
+  std::vector<std::string> unfinished_stops_;
   std::vector<coordinator::SendTransaction> broadcasts_;
   std::vector<std::string> incidents_;
   Counts counts_;

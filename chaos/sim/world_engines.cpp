@@ -5,6 +5,7 @@
 // commit took and loses the rest with the process.
 #include "chaos/sim/world.h"
 #include "common/base/assert.h"
+#include "common/base/mutants.h"
 
 namespace roulette::sim {
 namespace {
@@ -107,6 +108,10 @@ void World::commit(SignerSeat& seat) {
     for (signer::Record& record : std::exchange(seat.waiting, {})) {
       seat.durable.push_back(std::move(record));
     }
+    // The page cache forgets its newest records with the machine.
+    const std::size_t all = seat.durable.size();
+    const std::size_t cached = ROULETTE_MUTANT("synchronous-off") ? 2 : 0;
+    seat.synced = all - std::min(cached, all);
   };
   if (!at_place(seat, "persist", subject, write)) return;
   step(seat, signer::Event{signer::RecordDurable{seat.durable.back().sequence}});
@@ -139,7 +144,9 @@ void World::execute(CoordinatorSeat& seat, const coordinator::Effect& effect) {
                      [this, &order] { world.call_node(seat, order); });
     }
     void operator()(const coordinator::Fact& fact) const {
-      world.at_place(seat, "record", fact_name(fact), [this, &fact] { world.note_fact(fact); });
+      world.at_place(seat, "record", fact_name(fact), [this, &fact] {
+        world.note_fact(seat, fact);
+      });
     }
     void operator()(const coordinator::ReadinessChanged&) const {}
     void operator()(const coordinator::Drained&) const { world.drained(seat); }
@@ -147,7 +154,14 @@ void World::execute(CoordinatorSeat& seat, const coordinator::Effect& effect) {
   std::visit(Visit{*this, seat}, effect);
 }
 
-void World::note_fact(const coordinator::Fact& fact) {
+void World::note_signer_gone(const Seat& seat, const Seat& peer) {
+  if (seat.name.role != Role::Coordinator || peer.name.role != Role::Signer) return;
+  notes_.push_back(
+      {CoordinatorId(seat.name.index), seat.life, SignerGone{SignerId(peer.name.index)}});
+}
+
+void World::note_fact(const CoordinatorSeat& seat, const coordinator::Fact& fact) {
+  notes_.push_back({CoordinatorId(seat.name.index), seat.life, fact});
   if (const auto* blamed = std::get_if<coordinator::Blamed>(&fact)) {
     incidents_.push_back("an honest signer was blamed: " + blamed->why);
   }
@@ -298,6 +312,7 @@ void World::execute(LedgerSeat& seat, const ledger::Effect& effect) {
         for (const wire::WithdrawalView& view : order.changed) {
           Progress& progress = world.progress_[view.id];
           if (view.planned && !progress.planned) progress.planned = world.agenda.now();
+          if (view.planned) world.templates_[view.id].insert(view.planned->txid);
           if (!view.signed_tx.empty() && !progress.signed_at) {
             progress.signed_at = world.agenda.now();
           }
@@ -455,6 +470,9 @@ Records World::records() const {
   records.wallet_script = genesis_.wallet_script;
   records.settle_depth = genesis_.settle_depth;
   records.shares = shares_seen_;
+  records.templates = templates_;
+  records.notes = notes_;
+  records.unfinished_stops = unfinished_stops_;
   records.broadcasts = broadcasts_;
   records.log_length = log_.size();
   records.chain = chain_->blocks();

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 
 namespace roulette::coordinator {
 
@@ -63,6 +64,7 @@ void Coordinator::Machine::tick(Step& s) {
   clients_.tick(s);
   if (next_poll_ > s.now) return;
   next_poll_ = s.now + limits::kChainPoll;
+  if (ROULETTE_MUTANT("control-slow-poll")) next_poll_ = next_poll_ + limits::kChainPoll;
   if (!draining_since_) poll(s);
   for (const auto& [id, item] : working_.items()) touched_.insert(id);
   for (const WithdrawalId& id : signing_.jobs()) touched_.insert(id);
@@ -105,6 +107,11 @@ void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& v
   if (broadcaster_.held(view)) return announce(s, view);
   const Instant since = broadcaster_.missing_since(view, s.now);
   if (!may_work(s, view, since, limits::kForeignWorkGrace)) return;
+  if (ROULETTE_MUTANT("rebroadcast-signs-again") && broadcaster_.was_missed(view)) {
+    wire::WithdrawalView unsigned_view = view;
+    unsigned_view.signed_tx.clear();
+    return signing_.start(s, unsigned_view);
+  }
   broadcaster_.send(s, view);
 }
 
@@ -169,6 +176,7 @@ void Coordinator::Machine::report_quorum(Step& s) {
   const std::size_t known = signers_.known_count(s.now);
   if (reported_quorum_ == known) return;
   reported_quorum_ = known;
+  if (ROULETTE_MUTANT("control-quiet")) return;
   s.fact(QuorumChanged{known});
 }
 
@@ -196,7 +204,8 @@ void Coordinator::Machine::report_readiness(Step& s) {
 // left then is as safe as after a SIGKILL, and the others take it over.
 void Coordinator::Machine::drain(Step& s) {
   signing_.hand_over();
-  const bool late = (s.now - *draining_since_).us * 3 >= limits::kDrain.us * 2;
+  const bool late = (s.now - *draining_since_).us * 3 >= limits::kDrain.us * 2 ||
+                    ROULETTE_MUTANT("stop-drops-work");
   const bool idle = clients_.open() == 0 && signing_.size() == 0 &&
                     ledger_.pending_commands() == 0 && broadcaster_.in_flight() == 0;
   if (!idle && !late) return;

@@ -149,6 +149,32 @@ TEST_CASE("each check of the judge bites on a tampered record") {
   tampered("no-partial-transaction", [](Records& r) {
     r.ledgers[0].withdrawals[0].state = wire::WithdrawalState::Broadcast;
   });
+  const auto opened = [](const Records& records) {
+    for (std::size_t i = 0; i < records.notes.size(); ++i) {
+      const auto* fact = std::get_if<coordinator::Fact>(&records.notes[i].what);
+      if (fact != nullptr && std::holds_alternative<coordinator::SessionOpened>(*fact)) return i;
+    }
+    FAIL("nobody opened a session");
+    throw 0;
+  };
+  tampered("limits-respected", [&](Records& r) {
+    const std::size_t first = opened(r);  // a twin of it, before anybody answered
+    const CoordinatorNote twin = r.notes[first];
+    r.notes.insert(r.notes.begin() + static_cast<std::ptrdiff_t>(first), twin);
+  });
+  tampered("takeover-reads-first", [&](Records& r) {
+    CoordinatorNote foreign = r.notes[opened(r)];
+    foreign.coordinator = CoordinatorId(1 - foreign.coordinator.value());
+    r.notes.push_back(foreign);
+  });
+  tampered("orderly-stop-finishes", [](Records& r) { r.unfinished_stops = {"signer-0"}; });
+  tampered("no-conflicting-signature", [](Records& r) {
+    r.templates.begin()->second.insert(Hash32{1});
+  });
+  tampered("no-conflicting-signature", [](Records& r) {
+    auto& views = r.ledgers[0].withdrawals;
+    views[0].planned->unsigned_tx = views[1].planned->unsigned_tx;
+  });
   tampered("incident", [](Records& r) { r.incidents.emplace_back("something"); });
 }
 
