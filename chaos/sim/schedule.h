@@ -53,6 +53,8 @@ struct WorldOptions {
   Duration block_interval = seconds(1);
   std::size_t flush_every = 3;          // blocks; a node kill loses fewer
   std::uint32_t unknown_per_mille = 0;  // of proposals end Unknown
+  std::uint64_t snapshot_interval = 16;  // log indices, of 16 a multiple; 0: never
+  std::size_t snapshot_chunk_bytes = 1024;
   bool over_budget = false;             // any number may be down at once
   friend bool operator==(const WorldOptions&, const WorldOptions&) = default;
 };

@@ -137,6 +137,8 @@ void schedule_fields(Of& schedule, F&& field) {
   field("block_interval", world.block_interval);
   field("flush_every", world.flush_every);
   field("unknown_per_mille", world.unknown_per_mille);
+  field("snapshot_interval", world.snapshot_interval);
+  field("snapshot_chunk_bytes", world.snapshot_chunk_bytes);
   field("over_budget", world.over_budget);
   field("payments", schedule.payments);
   field("duplicate_per_mille", schedule.duplicate_per_mille);

@@ -184,11 +184,15 @@ void World::start(LedgerSeat& seat) {
   config.genesis = genesis_;
   config.checkpoint_interval = 16;
   config.scheme = &scheme_;
+  config.snapshot_interval = options_.snapshot_interval;
+  config.snapshot_chunk_bytes = options_.snapshot_chunk_bytes;
   seat.machine.emplace(std::move(config));
   seat.delivered = 0;
   seat.ready = false;
   seat.watching = true;
   seat.fetching = false;
+  seat.behind = false;
+  ++seat.subscription;
   step(seat, ledger::Event{ledger::Started{seat.tables}});
   if (seat.up) fetch(seat);
 }

@@ -303,8 +303,33 @@ void World::execute(LedgerSeat& seat, const ledger::Effect& effect) {
           }
         }
         if (order.digest == Hash32{}) return;
-        seat.tables = ledger::LoadedTables{order.index, order.digest};
+        ledger::LoadedTables tables = seat.tables.value_or(ledger::LoadedTables{});
+        if (tables.index >= order.index) return;  // replayed: it stands there already
+        tables.earlier[tables.index] = tables.digest;
+        seat.tables = {order.index, order.digest, std::move(tables.earlier)};
       });
+    }
+    void operator()(const ledger::StoreChunk& order) const {
+      world.at_place(seat, "append", "snapshot_chunk",
+                     [this, &order] { world.store_chunk(seat, order); });
+    }
+    void operator()(const ledger::StoreManifest& order) const {
+      world.at_place(seat, "append", "snapshot_manifest",
+                     [this, &order] { world.store_manifest(seat, order); });
+    }
+    void operator()(const ledger::ReadSnapshot& order) const {
+      world.at_place(seat, "read", "snapshot",
+                     [this, &order] { world.read_snapshot(seat, order); });
+    }
+    void operator()(const ledger::TrimLog& order) const {
+      world.at_place(seat, "append", "trim", [this, &order] { world.trim_log(seat, order); });
+    }
+    void operator()(const ledger::FollowLog& order) const {
+      world.follow_log(seat, order.after);
+    }
+    void operator()(const ledger::RestoreTables& order) const {
+      world.at_place(seat, "restore", "snapshot_loaded",
+                     [this, &order] { world.restore_tables(seat, order); });
     }
     void operator()(const ledger::ReadinessChanged& order) const { seat.ready = order.ready; }
     void operator()(const ledger::Stop& order) const {
@@ -330,7 +355,11 @@ void World::propose(LedgerSeat& seat, const ledger::Propose& order) {
     });
   };
   const auto commit = [this, head = seat.delivered, commands = order.commands] {
-    if (head != log_.size()) return false;
+    if (head != log_.size()) {
+      // Its entry's key is unused again: only the head tells this proposer from the next one.
+      if (head + 1 <= trimmed_) ++counts_.stale_behind_trim;
+      return false;
+    }
     append(commands);
     return true;
   };
@@ -369,18 +398,115 @@ void World::append(const std::vector<wire::Command>& commands) {
 
 // One entry at a time, in order, each after a delay of its own.
 void World::fetch(LedgerSeat& seat) {
-  if (!seat.up || seat.paused || !seat.watching || seat.fetching) return;
+  if (!seat.up || seat.paused || !seat.watching || seat.fetching || seat.behind) return;
   if (seat.delivered >= log_.size()) return;
   seat.fetching = true;
   const bool replay = log_.size() - seat.delivered > 4;  // many at once come without delay
-  agenda.after(replay ? microseconds(10) : draw(options_.hop), [this, s = &seat, life = seat.life] {
-    if (s->life != life || !s->up) return;
+  agenda.after(replay ? microseconds(10) : draw(options_.hop),
+               [this, s = &seat, life = seat.life, mine = seat.subscription] {
+    if (s->life != life || !s->up || s->subscription != mine) return;
     s->fetching = false;
     if (!s->watching || s->paused) return;
+    if (s->delivered < trimmed_) {
+      s->behind = true;
+      trace.note(agenda.now(), s->name, "behind", "the trim", trimmed_);
+      return step(*s, ledger::Event{ledger::LogTrimmed{trimmed_ + 1}});
+    }
     const std::uint64_t index = ++s->delivered;
     step(*s, ledger::Event{ledger::EntryDelivered{index, log_[index - 1]}});
     fetch(*s);
   });
+}
+
+// ---- snapshots: the log's store ----
+
+// The store acts on its way, whether or not its asker lives to hear of it.
+void World::store(LedgerSeat& seat, std::uint64_t order, std::function<bool()> action) {
+  enum class Fate { Told, Lost, DoneUntold };
+  Fate fate = Fate::Told;
+  if (prng_.below(1000) < options_.unknown_per_mille) fate = static_cast<Fate>(1 + prng_.below(2));
+  agenda.after(draw(options_.engine), [this, s = &seat, life = seat.life, order, fate,
+                                       action = std::move(action)] {
+    const bool done = fate != Fate::Lost && action();
+    const std::string why = done ? "" : "not stored";
+    agenda.after(draw(options_.hop), [this, s, life, order, done = done && fate == Fate::Told,
+                                      why] {
+      if (s->life == life) step(*s, ledger::Event{ledger::SnapshotOrderDone{order, done, why}});
+    });
+  });
+}
+
+void World::store_chunk(LedgerSeat& seat, const ledger::StoreChunk& order) {
+  store(seat, order.order, [this, order] {
+    Kept& kept = snapshots_[order.index];
+    if (!kept.manifest) kept.chunks[order.number] = order.bytes;
+    return true;
+  });
+}
+
+void World::store_manifest(LedgerSeat& seat, const ledger::StoreManifest& order) {
+  store(seat, order.order, [this, order] {
+    Kept& kept = snapshots_[order.index];
+    if (kept.manifest) return true;
+    kept.manifest = order.bytes;
+    ++counts_.snapshots;
+    trace.note(agenda.now(), {Role::Etcd, 0}, "snapshot", "complete", order.index);
+    return true;
+  });
+}
+
+void World::read_snapshot(LedgerSeat& seat, const ledger::ReadSnapshot& order) {
+  agenda.after(draw(options_.engine), [this, s = &seat, life = seat.life, order] {
+    ledger::SnapshotRead answer{order.order, ledger::StoredSnapshot{}};
+    for (const auto& [index, kept] : snapshots_) {
+      if (index > order.at_most || !kept.manifest) continue;
+      answer.snapshot = ledger::StoredSnapshot{index, *kept.manifest, kept.chunks};
+    }
+    if (prng_.below(1000) < options_.unknown_per_mille) answer.snapshot.reset();
+    agenda.after(draw(options_.hop), [this, s, life, answer = std::move(answer)] {
+      if (s->life == life) step(*s, ledger::Event{answer});
+    });
+  });
+}
+
+void World::trim_log(LedgerSeat& seat, const ledger::TrimLog& order) {
+  store(seat, order.order, [this, order] {
+    const auto complete = [this](std::uint64_t index) {
+      const auto found = snapshots_.find(index);
+      return found != snapshots_.end() && found->second.manifest.has_value();
+    };
+    if (!complete(order.up_to) || !complete(order.newest)) return false;
+    trimmed_ = std::max(trimmed_, order.up_to);
+    snapshots_.erase(snapshots_.begin(), snapshots_.lower_bound(order.up_to));
+    ++counts_.trims;
+    trace.note(agenda.now(), {Role::Etcd, 0}, "trimmed", "", trimmed_);
+    return true;
+  });
+}
+
+void World::follow_log(LedgerSeat& seat, std::uint64_t after) {
+  seat.delivered = after;
+  seat.behind = false;
+  seat.fetching = false;
+  ++seat.subscription;
+  agenda.after(draw(options_.hop), [this, s = &seat, life = seat.life, mine = seat.subscription] {
+    if (s->life != life || s->subscription != mine) return;
+    when_running(*s, [this, s] {
+      if (s->watching) step(*s, ledger::Event{ledger::LogRestored{}});
+      fetch(*s);
+    });
+  });
+}
+
+void World::restore_tables(LedgerSeat& seat, const ledger::RestoreTables& order) {
+  ++counts_.snapshots_loaded;
+  const auto holds = [&order](const ledger::LoadedTables& tables) {
+    if (tables.index == order.index) return tables.digest == order.digest;
+    const auto earlier = tables.earlier.find(order.index);
+    return earlier != tables.earlier.end() && earlier->second == order.digest;
+  };
+  if (!order.over && seat.tables && holds(*seat.tables)) return;
+  seat.tables = ledger::LoadedTables{order.index, order.digest, {}};
 }
 
 bool World::lose_log(std::uint16_t replica, Duration down) {

@@ -26,11 +26,16 @@ TEST_CASE("two hundred seeds of random faults all settle") {
     sum.unmined_payments += outcome.counts.unmined_payments;
     sum.cut_links += outcome.counts.cut_links;
     sum.unknown_proposals += outcome.counts.unknown_proposals;
+    sum.snapshots += outcome.counts.snapshots;
+    sum.trims += outcome.counts.trims;
+    sum.snapshots_loaded += outcome.counts.snapshots_loaded;
   }
   std::cout << stories << " stories: " << sum.kills << " kills, " << sum.stops
             << " stops, " << sum.pauses << " pauses, " << sum.node_kills
             << " node kills, " << sum.unmined_payments << " payments un-mined, " << sum.cut_links
-            << " links cut, " << sum.unknown_proposals << " unknown proposals\n";
+            << " links cut, " << sum.unknown_proposals << " unknown proposals, " << sum.snapshots
+            << " snapshots, " << sum.trims << " trims, " << sum.snapshots_loaded
+            << " snapshots loaded\n";
   // The faults were really there.
   CHECK(sum.kills > 300);
   CHECK(sum.stops > 100);
@@ -39,6 +44,9 @@ TEST_CASE("two hundred seeds of random faults all settle") {
   CHECK(sum.unmined_payments > 20);
   CHECK(sum.cut_links > 50);
   CHECK(sum.unknown_proposals > 100);
+  CHECK(sum.snapshots > 500);
+  CHECK(sum.trims > 200);
+  CHECK(sum.snapshots_loaded > 50);
 }
 
 // Not part of the suite: many more seeds, from ROULETTE_SIM_FROM, ROULETTE_SIM_COUNT of them.
