@@ -306,7 +306,7 @@ void World::execute(LedgerSeat& seat, const ledger::Effect& effect) {
         ledger::LoadedTables tables = seat.tables.value_or(ledger::LoadedTables{});
         if (tables.index >= order.index) return;  // replayed: it stands there already
         tables.earlier[tables.index] = tables.digest;
-        seat.tables = {order.index, order.digest, std::move(tables.earlier)};
+        seat.tables = {order.index, order.digest, std::move(tables.earlier), order.index};
       });
     }
     void operator()(const ledger::StoreChunk& order) const {
@@ -506,7 +506,7 @@ void World::restore_tables(LedgerSeat& seat, const ledger::RestoreTables& order)
     return earlier != tables.earlier.end() && earlier->second == order.digest;
   };
   if (!order.over && seat.tables && holds(*seat.tables)) return;
-  seat.tables = ledger::LoadedTables{order.index, order.digest, {}};
+  seat.tables = ledger::LoadedTables{order.index, order.digest, {}, order.index};
 }
 
 bool World::lose_log(std::uint16_t replica, Duration down) {

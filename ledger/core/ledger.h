@@ -46,6 +46,7 @@ struct LoadedTables {
   std::uint64_t index = 0;
   Hash32 digest{};
   std::map<std::uint64_t, Hash32> earlier;  // what they hold for indices before it
+  std::uint64_t last_entry = 0;             // where they stand
 };
 
 // ---- events ----

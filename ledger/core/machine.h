@@ -88,7 +88,10 @@ struct Machine {
   void snapshot_read_again(const StoredSnapshot& snapshot);
   void older_snapshot_read(const StoredSnapshot& snapshot);
   void snapshot_failed();
+  void begin_search();
   void search_snapshot(std::uint64_t at_most);
+  void no_snapshot_left(const std::string& why);
+  void note_refused(const std::string& why);
   void judge_snapshot(const StoredSnapshot& stored);
   [[nodiscard]] bool contradicts_tables(const Manifest& manifest) const;
   void adopt(OpenedSnapshot snapshot);
@@ -146,9 +149,10 @@ struct Machine {
   };
   // Nothing is served and no entry applied meanwhile.
   struct Loading {
-    std::uint64_t first = 0;            // the oldest entry that the log still holds
-    std::vector<std::string> refused;   // snapshots that were looked at, and why not
-    std::optional<Instant> again_at;    // none was fit
+    std::uint64_t first = 0;           // the oldest entry that the log still holds
+    std::vector<std::string> refused;  // snapshots that were looked at, and why not
+    std::optional<Instant> again_at;   // none was fit
+    bool for_tables = false;           // one that the tables go on from is looked for, at first
   };
   struct Loaded {
     std::uint64_t index = 0;

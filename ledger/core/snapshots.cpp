@@ -43,7 +43,7 @@ void Machine::start_snapshot(const Hash32& digest) {
 void Machine::advance_snapshot() {
   if (loading && loading->again_at && now >= *loading->again_at) {
     loading->refused.clear();
-    search_snapshot(kNewest);
+    begin_search();
   }
   if (!job || order || loading || log_lost) return;
   if (snapshot_not_before && now < *snapshot_not_before) return;
@@ -180,7 +180,21 @@ void Machine::handle(const LogTrimmed& event) {
   log_first = event.first;
   loading.emplace();
   loading->first = event.first;
-  search_snapshot(kNewest);
+  begin_search();
+}
+
+// The newest one, but where the log still reaches back to the tables' end an older one is better:
+// the tables keep their history then.
+void Machine::begin_search() {
+  loading->for_tables = loaded && loaded->last_entry + 1 >= loading->first;
+  search_snapshot(loading->for_tables ? loaded->last_entry : kNewest);
+}
+
+void Machine::no_snapshot_left(const std::string& why) {
+  if (std::exchange(loading->for_tables, false)) return search_snapshot(kNewest);
+  if (!why.empty()) note_refused(why);
+  if (loading->refused.empty()) loading->refused.emplace_back("the store holds none");
+  loading->again_at = now + limits::kSnapshotSearch;
 }
 
 void Machine::search_snapshot(std::uint64_t at_most) {
@@ -191,23 +205,22 @@ void Machine::search_snapshot(std::uint64_t at_most) {
 
 void Machine::judge_snapshot(const StoredSnapshot& stored) {
   const std::string name = "snapshot " + std::to_string(stored.index);
-  if (stored.index == 0) {  // no more of them
-    if (loading->refused.empty()) loading->refused.emplace_back("the store holds none");
-    loading->again_at = now + limits::kSnapshotSearch;
-    return;
-  }
-  if (stored.index + 1 < loading->first) {
-    loading->refused.push_back(name + ": the log does not reach back to it");
-    loading->again_at = now + limits::kSnapshotSearch;  // older ones do so even less
-    return;
+  if (stored.index == 0) return no_snapshot_left("");
+  if (stored.index + 1 < loading->first) {  // older ones even more
+    return no_snapshot_left(name + ": the log does not reach back to it");
   }
   auto opened = open_snapshot(stored, config.genesis);
   if (opened && contradicts_tables(opened->manifest)) {
     opened = Error{ErrorKind::Corrupt, name + ": the tables hold another digest for its index"};
   }
   if (opened) return adopt(std::move(opened).value());
-  loading->refused.push_back(opened.error().message);
+  note_refused(opened.error().message);
   search_snapshot(stored.index - 1);
+}
+
+void Machine::note_refused(const std::string& why) {
+  auto& refused = loading->refused;
+  if (std::find(refused.begin(), refused.end(), why) == refused.end()) refused.push_back(why);
 }
 
 bool Machine::contradicts_tables(const Manifest& manifest) const {
@@ -258,6 +271,7 @@ void Machine::refuse_snapshot(std::uint64_t index, const std::string& why) {
   job.reset();
   loading.emplace();
   loading->first = log_first;
+  loading->for_tables = loaded && index <= loaded->last_entry;  // newer ones were passed over
   loading->refused.push_back("snapshot " + std::to_string(index) + ": " + why);
   search_snapshot(index - 1);
 }

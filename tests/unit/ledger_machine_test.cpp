@@ -651,7 +651,7 @@ TEST_CASE("tables that differ from the replay stop the replica, equal ones do no
   }
   LoadedTables loaded;
   for (const WriteTables& entry : cluster.tables(0)) {
-    if (entry.digest != Hash32{}) loaded = LoadedTables{entry.index, entry.digest, {}};
+    if (entry.digest != Hash32{}) loaded = LoadedTables{entry.index, entry.digest, {}, 0};
   }
   REQUIRE(loaded.index == 8);
   cluster.boot(0, loaded);

@@ -423,7 +423,7 @@ TEST_CASE("tables that hold another digest for the snapshot's index are not over
   World world;
   world.grow_to(4 * kEvery + 3);
   world.cluster.kill(2);
-  LoadedTables lie{66, hash_of("later"), {{64, hash_of("x")}, {48, hash_of("y")}}};
+  LoadedTables lie{66, hash_of("later"), {{64, hash_of("x")}, {48, hash_of("y")}}, 66};
   world.cluster.boot(2, lie);
   world.cluster.run(milliseconds(500));
   CHECK_FALSE(world.cluster.ready(2));
