@@ -138,6 +138,6 @@ void plan_waiting(Books& books, Change& change);
 
 // ---- books_codec.cpp ----
 [[nodiscard]] Bytes encode_books(const Books& books);
-[[nodiscard]] Result<Books> decode_books(ByteSpan bytes);
+[[nodiscard]] Result<Books> decode_books(ByteSpan bytes, const crypto::Scheme& scheme);
 
 }  // namespace roulette::ledger

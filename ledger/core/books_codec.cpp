@@ -84,7 +84,7 @@ void write_chain(CanonicalWriter& w, const Books& books) {
 // taken; `why` says what the violation was where it was not the bytes' form.
 class Decoder {
  public:
-  explicit Decoder(ByteSpan bytes) : r_(bytes) {}
+  Decoder(ByteSpan bytes, const crypto::Scheme& scheme) : r_(bytes), books_(scheme) {}
 
   Result<Books> run() {
     if (r_.text() != kFormat) return corrupt("another format or version");
@@ -269,8 +269,8 @@ Bytes encode_books(const Books& books) {
   return w.take();
 }
 
-Result<Books> decode_books(ByteSpan bytes) {
-  auto books = Decoder(bytes).run();
+Result<Books> decode_books(ByteSpan bytes, const crypto::Scheme& scheme) {
+  auto books = Decoder(bytes, scheme).run();
   if (!books) return books;
   // One spelling: what is unordered, redundant or out of range does not come back as it was.
   const Bytes again = encode_books(*books);

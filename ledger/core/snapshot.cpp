@@ -29,7 +29,8 @@ Result<Bytes> join_chunks(const Manifest& manifest, const std::map<std::uint32_t
   return whole;
 }
 
-Result<OpenedSnapshot> open(const StoredSnapshot& stored, const wire::Genesis& genesis) {
+Result<OpenedSnapshot> open(const StoredSnapshot& stored, const wire::Genesis& genesis,
+                            const crypto::Scheme& scheme) {
   const auto corrupt = [](const std::string& what) { return Error{ErrorKind::Corrupt, what}; };
   auto manifest = decode_manifest(stored.manifest);
   if (!manifest) return manifest.error();
@@ -41,7 +42,7 @@ Result<OpenedSnapshot> open(const StoredSnapshot& stored, const wire::Genesis& g
   }
   auto bytes = join_chunks(*manifest, stored.chunks);
   if (!bytes) return bytes.error();
-  auto state = State::decode(*bytes);
+  auto state = State::decode(*bytes, scheme);
   if (!state) return state.error();
   if (state->digest() != manifest->digest) return corrupt("its digest is not its state's");
   if (state->genesis() != genesis) return corrupt("its genesis is not the configured one");
@@ -105,8 +106,9 @@ Manifest make_manifest(const std::string& cluster_id, std::uint64_t index, const
   return manifest;
 }
 
-Result<OpenedSnapshot> open_snapshot(const StoredSnapshot& stored, const wire::Genesis& genesis) {
-  auto opened = open(stored, genesis);
+Result<OpenedSnapshot> open_snapshot(const StoredSnapshot& stored, const wire::Genesis& genesis,
+                                     const crypto::Scheme& scheme) {
+  auto opened = open(stored, genesis, scheme);
   if (opened) return opened;
   return Error{opened.error().kind,
                "snapshot " + std::to_string(stored.index) + ": " + opened.error().message};

@@ -49,6 +49,7 @@ struct OpenedSnapshot {
   State state;
 };
 [[nodiscard]] Result<OpenedSnapshot> open_snapshot(const StoredSnapshot& stored,
-                                                   const wire::Genesis& genesis);
+                                                   const wire::Genesis& genesis,
+                                                   const crypto::Scheme& scheme);
 
 }  // namespace roulette::ledger

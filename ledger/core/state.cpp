@@ -423,10 +423,10 @@ Hash32 State::digest() const {
 Bytes State::encode() const {
   return encode_books(*books_);
 }
-Result<State> State::decode(ByteSpan bytes) {
-  auto books = decode_books(bytes);
+Result<State> State::decode(ByteSpan bytes, const crypto::Scheme& scheme) {
+  auto books = decode_books(bytes, scheme);
   if (!books) return books.error();
-  State state;
+  State state(scheme);
   *state.books_ = std::move(books).value();
   return state;
 }

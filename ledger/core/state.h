@@ -117,7 +117,8 @@ class State {
   // holds (books_codec.cpp). A state has one encoding, and decode accepts no other spelling of it:
   // decode(encode(x)) goes on as x would. Costs about as much as the digest.
   [[nodiscard]] Bytes encode() const;
-  [[nodiscard]] static Result<State> decode(ByteSpan bytes);
+  [[nodiscard]] static Result<State> decode(
+      ByteSpan bytes, const crypto::Scheme& scheme = crypto::frost_scheme());
 
  private:
   std::unique_ptr<Books> books_;
