@@ -65,6 +65,8 @@ class Agreement {
       digest(replica.base->index, replica.base->digest, replica.base->at,
              "the snapshot under " + replica.name);
     }
+    if (replica.state && replica.tables.empty())
+      out_.violation(replica.name + " exported no digest of its tables");
     for (const TablesDigest& t : replica.tables)
       digest(t.index, t.digest, t.at, "the tables of " + replica.name);
     for (const LedgerEntry& entry : own_entries(replica)) {

@@ -185,9 +185,16 @@ void check_told_heads(const History& history, Findings& out) {
 // What the ledger holds was made by somebody, from t shares that somebody received: a party that
 // forgot to write one of these down must not pass because there is less to compare.
 void check_nothing_untold(const History& history, Findings& out) {
-  std::map<std::pair<std::string, std::string>, std::set<std::string>> received;  // boot, session
-  for (const ShareEvent& e : history.events.received)
+  std::set<std::pair<std::string, std::string>> opened;  // boot, session
+  for (const SessionOpened& e : history.events.opened) opened.insert({e.boot, e.session_digest});
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> received;
+  for (const ShareEvent& e : history.events.received) {
     received[{e.boot, e.session_digest}].insert(e.signer);
+    out.checked();
+    if (opened.contains({e.boot, e.session_digest})) continue;
+    out.violation(e.at, e.process + " received a share of session " + e.session_digest +
+                            ", which it never told to have opened");
+  }
   std::set<std::pair<std::string, std::vector<std::string>>> made;  // txid, signatures
   for (const Aggregated& e : history.events.aggregated) {
     out.checked();

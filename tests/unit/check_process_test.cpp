@@ -254,6 +254,12 @@ TEST_CASE("two entries at one index are a divergence") {
   expect_fail(run, "ledger-replicas-agree", "state/ledger-1.ndjson", "has another entry at index");
 }
 
+TEST_CASE("a replica that exports no digest of its tables is not believed") {
+  Run run;
+  run.erase("state/ledger-1.ndjson", {{"type", "tables"}});
+  expect_fail(run, "ledger-replicas-agree", "ledger-1", "exported no digest of its tables");
+}
+
 TEST_CASE("two digests at one index are a divergence") {
   Run run;
   run.event({{"event", "checkpoint"}, {"process", "ledger-1"}})["digest"] = std::string(64, '0');

@@ -356,6 +356,9 @@ TEST_CASE("signatures that nobody aggregated and aggregates without shares were 
   Run shares;
   shares.erase("events.ndjson", {{"event", "share_received"}, {"txid", shares.paid[1].txid}});
   expect_fail(shares, "share-has-its-record", "events.ndjson", "of which it told 0 shares");
+  Run sessions;
+  sessions.erase("events.ndjson", {{"event", "session_opened"}, {"txid", sessions.paid[1].txid}});
+  expect_fail(sessions, "share-has-its-record", "events.ndjson", "never told to have opened");
 }
 
 TEST_CASE("a payment on the chain that nobody sent was not told") {
