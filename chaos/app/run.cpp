@@ -78,7 +78,10 @@ class Run {
         FaultEngine::Hooks{[this](ProcessName name, const std::vector<std::string>& lines) {
                              return s_->cluster->restart(name, lines);
                            },
-                           [this](const std::string& why) { s_->cluster->note_node_height(why); }});
+                           [this](const std::string& why) { s_->cluster->note_node_height(why); },
+                           [this](ProcessName name, RecoverHow how, std::uint64_t fault_id) {
+                             return s_->cluster->take_journal(name, how, fault_id);
+                           }});
     s_->faults = faults_.get();
     const Status status = s_->cluster->start(
         kStartLimit, [this](const std::string& line) { progress_->line(line); },

@@ -60,8 +60,8 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
     if (s->on_seen && s->on_seen(name, arm_id)) return;
     if (s->faults != nullptr) s->faults->on_seen(name, arm_id);
   };
-  hooks.on_ready = [s](ProcessName name, bool ready, const std::string&) {
-    if (s->faults != nullptr) s->faults->on_ready(name, ready);
+  hooks.on_ready = [s](ProcessName name, bool ready, const std::string& reason) {
+    if (s->faults != nullptr) s->faults->on_ready(name, ready, reason);
   };
   hooks.on_event = [s](ProcessName name, const std::string& event, const std::string& args) {
     if (s->cluster) s->cluster->on_event(name, event, args);

@@ -93,6 +93,10 @@ std::string unlike(const FaultRecord& fault, const chaos::FaultInstance& drawn) 
   const bool for_good = drawn.recover.how == chaos::RecoverHow::None;
   if ((fault.recover == "none") != for_good)
     return std::string("the victim ") + (for_good ? "stays down" : "comes back") + " as drawn";
+  // Records taken from a journal excuse what is missing in it.
+  if ((fault.recover == "wiped") != (drawn.recover.how == chaos::RecoverHow::Wiped) ||
+      (fault.recover == "rolled-back") != (drawn.recover.how == chaos::RecoverHow::RolledBack))
+    return "its journal was not taken as drawn";
   return fault.over_budget == drawn.over_budget ? "" : "over_budget differs";
 }
 

@@ -3,6 +3,7 @@
 //
 // Invariant: every comparison joins two records by bytes (outpoint, withdrawal id, session digest,
 // public nonce), never by time or by order.
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -155,6 +156,27 @@ InvariantResult check_conflicting_signature(const History& history) {
 
 namespace {
 
+bool holds(const std::vector<std::string>& heads, const JournalHead& told) {
+  return told.length != 0 && told.length <= heads.size() && heads[told.length - 1] == told.head;
+}
+
+// In what the tool took from the journal, and not in what is left.
+bool held_before(const Journal& journal, const JournalHead& told) {
+  return !holds(journal.heads, told) &&
+         std::any_of(journal.heads_before.begin(), journal.heads_before.end(),
+                     [&](const auto& heads) { return holds(heads, told); });
+}
+
+// A signer whose journal lacks a head that the ledger keeps must have been kept from signing.
+void check_quarantined(const History& history, const Journal& journal, const JournalHead& told,
+                       const At& at, Findings& out) {
+  for (const UpDown& event : history.events.up_down) {
+    if (event.name == journal.signer && !event.up && event.why.starts_with("journal-")) return;
+  }
+  out.violation(at, journal.signer + " lost its journal behind the head told at " +
+                        std::to_string(told.length) + " and never was quarantined");
+}
+
 // What the shares of a signature said about their journals, against what is left of these: a
 // rolled-back or forked journal shows here (DESIGN 6.8).
 void check_told_heads(const History& history, Findings& out) {
@@ -171,6 +193,8 @@ void check_told_heads(const History& history, Findings& out) {
                                  " records with head " + told.head;
         if (found == journals.end()) {
           out.violation(entry.at, name + ", but there is no such signer");
+        } else if (held_before(*found->second, told)) {
+          check_quarantined(history, *found->second, told, entry.at, out);
         } else if (told.length == 0 || told.length > found->second->heads.size()) {
           out.violation(entry.at,
                         name + "; it ends at " + std::to_string(found->second->heads.size()));

@@ -16,6 +16,7 @@
 #include "common/base/limits.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/process.h"
+#include "common/runtime/sqlite.h"
 
 namespace roulette::chaos {
 namespace {
@@ -388,6 +389,25 @@ void Cluster::cancel_start() {
 
 Status Cluster::restart(ProcessName name, const std::vector<std::string>& control_lines) {
   return state_->start_process(name, control_lines);
+}
+
+Status Cluster::take_journal(ProcessName name, RecoverHow how, std::uint64_t fault_id) {
+  const ClusterFiles& files = state_->files;
+  const std::string copy = name.text() + ".before-" + std::to_string(fault_id) + ".ndjson";
+  if (const Status kept = export_process(files, name, files.state / copy); !kept) return kept;
+  const fs::path journal = files.work / name.text() / "journal.sqlite";
+  if (how == RecoverHow::RolledBack) {
+    auto database = runtime::Database::open(journal);
+    if (!database) return database.error();
+    return database->execute(
+        "DELETE FROM records WHERE sequence > (SELECT (max(sequence) + 1) / 2 FROM records)");
+  }
+  std::error_code failed;
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    fs::remove(journal.string() + suffix, failed);
+    if (failed) return Error{ErrorKind::Io, journal.string() + suffix + ": " + failed.message()};
+  }
+  return runtime::sync_folder(journal.parent_path());
 }
 
 void Cluster::on_event(ProcessName name, const std::string& event, const std::string&) {

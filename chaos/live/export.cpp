@@ -176,6 +176,12 @@ Status export_chain(Node& node, const ClusterFiles& files) {
   return {};
 }
 
+Status export_process(const ClusterFiles& files, const ProcessName& name, const fs::path& to) {
+  for (const auto& [exported, argv] : files.exports)
+    if (exported == name) return run_export(name, argv, to);
+  return Error{ErrorKind::Internal, name.text() + " has no export"};
+}
+
 Status export_records(const ClusterFiles& files) {
   Status first;
   const auto keep_first = [&first](const Status& status) {

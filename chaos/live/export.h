@@ -16,6 +16,9 @@ namespace roulette::chaos {
 [[nodiscard]] Status export_chain(Node& node, const ClusterFiles& files);
 // signer-*.ndjson, ledger-*.ndjson, transactions.ndjson, events.ndjson. The daemons must have
 // stopped.
+// One stopped daemon's records, while the run goes on.
+[[nodiscard]] Status export_process(const ClusterFiles& files, const ProcessName& name,
+                                    const std::filesystem::path& to);
 [[nodiscard]] Status export_records(const ClusterFiles& files);
 
 }  // namespace roulette::chaos

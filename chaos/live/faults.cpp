@@ -282,6 +282,7 @@ struct FaultEngine::State {
     }
     recover_later(instance, [this, &instance, index] {
       Strike& strike = instance.strikes[index];
+      take_journal(instance, strike.victim);
       restart(strike.victim);
       strike.restarted = loop.now();
       note(instance, strike.victim, "restarted");
@@ -294,6 +295,29 @@ struct FaultEngine::State {
       when_told.push_back(std::move(action));
     else
       after(instance, milliseconds(after_ms), std::move(action));
+  }
+
+  void take_journal(const Instance& instance, const ProcessName& name) {
+    if (!takes_journal(instance.plan.recover.how)) return;
+    const Status taken = hooks.take_journal
+                             ? hooks.take_journal(name, instance.plan.recover.how, instance.plan.id)
+                             : Status(Error{ErrorKind::Internal, "no way to take a journal"});
+    if (taken) return;
+    runtime::EventFields fields;
+    fields.add("name", name.text()).add("error", taken.error().message);
+    log.write("take_journal_failed", fields);
+  }
+
+  // Quarantined: it is not on its way back any more, and down for good.
+  void on_quarantined(const ProcessName& name) {
+    for (Instance& instance : instances) {
+      for (Strike& strike : instance.strikes) {
+        if (strike.victim != name || !strike.restarted || strike.over) continue;
+        strike.over = true;
+        note(instance, name, "quarantined");
+        finish_if_over(instance);
+      }
+    }
   }
 
   void restart(const ProcessName& name) {
@@ -483,8 +507,10 @@ void FaultEngine::on_hit(ProcessName name, const HitFacts& facts) {
 void FaultEngine::on_seen(ProcessName, std::uint32_t arm_id) {
   state_->on_seen(arm_id);
 }
-void FaultEngine::on_ready(ProcessName name, bool ready) {
-  if (ready) state_->on_ready(name);
+void FaultEngine::on_ready(ProcessName name, bool ready, const std::string& reason) {
+  if (ready) return state_->on_ready(name);
+  for (const char* quarantine : {"journal-missing", "journal-rolled-back", "journal-forked"})
+    if (reason == quarantine) state_->on_quarantined(name);
 }
 void FaultEngine::on_event(ProcessName name, const std::string& event) {
   if (event == "shutdown_started") state_->on_shutdown_started(name);

@@ -27,6 +27,8 @@ class FaultEngine {
     std::function<Status(ProcessName, const std::vector<std::string>& control_lines)> restart;
     // Around a kill of the node: writes `node_height` to the tool's log. May be empty.
     std::function<void(const std::string& why)> note_node_height;
+    // Copies a signer's records, then takes its journal or the newer half of it (DESIGN 5).
+    std::function<Status(ProcessName, RecoverHow, std::uint64_t fault_id)> take_journal;
   };
 
   FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Supervisor& supervisor,
@@ -42,7 +44,7 @@ class FaultEngine {
   void on_exit(ProcessName name, const ExitFacts& facts);
   void on_hit(ProcessName name, const HitFacts& facts);
   void on_seen(ProcessName name, std::uint32_t arm_id);
-  void on_ready(ProcessName name, bool ready);
+  void on_ready(ProcessName name, bool ready, const std::string& reason);
   void on_event(ProcessName name, const std::string& event);
   void on_stop_continue(ProcessName name, bool stopped);
 

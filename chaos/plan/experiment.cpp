@@ -109,6 +109,8 @@ FaultRule read_fault(const json& object) {
     if (how == "restart") rule.recover.how = RecoverHow::Restart;
     if (how == "continue") rule.recover.how = RecoverHow::Continue;
     if (how == "none") rule.recover.how = RecoverHow::None;
+    if (how == "wiped") rule.recover.how = RecoverHow::Wiped;
+    if (how == "rolled-back") rule.recover.how = RecoverHow::RolledBack;
     read(object.at("recover"), "after_ms", rule.recover.after_ms);
   }
   read(object, "over_budget", rule.over_budget);
@@ -279,6 +281,11 @@ Status check_fault(const FaultRule& rule, const Experiment& e, const Source& sou
   }
   if (rule.signal != Signal::Stop && rule.recover.how == RecoverHow::Continue) {
     return source.error(at, "only a paused process (SIGSTOP) is recovered by `continue`");
+  }
+  if (takes_journal(rule.recover.how) &&
+      (rule.target.role != Role::Signer || rule.signal == Signal::Stop)) {
+    return source.error(at, "only a signer that is ended (SIGKILL, SIGTERM) comes back `wiped` or "
+                            "`rolled-back`");
   }
   return check_trigger(rule, e, source, at);
 }

@@ -71,7 +71,12 @@ struct RouletteTrigger {
 using Trigger = std::variant<PointTrigger, AtTrigger, EveryTrigger, RouletteTrigger>;
 
 enum class Signal : std::uint8_t { Kill, Term, Stop };
+// Wiped, RolledBack: a signer comes back without its journal, or with the older half of it; it is
+// expected to be quarantined and stays down for the rest of the run (DESIGN 6.8).
 enum class RecoverHow : std::uint8_t { Restart, Continue, None, Wiped, RolledBack };
+[[nodiscard]] constexpr bool takes_journal(RecoverHow how) {
+  return how == RecoverHow::Wiped || how == RecoverHow::RolledBack;
+}
 struct Recover {
   RecoverHow how = RecoverHow::Restart;
   std::uint32_t after_ms = 500;

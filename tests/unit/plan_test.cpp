@@ -146,6 +146,18 @@ TEST_CASE("a value that is not allowed is named with what is wanted instead", "[
   check_refusal("[1, 2]", "1", "the file has the wrong type: object is wanted");
 }
 
+TEST_CASE("only a signer that is ended may come back without its journal", "[plan]") {
+  for (const std::string how : {"wiped", "rolled-back"}) {
+    const std::string recover = "recover: {how: " + how + "}";
+    const auto read =
+        parse_experiment(replaced("recover: {how: restart, after_ms: 200}", recover), "f.yaml");
+    REQUIRE(read.ok());
+    CHECK(takes_journal(read->faults[0].recover.how));
+    const std::string trigger = "        trigger: {every_ms: 4000, jitter_ms: 1000}\n";
+    check_refusal(replaced(trigger, trigger + "        " + recover + "\n"), "16", "only a signer");
+  }
+}
+
 TEST_CASE("a pause is continued and a kill is restarted, never the reverse", "[plan]") {
   check_refusal(replaced("recover: {how: restart, after_ms: 200}", "recover: {how: continue}"),
                 "12", "SIGSTOP");
