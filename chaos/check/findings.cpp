@@ -21,7 +21,10 @@ bool Findings::need(std::uint16_t index) {
 
 bool Findings::need_journals() {
   bool whole = true;
-  for (const Journal& journal : history_.journals) whole = need(journal.source) && whole;
+  for (const Journal& journal : history_.journals) {
+    whole = need(journal.source) && whole;
+    for (const Journal::Taken& taken : journal.taken) whole = need(taken.source) && whole;
+  }
   if (whole && !history_.wallet_script()) {
     inconclusive("the signers' journals do not agree on a threshold key");
     return false;

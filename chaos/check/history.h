@@ -102,6 +102,9 @@ struct BroadcastResult : EventHead {
 struct SignedApplied : EventHead {
   std::string withdrawal_id, txid;
 };
+struct SignerQuarantined : EventHead {  // told by a coordinator
+  std::string signer, reason;
+};
 struct RequestReceived : EventHead {
   std::uint64_t request = 0;
   std::string kind;
@@ -154,6 +157,7 @@ struct Events {
   std::vector<BroadcastEvent> broadcasts;
   std::vector<BroadcastResult> broadcast_results;
   std::vector<SignedApplied> signed_applied;
+  std::vector<SignerQuarantined> quarantined;
   std::vector<RequestReceived> requests;
   std::vector<Answered> answers;
   std::vector<LimitsEvent> limits;
@@ -220,7 +224,12 @@ struct Journal {
       heads;                 // by sequence, from 1: recomputed, and equal to what the file says
   std::uint64_t length = 0;  // highest sequence
   // What the tool took from it, as it stood before; `records` and `length` are the union.
-  std::vector<std::vector<std::string>> heads_before;
+  struct Taken {
+    std::uint16_t source = 0;
+    std::vector<std::string> heads;
+    std::int64_t restarted_us = 0;  // when its signer came back without them
+  };
+  std::vector<Taken> taken;
 };
 
 // ---- state/ledger-<i>.ndjson ----

@@ -78,7 +78,6 @@ class EventReader {
                                              "quorum",
                                              "signing_given_up",
                                              "signer_refused",
-                                             "signer_quarantined",
                                              "cell",
                                              "restart_failed",
                                              "control_line_not_sent",
@@ -162,6 +161,8 @@ class EventReader {
     } else if (event == "signed_applied") {
       keep(f, out_.signed_applied,
            SignedApplied{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid)});
+    } else if (event == "signer_quarantined") {
+      keep(f, out_.quarantined, SignerQuarantined{head, f.text("signer"), f.text("reason")});
     } else {
       return false;
     }
@@ -220,7 +221,7 @@ void sort_all(Events& e) {
   by_time(e.lifecycle), by_time(e.released), by_time(e.received), by_time(e.opened),
       by_time(e.aggregated);
   by_time(e.broadcasts), by_time(e.broadcast_results), by_time(e.signed_applied),
-      by_time(e.requests);
+      by_time(e.quarantined), by_time(e.requests);
   by_time(e.answers), by_time(e.limits), by_time(e.digests), by_time(e.up_down), by_time(e.spawned);
   by_time(e.exited), by_time(e.phases), by_time(e.moments);
 }

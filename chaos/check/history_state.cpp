@@ -329,18 +329,19 @@ void transactions(const std::string& run_dir, History& history) {
 }
 
 // A record that both have (same head at its sequence) counts once.
-void join(Journal& journal, Journal before) {
+void join(Journal& journal, Journal before, std::int64_t restarted_us) {
   for (SigningRecord& record : before.records) {
     const std::size_t at = record.sequence - 1;
     const auto same = [&](const std::vector<std::string>& heads) {
       return at < heads.size() && heads[at] == before.heads[at];
     };
     if (!same(journal.heads) &&
-        std::none_of(journal.heads_before.begin(), journal.heads_before.end(), same))
+        std::none_of(journal.taken.begin(), journal.taken.end(),
+                     [&](const Journal::Taken& taken) { return same(taken.heads); }))
       journal.records.push_back(std::move(record));
   }
   journal.length = std::max(journal.length, before.length);
-  journal.heads_before.push_back(std::move(before.heads));
+  journal.taken.push_back({before.source, std::move(before.heads), restarted_us});
 }
 
 void journal(const std::string& run_dir, std::uint16_t signer, History& history) {
@@ -363,7 +364,7 @@ void journal(const std::string& run_dir, std::uint16_t signer, History& history)
         run_dir,
         "state/" + journal.signer + ".before-" + std::to_string(fault.fault_id) + ".ndjson",
         "roulette-signer-journal", history, [&](Fields& fields) { earlier.take(fields); });
-    join(journal, std::move(before));
+    join(journal, std::move(before), *fault.restarted_us);
   }
   history.journals.push_back(std::move(journal));
 }

@@ -160,26 +160,38 @@ bool holds(const std::vector<std::string>& heads, const JournalHead& told) {
   return told.length != 0 && told.length <= heads.size() && heads[told.length - 1] == told.head;
 }
 
-// In what the tool took from the journal, and not in what is left.
-bool held_before(const Journal& journal, const JournalHead& told) {
-  return !holds(journal.heads, told) &&
-         std::any_of(journal.heads_before.begin(), journal.heads_before.end(),
-                     [&](const auto& heads) { return holds(heads, told); });
+// What the tool took from the journal that has this head while the rest has not; null if none.
+const Journal::Taken* taken_with(const Journal& journal, const JournalHead& told) {
+  if (holds(journal.heads, told)) return nullptr;
+  const auto found = std::find_if(journal.taken.begin(), journal.taken.end(),
+                                  [&](const auto& taken) { return holds(taken.heads, told); });
+  return found == journal.taken.end() ? nullptr : &*found;
 }
 
-// A signer whose journal lacks a head that the ledger keeps must have been kept from signing.
-void check_quarantined(const History& history, const Journal& journal, const JournalHead& told,
-                       const At& at, Findings& out) {
-  for (const UpDown& event : history.events.up_down) {
-    if (event.name == journal.signer && !event.up && event.why.starts_with("journal-")) return;
+// A signer that came back without a head that the ledger keeps signs nothing any more, and its
+// coordinators say that it is quarantined (DESIGN 6.8).
+void check_quarantined(const History& history, const Journal& journal, const Journal::Taken& taken,
+                       Findings& out) {
+  out.checked();
+  const auto& told = history.events.quarantined;
+  if (std::none_of(told.begin(), told.end(), [&](const SignerQuarantined& e) {
+        return e.signer == journal.signer && e.t_us >= taken.restarted_us;
+      })) {
+    out.violation(At{journal.source, 0}, journal.signer +
+                                             " came back without records whose head the ledger "
+                                             "keeps, and no coordinator quarantined it");
   }
-  out.violation(at, journal.signer + " lost its journal behind the head told at " +
-                        std::to_string(told.length) + " and never was quarantined");
+  for (const ShareEvent& share : history.events.released) {
+    if (share.signer != journal.signer || share.t_us < taken.restarted_us) continue;
+    out.violation(share.at, journal.signer + " released a share after it came back without "
+                                             "records whose head the ledger keeps");
+  }
 }
 
 // What the shares of a signature said about their journals, against what is left of these: a
 // rolled-back or forked journal shows here (DESIGN 6.8).
 void check_told_heads(const History& history, Findings& out) {
+  std::set<const Journal::Taken*> lost;
   std::map<std::string, const Journal*> journals;
   for (const Journal& journal : history.journals) journals.emplace(journal.signer, &journal);
   const Replica* replica = history.reference();
@@ -193,8 +205,8 @@ void check_told_heads(const History& history, Findings& out) {
                                  " records with head " + told.head;
         if (found == journals.end()) {
           out.violation(entry.at, name + ", but there is no such signer");
-        } else if (held_before(*found->second, told)) {
-          check_quarantined(history, *found->second, told, entry.at, out);
+        } else if (const auto* taken = taken_with(*found->second, told)) {
+          lost.insert(taken);
         } else if (told.length == 0 || told.length > found->second->heads.size()) {
           out.violation(entry.at,
                         name + "; it ends at " + std::to_string(found->second->heads.size()));
@@ -202,6 +214,11 @@ void check_told_heads(const History& history, Findings& out) {
           out.violation(entry.at, name + "; there it has " + found->second->heads[told.length - 1]);
         }
       }
+    }
+  }
+  for (const Journal& journal : history.journals) {
+    for (const Journal::Taken& taken : journal.taken) {
+      if (lost.contains(&taken)) check_quarantined(history, journal, taken, out);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "chaos/check/checkers.h"
+#include "common/wire/messages.h"
 
 namespace roulette::check {
 namespace {
@@ -28,7 +29,7 @@ void in_order(std::vector<Turn>& turns) {
 
 bool ends_life(const std::string& why) {
   return why.starts_with("SIG") || why == "exited" || why.starts_with("stands still") ||
-         why.starts_with("journal-");  // quarantined: for as long as it lives
+         wire::quarantine_name(why);  // for as long as it lives
 }
 
 // Turns into intervals of `up`; what is open at the end stays open.

@@ -13,6 +13,7 @@
 
 #include "chaos/plan/cluster_shape.h"
 #include "common/base/limits.h"
+#include "common/wire/messages.h"
 
 namespace roulette::chaos {
 namespace {
@@ -509,8 +510,7 @@ void FaultEngine::on_seen(ProcessName, std::uint32_t arm_id) {
 }
 void FaultEngine::on_ready(ProcessName name, bool ready, const std::string& reason) {
   if (ready) return state_->on_ready(name);
-  for (const char* quarantine : {"journal-missing", "journal-rolled-back", "journal-forked"})
-    if (reason == quarantine) state_->on_quarantined(name);
+  if (wire::quarantine_name(reason)) state_->on_quarantined(name);
 }
 void FaultEngine::on_event(ProcessName name, const std::string& event) {
   if (event == "shutdown_started") state_->on_shutdown_started(name);

@@ -42,6 +42,14 @@ const char* standing_name(JournalStanding standing) {
   return "unknown";
 }
 
+bool quarantine_name(std::string_view name) {
+  for (const JournalStanding standing :
+       {JournalStanding::Missing, JournalStanding::RolledBack, JournalStanding::Forked}) {
+    if (name == standing_name(standing)) return true;
+  }
+  return false;
+}
+
 // Where runtime/kill_point_table.h names a message, this is the same word: a host passes the name
 // of what it sends as the point's subject.
 const char* message_name(const Message& message) {

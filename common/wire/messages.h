@@ -82,6 +82,8 @@ enum class JournalStanding : std::uint8_t {
 [[nodiscard]] constexpr bool quarantines(JournalStanding standing) {
   return standing >= JournalStanding::Missing;
 }
+// The same of a name, as event logs and control lines carry it.
+[[nodiscard]] bool quarantine_name(std::string_view name);
 struct JournalAnswer {
   std::uint32_t share_epoch = 0;  // of the question
   std::uint64_t length = 0;       // of the question

@@ -744,11 +744,13 @@ void Run::each_ledger(const std::function<void(const std::string& file)>& edit) 
 
 void Run::resolve_journals() {
   if (keep_heads) return;
-  std::map<std::string, std::vector<std::string>> heads;
-  for (int i = 0; i < 3; ++i) {
-    const std::string name = "signer-" + std::to_string(i);
+  std::map<std::string, std::vector<std::string>> heads;  // of the longest journal of a signer
+  for (auto& [file, lines] : files) {
+    if (!file.starts_with("state/signer-")) continue;
+    const std::string name = file.substr(6, 8);
+    std::vector<std::string> own;
     Hash32 head{};
-    for (json& line : files["state/" + name + ".ndjson"]) {
+    for (json& line : lines) {
       if (line.value("kind", "") == "provisioned") {
         head = next_head(head, ProvisionedRecord{line.at("signer"), line.at("cluster_id"),
                                                  line.at("threshold_key"), line.at("share_epoch")});
@@ -766,8 +768,9 @@ void Run::resolve_journals() {
         head = next_head(head, record);
       }
       line["head"] = to_hex(head);
-      heads[name].push_back(to_hex(head));
+      own.push_back(to_hex(head));
     }
+    if (own.size() > heads[name].size()) heads[name] = own;
   }
   each_ledger([&](const std::string& file) {
     for (json& line : files[file]) {
@@ -865,6 +868,18 @@ std::string Run::write() {
     }
   }
   return folder.string();
+}
+
+void Run::take_journal(std::size_t records_left, std::int64_t back_at_ms) {
+  experiment.faults[0].recover.how = chaos::RecoverHow::RolledBack;
+  facts.schedule_hash = to_hex(chaos::draw_schedule(experiment).hash);
+  json& fault = line("faults.ndjson", {{"fault_id", 1}});
+  fault.update({{"recover", "rolled-back"}, {"restarted_us", us(double(back_at_ms))}});
+  auto& journal = files["state/signer-1.ndjson"];
+  files["state/signer-1.before-1.ndjson"] = journal;
+  journal.resize(records_left);
+  add_event(back_at_ms + 100, "coordinator-0", "signer_quarantined",
+            {{"signer", "signer-1"}, {"reason", "journal-rolled-back"}});
 }
 
 Verdict Run::judged_at(const std::string& folder) const {

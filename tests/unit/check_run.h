@@ -67,6 +67,9 @@ class Run {
   void delay_signing(std::size_t i, std::int64_t later_ms);
   // The second fault's victims were never seen paused, and withdrawal 2 was signed at once.
   void keep_quorum();
+  // The first fault's victim, signer-1, came back at `back_at_ms` with the oldest records of its
+  // journal only, and coordinator-0 quarantined it.
+  void take_journal(std::size_t records_left, std::int64_t back_at_ms);
   // All replicas alike.
   void each_ledger(const std::function<void(const std::string& file)>& edit);
 

@@ -238,6 +238,41 @@ TEST_CASE("a journal that lost its tail is noticed by the heads the ledger keeps
   expect_fail(run, "share-has-its-record", kLedger, "signer-2 told a journal of 3 records");
 }
 
+TEST_CASE("a signer put back is judged by what it had before, and must be quarantined") {
+  constexpr std::int64_t kBehindLastShare = 18'000, kBeforeLastShares = 13'000;
+  {
+    Run run;
+    run.take_journal(1, kBehindLastShare);
+    const Verdict verdict = run.judged();
+    CHECK(verdict.verdict == VerdictKind::Pass);
+    CHECK(verdict.reasons.empty());
+  }
+  {
+    Run run;
+    run.take_journal(1, kBehindLastShare);
+    run.erase(kEvents, {{"event", "signer_quarantined"}});
+    expect_fail(run, "share-has-its-record", "state/signer-1.ndjson",
+                "no coordinator quarantined it");
+  }
+  {
+    Run run;
+    run.take_journal(1, kBeforeLastShares);
+    expect_fail(run, "share-has-its-record", kEvents, "released a share after it came back");
+  }
+  {
+    Run run;
+    run.take_journal(1, kBehindLastShare);
+    run.files.erase("state/signer-1.before-1.ndjson");
+    CHECK(status_of(run.judged(), "share-has-its-record") == kOpen);
+  }
+  {  // What it had before binds it as what it has now does.
+    Run run;
+    run.take_journal(1, kBehindLastShare);
+    run.line("state/signer-1.before-1.ndjson", {{"sequence", 2}})["txid"] = std::string(64, '7');
+    CHECK(status_of(run.judged(), "no-conflicting-signature") == kFail);
+  }
+}
+
 TEST_CASE("a forked journal is noticed by the heads the ledger keeps") {
   Run run;
   run.each_ledger([&](const std::string& file) {
