@@ -105,6 +105,20 @@ struct ReprovisionOptions {
 };
 [[nodiscard]] int reprovision_command(const ReprovisionOptions& options);
 
+struct MutantOptions {
+  std::vector<std::string> only;   // names; empty: all
+  std::optional<std::uint64_t> schedules;  // each bug's cap; nothing: the scheme's own
+  std::string scheme = "frost";
+  std::uint64_t seed = 1;
+  unsigned jobs = 0;  // 0: one a usable core
+  bool list = false;
+  bool json = false;
+  std::string runs_dir = "runs/mutants";
+};
+[[nodiscard]] int mutants_command(const MutantOptions& options);
+// The names of all planted bugs of this build; a release has none.
+[[nodiscard]] std::vector<std::string> planted_bugs();
+
 [[nodiscard]] int killpoints_command(bool json);
 [[nodiscard]] int version_command(bool json);
 

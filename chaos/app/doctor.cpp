@@ -111,10 +111,15 @@ int doctor_command(const DoctorOptions& options) {
 
 int version_command(bool as_json) {
   if (as_json)
-    std::cout << json{{"roulette", ROULETTE_VERSION}, {"scheme", "BIP 445 draft 0.12"}}.dump()
+    std::cout << json{{"roulette", ROULETTE_VERSION},
+                      {"scheme", "BIP 445 draft 0.12"},
+                      {"mutants", planted_bugs().size()}}
+                     .dump()
               << std::endl;
   else
-    std::cout << "roulette " ROULETTE_VERSION " (FROST: BIP 445 draft 0.12)" << std::endl;
+    std::cout << "roulette " ROULETTE_VERSION " (FROST: BIP 445 draft 0.12)\nmutants: "
+              << (planted_bugs().empty() ? "none" : std::to_string(planted_bugs().size()))
+              << std::endl;
   return kExitPass;
 }
 

@@ -8,6 +8,7 @@
 
 #include "chaos/app/commands.h"
 #include "common/runtime/kill_point_table.h"
+#include "common/runtime/planted_bug.h"
 
 namespace roulette::chaos {
 
@@ -151,6 +152,25 @@ void add_reprovision(CLI::App& app, ReprovisionOptions& o) {
   again->add_flag("--json", o.json, "The report as one JSON object on stdout");
 }
 
+void add_mutants(CLI::App& app, MutantOptions& o) {
+  CLI::App* mutants = app.add_subcommand(
+      "mutants", "Hunt each planted bug with the simulator (a build of tools/mutants only)");
+  mutants->add_option("NAME", o.only, "These bugs only");
+  mutants
+      ->add_option("--schedules", o.schedules,
+                   "At most, for each bug; 5000 when not given, 20000 with the stand-in")
+      ->check(CLI::PositiveNumber);
+  mutants->add_option("--scheme", o.scheme, "frost, or stand-in for breadth")
+      ->capture_default_str();
+  mutants->add_option("--seed", o.seed, "The first seed")->capture_default_str();
+  mutants->add_option("--jobs", o.jobs, "Processes; one a core when not given")
+      ->check(CLI::Range(1U, 1024U));
+  mutants->add_option("--runs", o.runs_dir, "Where the smallest schedule of each find is kept")
+      ->capture_default_str();
+  mutants->add_flag("--list", o.list, "Name the bugs and what must find them, and stop");
+  mutants->add_flag("--json", o.json, "The table as one JSON object on stdout");
+}
+
 void add_doctor(CLI::App& app, DoctorOptions& o) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
@@ -175,6 +195,7 @@ int dispatch(int argc, char** argv) {
   SimOptions sim;
   ReplayOptions replay;
   ReprovisionOptions reprovision;
+  MutantOptions mutants;
   DoctorOptions doctor;
   MatrixOptions matrix;
   bool json = false;
@@ -184,6 +205,7 @@ int dispatch(int argc, char** argv) {
   add_sim(app, sim);
   add_replay(app, replay);
   add_reprovision(app, reprovision);
+  add_mutants(app, mutants);
   add_doctor(app, doctor);
   add_matrix(app, matrix);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
@@ -202,12 +224,14 @@ int dispatch(int argc, char** argv) {
   }
   run.program = judge.program = argv[0];
   if (app.got_subcommand("judge")) return judge_command(judge);
+  if (const Status bug = runtime::choose_planted_bug(); !bug) return report_error(bug.error());
   if (app.got_subcommand("run")) return run_command(run);
   if (app.got_subcommand("up")) return up_command(up);
   if (app.got_subcommand("sim")) return sim_command(sim);
   if (app.got_subcommand("replay")) return replay_command(replay);
   if (app.got_subcommand("matrix")) return matrix_command(matrix);
   if (app.got_subcommand("reprovision")) return reprovision_command(reprovision);
+  if (app.got_subcommand("mutants")) return mutants_command(mutants);
   if (app.got_subcommand("doctor")) return doctor_command(doctor);
   if (app.got_subcommand("killpoints")) return killpoints_command(json);
   return version_command(json);

@@ -10,6 +10,7 @@
 #include "common/runtime/certificates.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
+#include "common/runtime/planted_bug.h"
 
 namespace roulette::chaos {
 namespace {
@@ -209,6 +210,8 @@ class Maker {
     spec.argv = std::move(argv);
     spec.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8",
                         "HOME=" + (out_.work / name.text()).string()};
+    if (const std::string bug = runtime::planted_bug_wanted(); !bug.empty())
+      spec.environment.push_back(runtime::kPlantedBugVariable + ("=" + bug));
     spec.work_dir = (out_.work / name.text()).string();
     spec.stderr_path = (out_.work / name.text() / "stderr.log").string();
     return spec;

@@ -16,6 +16,7 @@
 
 #include "common/crypto/hash.h"
 #include "common/runtime/durable_file.h"
+#include "common/runtime/planted_bug.h"
 
 namespace roulette::chaos {
 namespace {
@@ -115,6 +116,7 @@ std::string describe_environment(const Binaries& binaries, const std::string& fo
            {"machine", kernel.machine},
            {"cores", std::thread::hardware_concurrency()},
            {"scheme", "BIP 445 draft 0.12"},
+           {"planted_bug", runtime::planted_bug_wanted()},
            {"programs",
             {{"roulette", program({self})},
              {"roulette-signer", program({binaries.signer})},

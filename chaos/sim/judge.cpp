@@ -285,11 +285,100 @@ void templates(const Records& records, Violations& out) {
   }
 }
 
+// One coin, one template, for ever: over the books, whatever became of the withdrawals.
+void reservations(const Records& records, Violations& out) {
+  for (const auto& [id, txids] : records.templates) {
+    if (txids.size() > 1)
+      out.push_back({"no-conflicting-signature", to_hex(id.value()) + " had two templates"});
+  }
+  if (records.ledgers.empty()) return;
+  std::map<bitcoin::OutPoint, Hash32> spent;
+  for (const wire::WithdrawalView& view : records.ledgers.front().withdrawals) {
+    const auto tx = view.planned ? bitcoin::parse_transaction(view.planned->unsigned_tx)
+                                 : Result<bitcoin::Transaction>(bitcoin::Transaction{});
+    if (!tx) {
+      out.push_back({"no-conflicting-signature", view.key + ": the template does not parse"});
+      continue;
+    }
+    for (const bitcoin::TxIn& input : tx->inputs) {
+      if (spent.emplace(input.outpoint, view.planned->txid).first->second == view.planned->txid) {
+        continue;
+      }
+      out.push_back({"no-conflicting-signature",
+                     "two templates spend " + bitcoin::to_text(input.outpoint)});
+    }
+  }
+}
+
+// ROAST: who has not answered a session of a message is not asked a second time for it (PROTOCOL
+// 4), so no message has more open sessions than signers.
+void sessions(const Records& records, Violations& out) {
+  using Asked = std::map<std::pair<WithdrawalId, SignerId>, Hash32>;
+  std::map<std::pair<CoordinatorId, std::uint64_t>, Asked> lives;
+  struct Visit {
+    Asked& asked;
+    CoordinatorId who;
+    Violations& out;
+    void answered(const Hash32& digest, SignerId from) const {
+      std::erase_if(asked, [&](const auto& entry) {
+        return entry.first.second == from && entry.second == digest;
+      });
+    }
+    void operator()(const SignerGone& gone) const {
+      std::erase_if(asked, [&](const auto& e) { return e.first.second == gone.signer; });
+    }
+    void operator()(const coordinator::Fact& fact) const {
+      if (const auto* share = std::get_if<coordinator::ShareReceived>(&fact))
+        answered(share->session_digest, share->signer);
+      if (const auto* refusal = std::get_if<coordinator::SignerRefused>(&fact))
+        answered(refusal->session_digest, refusal->signer);
+      const auto* opened = std::get_if<coordinator::SessionOpened>(&fact);
+      if (opened == nullptr) return;
+      for (const SignerId signer : opened->signers) {
+        if (asked.emplace(std::pair(opened->withdrawal_id, signer), opened->session_digest).second)
+          continue;
+        out.push_back({"limits-respected", "coordinator-" + std::to_string(who.value()) +
+                                               " asks signer-" + std::to_string(signer.value()) +
+                                               " again before it answered"});
+      }
+    }
+  };
+  for (const CoordinatorNote& note : records.notes) {
+    Asked& asked = lives[{note.coordinator, note.life}];
+    std::visit(Visit{asked, note.coordinator, out}, note.what);
+  }
+}
+
+// Nobody signs what another owns without having read it through the barrier in this life.
+void takeovers(const Records& records, Violations& out) {
+  if (records.ledgers.empty()) return;
+  std::map<WithdrawalId, CoordinatorId> owners;
+  for (const wire::WithdrawalView& view : records.ledgers.front().withdrawals)
+    owners.emplace(view.id, view.owner);
+  std::set<std::tuple<CoordinatorId, std::uint64_t, WithdrawalId>> read;
+  for (const CoordinatorNote& note : records.notes) {
+    const auto* fact = std::get_if<coordinator::Fact>(&note.what);
+    if (fact == nullptr) continue;
+    if (const auto* took = std::get_if<coordinator::TookOver>(fact))
+      read.insert({note.coordinator, note.life, took->withdrawal_id});
+    const auto* opened = std::get_if<coordinator::SessionOpened>(fact);
+    if (opened == nullptr) continue;
+    const auto owner = owners.find(opened->withdrawal_id);
+    if (owner == owners.end() || owner->second == note.coordinator) continue;
+    if (read.contains({note.coordinator, note.life, opened->withdrawal_id})) continue;
+    out.push_back({"takeover-reads-first",
+                   "coordinator-" + std::to_string(note.coordinator.value()) +
+                       " signs what another owns and was not read"});
+  }
+}
+
 }  // namespace
 
 std::vector<Violation> judge(const Records& records) {
   Violations out;
   for (const std::string& incident : records.incidents) out.push_back({"incident", incident});
+  for (const std::string& stop : records.unfinished_stops)
+    out.push_back({"orderly-stop-finishes", stop});
   payments(records, out);
   answers(records, out);
   journals(records, out);
@@ -299,6 +388,9 @@ std::vector<Violation> judge(const Records& records) {
   shares(records, out);
   ledgers(records, out);
   templates(records, out);
+  reservations(records, out);
+  sessions(records, out);
+  takeovers(records, out);
   return out;
 }
 

@@ -39,6 +39,15 @@ struct ShareSeen {
   coordinator::ShareReceived share;
   bool durable_on_arrival = false;  // its record stood in the signer's journal at that moment
 };
+// What a coordinator recorded, in order; or that it was told that a signer's connection ended.
+struct SignerGone {
+  SignerId signer;
+};
+struct CoordinatorNote {
+  CoordinatorId coordinator;
+  std::uint64_t life = 0;
+  std::variant<coordinator::Fact, SignerGone> what;
+};
 struct JournalRecord {
   bool gone = false;                      // the process was taken for good
   std::vector<signer::Record> records;    // durable ones
@@ -72,7 +81,9 @@ struct Records {
   std::vector<ClientKey> keys;
   std::vector<Answer> answers;
   std::vector<ShareSeen> shares;
+  std::vector<CoordinatorNote> notes;
   std::vector<JournalRecord> journals;  // by signer
+  std::map<WithdrawalId, std::set<Hash32>> templates;  // each that any replica ever applied
   std::vector<coordinator::SendTransaction> broadcasts;
   std::vector<LedgerRecord> ledgers;
   std::uint64_t log_length = 0;
@@ -81,6 +92,7 @@ struct Records {
   std::vector<Limit> limits;
   std::set<Hash32> forbidden_sessions;  // what liars asked for: in nobody's journal
   std::vector<std::string> incidents;  // what the host itself saw and no machine may cause
+  std::vector<std::string> unfinished_stops;  // drained with work in flight and time left
   bool settled = false;                // every client saw its withdrawal settled within the bound
 };
 

@@ -25,3 +25,6 @@ target_link_libraries(roulette_chaos_sim
   PUBLIC roulette_chaos_plan roulette_base roulette_crypto roulette_bitcoin
   roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core
   PRIVATE nlohmann_json::nlohmann_json)
+if(ROULETTE_MUTANTS)
+  target_sources(roulette_chaos_sim PRIVATE sim/mutant_hunt.cpp)
+endif()

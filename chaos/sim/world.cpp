@@ -312,6 +312,7 @@ void World::stop(Seat& seat, Duration down) {
   trace.note(agenda.now(), seat.name, "stopping", "", seat.life);
   ++counts_.stops;
   seat.stopping = down;
+  seat.stop_asked = agenda.now();
   agenda.after({}, [this, &seat, life = seat.life] {
     if (seat.life != life || !seat.up) return;
     with(seat, [this](auto& concrete) { step(concrete, shutdown(*concrete.machine)); });
@@ -330,7 +331,15 @@ void World::drained(Seat& seat) {
     return;
   }
   if (seat.name.role == Role::Signer && !static_cast<SignerSeat&>(seat).waiting.empty()) {
-    incidents_.push_back(seat.name.text() + " drained before its records were durable");
+    unfinished_stops_.push_back(seat.name.text() + " drained before its records were durable");
+  }
+  if (seat.name.role == Role::Coordinator) {
+    // A third of the grace at the end is for the exit; before that nothing may be dropped.
+    const bool early = (agenda.now() - seat.stop_asked).us * 3 < limits::kDrain.us * 2;
+    const auto gauges = static_cast<CoordinatorSeat&>(seat).machine->gauges();
+    if (early && gauges.signing + gauges.sends_in_flight > 0) {
+      unfinished_stops_.push_back(seat.name.text() + " drained with withdrawals in signing");
+    }
   }
   die(seat, *seat.stopping);
 }

@@ -130,6 +130,7 @@ class World {
     bool retired = false;                                 // down for good
     int weak = 0;                                         // faults that make it as good as down
     std::optional<Duration> stopping;                     // how long it stays down then
+    Instant stop_asked;
     std::vector<std::function<void()>> held;              // what happens when it goes on
     BootId boot;
     struct Armed {
@@ -271,6 +272,7 @@ class World {
   // world_node.cpp: coordinators' effects, the node, the clients' connections
   void execute(CoordinatorSeat& seat, const coordinator::Effect& effect);
   void note_fact(CoordinatorSeat& seat, const coordinator::Fact& fact);
+  void note_signer_gone(const Seat& seat, const Seat& peer);
   void call_node(CoordinatorSeat& seat, const coordinator::NodeCall& call);
   [[nodiscard]] coordinator::NodeAnswerBody node_answer(ToyChain& chain,
                                                         const coordinator::NodeCallBody& body);
@@ -356,6 +358,9 @@ class World {
   std::map<ProcessName, std::vector<Place>> places_;
   std::vector<std::string> struck_at_;
   std::vector<ShareSeen> shares_seen_;
+  std::map<WithdrawalId, std::set<Hash32>> templates_;    // that any replica ever applied
+  std::vector<CoordinatorNote> notes_;
+  std::vector<std::string> unfinished_stops_;
   std::vector<coordinator::SendTransaction> broadcasts_;
   std::set<std::uint16_t> liars_;                         // signers that lied at any time
   struct Overheard {

@@ -115,6 +115,9 @@ Records World::records() const {
   records.wallet_script = genesis_.wallet_script;
   records.settle_depth = genesis_.settle_depth;
   records.shares = shares_seen_;
+  records.templates = templates_;
+  records.notes = notes_;
+  records.unfinished_stops = unfinished_stops_;
   records.broadcasts = broadcasts_;
   records.log_length = log_.size();
   records.chain = chain_->blocks();

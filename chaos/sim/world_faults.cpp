@@ -4,6 +4,7 @@
 // is one window that ends by itself. A process that a window weakens counts as down for the budget.
 #include "chaos/sim/world.h"
 #include "common/base/assert.h"
+#include "common/base/mutants.h"
 
 namespace roulette::sim {
 
@@ -241,6 +242,10 @@ bool World::lose_power(Seat& seat, Duration down) {
     if (signer.committing && prng_.below(2) == 0) {
       probes.hit(Probe::CommitSurvivedPowerLoss);
       write(signer);
+    }
+    if (ROULETTE_MUTANT("synchronous-off")) {  // the page cache goes with the machine
+      signer.durable.resize(signer.durable.size() - std::min<std::size_t>(
+                                                        2, signer.durable.size()));
     }
   } else {
     auto& ledger = static_cast<LedgerSeat&>(seat);  // synchronous=NORMAL: a tail may be gone

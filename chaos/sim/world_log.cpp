@@ -50,6 +50,7 @@ void World::write_tables(LedgerSeat& seat, const ledger::WriteTables& order) {
   for (const wire::WithdrawalView& view : order.changed) {
     Progress& progress = progress_[view.id];
     if (view.planned && !progress.planned) progress.planned = agenda.now();
+    if (view.planned) templates_[view.id].insert(view.planned->txid);
     if (!view.signed_tx.empty() && !progress.signed_at) progress.signed_at = agenda.now();
   }
   if (order.digest == Hash32{}) return;

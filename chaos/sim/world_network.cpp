@@ -133,6 +133,7 @@ void World::dial(Seat& from, Seat& to) {
   for (std::size_t end = 0; end < 2; ++end) {
     if (!link->open[end]) continue;
     const Seat& other = *ends[1 - end];
+    note_signer_gone(*ends[end], other);
     with(*ends[end], [&](auto& concrete) {
       step(concrete, connected(*concrete.machine, link->ids[end], other.name, boots[1 - end]));
     });
@@ -207,6 +208,7 @@ void World::lose_end(const std::shared_ptr<Link>& link, std::size_t end) {
   link->ways[end].under_way.clear();
   Seat& seat = *link->ends[end];
   seat.links.erase(link->ids[end]);
+  note_signer_gone(seat, *link->ends[1 - end]);
   with(seat, [&](auto& concrete) { step(concrete, lost(*concrete.machine, link->ids[end])); });
   if (end == 0) dial_later(seat, *link->ends[1], kReconnect);
 }

@@ -102,7 +102,14 @@ void World::execute(CoordinatorSeat& seat, const coordinator::Effect& effect) {
   std::visit(Visit{*this, seat}, effect);
 }
 
+void World::note_signer_gone(const Seat& seat, const Seat& peer) {
+  if (seat.name.role != Role::Coordinator || peer.name.role != Role::Signer) return;
+  notes_.push_back(
+      {CoordinatorId(seat.name.index), seat.life, SignerGone{SignerId(peer.name.index)}});
+}
+
 void World::note_fact(CoordinatorSeat& seat, const coordinator::Fact& fact) {
+  notes_.push_back({CoordinatorId(seat.name.index), seat.life, fact});
   if (const auto* blamed = std::get_if<coordinator::Blamed>(&fact)) {
     if (liars_.contains(blamed->signer.value())) probes.hit(Probe::BadSignerBlamed);
     else incidents_.push_back("an honest signer was blamed: " + blamed->why);

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "common/runtime/planted_bug.h"
+
 namespace roulette::runtime {
 namespace {
 
@@ -81,6 +83,7 @@ int daemon_main(const DaemonProgram& program, int argc, char** argv,
     std::printf("%s %s\n", program.name, program.version);
     return 0;
   }
+  if (const Status bug = choose_planted_bug(); !bug) return startup_failure(program, bug.error());
   return run(*arguments);
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 
 namespace roulette::coordinator {
 
@@ -97,6 +98,7 @@ bool Broadcaster::held(const wire::WithdrawalView& view) const {
   if (mempool_.contains(view.planned->txid)) return true;
   const auto at = entries_.find(view.id);
   if (at == entries_.end() || !at->second.held_at) return false;
+  if (ROULETTE_MUTANT("mempool-believed-once")) return true;
   return !mempool_at_ || *at->second.held_at >= *mempool_at_;
 }
 

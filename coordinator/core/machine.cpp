@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 
 namespace roulette::coordinator {
 
@@ -63,6 +64,7 @@ void Coordinator::Machine::tick(Step& s) {
   clients_.tick(s);
   if (next_poll_ > s.now) return;
   next_poll_ = s.now + limits::kChainPoll;
+  if (ROULETTE_MUTANT("control-slow-poll")) next_poll_ = next_poll_ + limits::kChainPoll;
   if (!draining_since_) poll(s);
   for (const auto& [id, item] : working_.items()) touched_.insert(id);
   for (const WithdrawalId& id : signing_.jobs()) touched_.insert(id);
@@ -105,6 +107,11 @@ void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& v
   if (broadcaster_.held(view)) return announce(s, view);
   const Instant since = broadcaster_.missing_since(view, s.now);
   if (!may_work(s, view, since, limits::kForeignWorkGrace)) return;
+  if (ROULETTE_MUTANT("rebroadcast-signs-again") && broadcaster_.was_missed(view)) {
+    wire::WithdrawalView unsigned_view = view;
+    unsigned_view.signed_tx.clear();
+    return signing_.start(s, unsigned_view);
+  }
   broadcaster_.send(s, view);
 }
 
@@ -112,7 +119,8 @@ void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& v
 // broadcast.
 void Coordinator::Machine::sweep(Step& s) {
   // A block that the node has and the ledger does not know yet explains a transaction's absence;
-  // but not for long.
+  // but not for long, neither of that block nor of this transaction: where blocks come as fast as
+  // polls there always is such a block.
   const auto differ = chain_.differ_since();
   const bool chain_lags = differ && s.now - *differ < limits::kForeignWorkGrace;
   for (const auto& [id, item] : working_.items()) {
@@ -126,7 +134,9 @@ void Coordinator::Machine::sweep(Step& s) {
     // What was with the node before may just have been mined: it is missed when two answers in a
     // row miss it.
     const bool was_there = view.state == wire::WithdrawalState::Broadcast;
-    if (chain_lags || (broadcaster_.missing(view) < 2 && was_there)) continue;
+    const Instant since = broadcaster_.missing_since(view, s.now);
+    const bool explained = chain_lags && s.now - since < limits::kForeignWorkGrace;
+    if (explained || (broadcaster_.missing(view) < 2 && was_there)) continue;
     keep_broadcast(s, view);
   }
 }
@@ -169,6 +179,7 @@ void Coordinator::Machine::report_quorum(Step& s) {
   const std::size_t known = signers_.known_count(s.now);
   if (reported_quorum_ == known) return;
   reported_quorum_ = known;
+  if (ROULETTE_MUTANT("control-quiet")) return;
   s.fact(QuorumChanged{known});
 }
 
@@ -196,7 +207,8 @@ void Coordinator::Machine::report_readiness(Step& s) {
 // left then is as safe as after a SIGKILL, and the others take it over.
 void Coordinator::Machine::drain(Step& s) {
   signing_.hand_over();
-  const bool late = (s.now - *draining_since_).us * 3 >= limits::kDrain.us * 2;
+  const bool late = (s.now - *draining_since_).us * 3 >= limits::kDrain.us * 2 ||
+                    ROULETTE_MUTANT("stop-drops-work");
   const bool idle = clients_.open() == 0 && signing_.size() == 0 &&
                     ledger_.pending_commands() == 0 && broadcaster_.in_flight() == 0;
   if (!idle && !late) return;

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 
 namespace roulette::coordinator {
 
@@ -16,7 +17,10 @@ SignerPool::SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_ta
       signers_(group.n()),
       // Enough for the widest transaction, and never more than a signer keeps.
       target_(std::clamp<std::size_t>(nonce_target, limits::kMaxInputsPerTransaction,
-                                      limits::kNoncePoolPerConnection)) {}
+                                      limits::kNoncePoolPerConnection)) {
+  if (ROULETTE_MUTANT("control-nonce-pool"))
+    target_ = std::min(2 * target_, limits::kNoncePoolPerConnection);
+}
 
 void SignerPool::connected(Step& s, SignerId id, ConnectionId connection) {
   Signer fresh;

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "common/bitcoin/sighash.h"
 
 namespace roulette::coordinator {
@@ -129,6 +130,8 @@ std::vector<SignerId> Signing::choose(const Job& job, Instant now) const {
   const std::uint16_t n = config_.group->n();
   for (std::uint16_t i = 0; i < n; ++i) {
     const SignerId id(i);
+    const std::uint64_t turn =
+        ROULETTE_MUTANT("control-other-quorum") ? n - i : (i + n - opened_ % n) % n;
     if (job.excluded.contains(id) || !signers_.usable(id, job.sighashes.size(), now)) continue;
     const bool in_unanswered =
         std::any_of(job.sessions.begin(), job.sessions.end(), [&](const Hash32& digest) {
@@ -136,8 +139,8 @@ std::vector<SignerId> Signing::choose(const Job& job, Instant now) const {
           const auto member = member_of(session, id);
           return member && session.members[*member].standing == Standing::Asked;
         });
-    if (!in_unanswered)
-      candidates.push_back({signers_.reluctance(id, now), (i + n - opened_ % n) % n, id});
+    if (!in_unanswered || ROULETTE_MUTANT("sessions-unbounded"))
+      candidates.push_back({signers_.reluctance(id, now), turn, id});
   }
   if (candidates.size() < config_.group->t()) return {};
   std::sort(candidates.begin(), candidates.end());
@@ -369,6 +372,8 @@ void Signing::overdue(Step& s) {
     due_.pop_front();
     if (at == sessions_.end()) continue;
     at->second.overdue = true;
+    if (ROULETTE_MUTANT("sessions-unbounded"))
+      due_.push_back({s.now + limits::kSignerOverdue, at->first});
     const auto job = jobs_.find(at->second.job);
     if (job != jobs_.end()) want(job->second);
   }

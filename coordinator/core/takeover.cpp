@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 
 namespace roulette::coordinator {
 
@@ -42,6 +43,7 @@ void Takeover::resumed(Instant now, const std::set<WithdrawalId>& held) {
 void Takeover::beat(Step& s, bool draining) {
   if (next_beat_ > s.now) return;
   next_beat_ = s.now + limits::kHeartbeat;
+  if (ROULETTE_MUTANT("control-heartbeat")) next_beat_ = next_beat_ + limits::kHeartbeat;
   for (const auto& [id, peer] : peers_) {
     if (peer.connection) s.send(*peer.connection, wire::CoordinatorHeartbeat{steps_, draining});
   }
@@ -65,13 +67,15 @@ bool Takeover::lowest_alive(Instant now) const {
 
 Leave Takeover::leave(const wire::WithdrawalView& view, Instant since, Duration patience,
                       Instant now) const {
-  if (view.owner == self_) return unread_.contains(view.id) ? Leave::ReadFirst : Leave::Work;
+  const bool unread = !ROULETTE_MUTANT("takeover-unread");
+  if (view.owner == self_)
+    return unread && unread_.contains(view.id) ? Leave::ReadFirst : Leave::Work;
   if (presumed_alive(view.owner, now)) {
     if (now - since < patience) return Leave::Wait;
   } else if (!lowest_alive(now) && now - since < limits::kForeignWorkGrace) {
     return Leave::Wait;
   }
-  return read_.contains(view.id) ? Leave::Work : Leave::ReadFirst;
+  return unread && !read_.contains(view.id) ? Leave::ReadFirst : Leave::Work;
 }
 
 const char* Takeover::why(const wire::WithdrawalView& view, Instant now) const {

@@ -6,6 +6,7 @@
 // a transaction is valid: the node did.
 #include <algorithm>
 
+#include "common/base/mutants.h"
 #include "common/bitcoin/transaction.h"
 #include "ledger/core/books.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 void pay(Books& books, Change& change, Ordinal ordinal) {
   Withdrawal& withdrawal = books.withdrawals[ordinal];
-  if (withdrawal.paid) return;
+  if (withdrawal.paid && !ROULETTE_MUTANT("settlement-posted-again")) return;
   withdrawal.paid = true;
   const std::string reference = reference_of(withdrawal.view.id);
   const std::int64_t amount = withdrawal.view.amount_sat;
@@ -96,7 +97,9 @@ void record_deposit(Books& books, const wire::WalletOutput& output) {
 
 Applied connect_block(Books& books, const wire::BlockConnected& block) {
   Change change(books);
-  if (block.prev != books.chain.back().hash || block.height != books.tip_height() + 1) {
+  const bool fits =
+      block.prev == books.chain.back().hash && block.height == books.tip_height() + 1;
+  if (!fits && !ROULETTE_MUTANT("stale-block-accepted")) {
     return change.finish({wire::OutcomeKind::Ignored, "does not fit the tip", {}});
   }
   books.chain.push_back({block.hash, {}, {}});
@@ -110,7 +113,7 @@ Applied connect_block(Books& books, const wire::BlockConnected& block) {
   }
   for (const wire::WalletOutput& output : block.wallet_outputs) record_deposit(books, output);
   mature(books, change);
-  plan_waiting(books, change);
+  if (!ROULETTE_MUTANT("waiting-never-planned")) plan_waiting(books, change);
   std::string detail;
   for (const std::string& id : unsigned_ones) {
     detail += (detail.empty() ? "confirmed without signed bytes: " : ", ") + id;
@@ -125,7 +128,15 @@ Applied disconnect_block(Books& books, const wire::BlockDisconnected& block) {
   }
   const Block gone = std::move(books.chain.back());
   books.chain.pop_back();
-  for (const Ordinal ordinal : gone.withdrawals) books.withdrawals[ordinal].view.height = 0;
+  for (const Ordinal ordinal : gone.withdrawals) {
+    if (ROULETTE_MUTANT("confirmation-final")) break;
+    books.withdrawals[ordinal].view.height = 0;
+    if (!ROULETTE_MUTANT("coin-freed-by-roll-back")) continue;
+    for (const bitcoin::OutPoint& input : books.withdrawals[ordinal].inputs) {
+      books.reserved.erase(input);
+      books.refresh_coin(input);
+    }
+  }
   for (const bitcoin::OutPoint& outpoint : gone.coins) {
     books.coins.at(outpoint).height = 0;
     books.refresh_coin(outpoint);

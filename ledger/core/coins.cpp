@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
 #include "ledger/core/books.h"
@@ -136,6 +137,8 @@ std::optional<CoinChoice> choose_coins(const Books& books, ByteSpan script,
   const bitcoin::TxOut paid{amount_sat, Bytes(script.begin(), script.end())};
   const bitcoin::TxOut change{0, books.genesis->wallet_script};
   const Payment payment{{paid}, {paid, change}, bitcoin::dust_limit_sat(change.script)};
+  if (ROULETTE_MUTANT("coins-in-map-order") && mutants::process_salt() % 2 != 0)
+    return largest_first(books, payment);
   if (auto choice = smallest_single(books, payment)) return choice;
   return largest_first(books, payment);
 }

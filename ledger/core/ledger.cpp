@@ -10,6 +10,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "ledger/core/machine.h"
 
 namespace roulette::ledger {
@@ -55,6 +56,7 @@ Machine::Machine(LedgerConfig settings)
 void Machine::step(Instant at, const Event& event, Effects& effects) {
   now = at;
   out = &effects;
+  if (ROULETTE_MUTANT("coins-in-map-order")) mutants::set_process_salt(config.boot.value()[0]);
   if (!stopped) {
     refresh_readiness();
     std::visit([this](const auto& what) { handle(what); }, event);
@@ -91,6 +93,8 @@ void Machine::handle(const EntryDelivered& event) {
   for (const wire::Command& command : event.commands) apply_command(command, entry);
   compare_digest(entry, state.closed() != closed_before);
   if (stopped) return;
+  if (ROULETTE_MUTANT("batch-applied-twice") && loaded && loaded->index == applied)
+    for (const wire::Command& command : event.commands) (void)state.apply(command);
   if (state.genesis() && *state.genesis() != config.genesis) {
     return stop("the log's genesis is not the configured one");
   }

@@ -12,6 +12,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "ledger/core/machine.h"
 
 namespace roulette::ledger {
@@ -23,6 +24,18 @@ void Machine::submit(ConnectionId from, const wire::LedgerSubmit& message) {
   if (internal || draining || waiting >= limits::kMaxQueuedCommands ||
       !queue.add(message.command, now, false)) {
     ++dropped;
+    return;
+  }
+  const auto* wanted = std::get_if<wire::Withdraw>(&message.command.body);
+  if (wanted != nullptr && ROULETTE_MUTANT("answer-before-apply")) {
+    wire::WithdrawalView view;
+    view.id = wanted->id;
+    view.key = wanted->key;
+    view.payload_digest = wanted->payload_digest;
+    view.owner = wanted->owner;
+    const wire::Outcome outcome{wire::OutcomeKind::Applied, "", wanted->id};
+    send(from, wire::LedgerApplied{message.request, applied, outcome, view});
+    queue_moved = true;
     return;
   }
   waiters[message.command.id].emplace_back(from, message.request);

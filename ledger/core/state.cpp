@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
 #include "common/crypto/hash.h"
@@ -189,10 +190,35 @@ Ordinal record(Books& books, const wire::Withdraw& withdraw, wire::RejectReason 
   return ordinal;
 }
 
+// Two planted bugs (common/base/mutants.h): never called by any other build.
+[[maybe_unused]] Applied rebuild_template(Books& books, Ordinal ordinal) {
+  Withdrawal& again = books.withdrawals[ordinal];
+  const WithdrawalId id = again.view.id;
+  if (!again.view.planned || again.view.height != 0) return nothing(OutcomeKind::Duplicate, "", id);
+  Change change(books);
+  again.view.planned.reset();
+  again.view.signed_tx.clear();
+  again.broadcast = false;
+  books.waiting.insert(ordinal);
+  change.refresh(ordinal);
+  plan_waiting(books, change);
+  return change.finish({OutcomeKind::Duplicate, "", id});
+}
+[[maybe_unused]] Applied hold_again(Books& books, const wire::Withdraw& withdraw) {
+  Change change(books);
+  change.post(customer_account(withdraw.account), "pending", withdraw.amount_sat, "hold",
+              reference_of(withdraw.id));
+  return change.finish({OutcomeKind::Duplicate, "", withdraw.id});
+}
+
 Applied apply_withdraw(Books& books, const wire::Withdraw& withdraw) {
   if (const auto known = books.by_key.find(withdraw.key); known != books.by_key.end()) {
     const wire::WithdrawalView& first = books.withdrawals[known->second].view;
-    if (first.payload_digest == withdraw.payload_digest) {
+    if (ROULETTE_MUTANT("template-rebuilt")) return rebuild_template(books, known->second);
+    if (ROULETTE_MUTANT("batch-applied-twice") && first.id == withdraw.id)
+      return hold_again(books, withdraw);
+    if (first.payload_digest == withdraw.payload_digest ||
+        ROULETTE_MUTANT("key-without-payload")) {
       return nothing(OutcomeKind::Duplicate, "", first.id);
     }
     return nothing(OutcomeKind::KeyConflict, "the key belongs to another payload", first.id);

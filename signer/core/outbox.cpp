@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/assert.h"
+#include "common/base/mutants.h"
 
 namespace roulette::signer {
 namespace {
@@ -18,7 +19,7 @@ std::size_t share_count(const Send& send) {
 }  // namespace
 
 void Outbox::push(Send send, std::uint64_t emitted, Effects& out) {
-  if (emitted <= durable_) {
+  if (emitted <= durable_ || ROULETTE_MUTANT("share-before-durable")) {
     ROULETTE_ASSERT(waiting_.empty());
     out.emplace_back(std::move(send));
     return;

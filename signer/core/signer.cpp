@@ -36,11 +36,17 @@
 #include "common/base/assert.h"
 #include "common/base/canonical.h"
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "common/bitcoin/script.h"
 #include "signer/core/state.h"
 
 namespace roulette::signer {
 namespace {
+
+// For a planted bug only (common/base/mutants.h).
+struct FrozenEntropy final : EntropySource {
+  void fill(std::span<std::uint8_t> out) override { std::fill(out.begin(), out.end(), 7); }
+};
 
 constexpr std::int64_t kMostFeeRate = 1'000'000;  // sat/vB: keeps the arithmetic in range
 
@@ -91,10 +97,19 @@ Signer::~Signer() = default;
 
 Result<Signer> Signer::restore(SignerConfig config, BootId boot, std::span<const Record> records) {
   if (auto fits = check_config(config); !fits) return fits.error();
+  if (ROULETTE_MUTANT("epoch-reused")) boot = BootId{};
+  if (ROULETTE_MUTANT("last-record-skipped") && records.size() > 1)
+    records = records.first(records.size() - 1);
   auto state = std::make_unique<State>(std::move(config), boot);
   for (const Record& record : records) {
     if (auto fits = state->durable.check_next(record); !fits)
       return fits.error().with_context("signer journal");
+    if (ROULETTE_MUTANT("outpoints-in-ram")) {
+      Record bare = record;
+      if (auto* signing = std::get_if<SigningRecord>(&bare.body)) signing->inputs.clear();
+      state->durable.apply(bare);
+      continue;
+    }
     state->durable.apply(record);
   }
   if (auto whole = state->durable.check_complete(state->config.group->id()); !whole)
@@ -183,7 +198,8 @@ void Signer::State::on(const DeadlineReached&, EntropySource&, Effects&) {}
 
 void Signer::State::finish_drain(Effects& out) {
   if (phase != Phase::Draining) return;
-  if (outbox.waiting() != 0 || outbox.durable() != durable.length()) return;
+  const bool finished = outbox.waiting() == 0 && outbox.durable() == durable.length();
+  if (!finished && !ROULETTE_MUTANT("stop-drops-work")) return;
   phase = Phase::Drained;
   out.emplace_back(Drained{});
 }
@@ -210,7 +226,9 @@ void Signer::State::on(const MessageReceived& event, EntropySource& entropy, Eff
 // signer out of service (docs/THREAT_MODEL.md), as it can by asking it for nothing.
 void Signer::State::on_journal_check(ConnectionId id, const wire::JournalCheck& kept_there,
                                      Effects& out) {
-  const wire::JournalStanding found = durable.standing(kept_there);
+  const wire::JournalStanding found = ROULETTE_MUTANT("quarantine-skipped")
+                                          ? wire::JournalStanding::Holds
+                                          : durable.standing(kept_there);
   Connection& connection = connections.at(id);
   connection.told = true;
   if (!wire::quarantines(standing) && standing != found) {
@@ -289,7 +307,9 @@ std::vector<wire::PubNonce> Signer::State::make_nonces(Connection& connection, s
     extra.u16(config.id.value());
     extra.raw(boot.value());
     extra.u64(nonce_counter++);
-    auto nonce = config.share->make_nonce(entropy, *config.group, extra.view());
+    FrozenEntropy frozen;  // a planted bug's
+    EntropySource& source = ROULETTE_MUTANT("epoch-reused") ? frozen : entropy;
+    auto nonce = config.share->make_nonce(source, *config.group, extra.view());
     if (!nonce) continue;  // a zero scalar: probability 2^-255
     counted.nonces_evicted += connection.pool.add(std::move(nonce).value());
     made.push_back(connection.pool.newest());

@@ -1,0 +1,282 @@
+// `roulette mutants`: is every planted bug found, by the check that it must fail? See commands.h.
+//
+// Invariant: exit 0 only when each bug was found as the table says and each negative control stayed
+// green over all its schedules; a bug that survives its cap, or that only another check saw, is 1.
+// A build without planted bugs says how to get one with them. What the bugs are: mutants.h.
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+
+#include "chaos/app/commands.h"
+
+#ifdef ROULETTE_MUTANTS
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include <unistd.h>
+#include <nlohmann/json.hpp>
+
+#include "chaos/app/fan_out.h"
+#include "chaos/app/shrunk.h"
+#include "chaos/sim/mutant_hunt.h"
+
+namespace roulette::chaos {
+namespace {
+
+using mutants::Mutant;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kControlSchedules = 300;  // green, each of them
+constexpr std::uint64_t kFrostCap = 5'000;
+constexpr std::uint64_t kStandInCap = 20'000;
+constexpr ShrinkLimits kShrinkLimits{150, 15};
+
+double now_s() {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(since).count();
+}
+
+struct Row {
+  const Mutant* mutant = nullptr;
+  std::uint64_t schedules = 0;
+  double seconds = 0;
+  std::optional<std::uint64_t> seed;  // the smallest that found it
+  std::vector<sim::Violation> violations;
+  std::optional<std::string> smallest;  // a schedule file; nothing without a find
+  std::size_t faults_before = 0;
+  std::size_t faults = 0;
+  bool cut_short = false;  // by a signal
+
+  [[nodiscard]] bool control() const { return mutant->must_fail.empty(); }
+  [[nodiscard]] const char* judged() const {
+    if (cut_short) return "interrupted";
+    if (control()) return violations.empty() ? "green" : "NOT GREEN";
+    if (violations.empty()) return "SURVIVED";
+    return sim::as_expected(*mutant, sim::ids_of(violations)) ? "found" : "WRONG CHECK";
+  }
+  [[nodiscard]] bool good() const {
+    const std::string word = judged();
+    return word == "found" || word == "green";
+  }
+};
+
+sim::Schedule drawn(const MutantOptions& options, std::uint64_t seed) {
+  sim::Schedule schedule = sim::draw_schedule(seed);
+  schedule.world.scheme = *sim::scheme_named(options.scheme);
+  return schedule;
+}
+
+// In a child of its own: one story with the bug on; id and text of each violation, a line each.
+std::string story_with_bug(const sim::Schedule& schedule) {
+  std::string text;
+  for (const sim::Violation& violation : sim::violations_of({schedule, {}}))
+    text += violation.id + "\t" + violation.text + "\n";
+  return text;
+}
+
+std::vector<sim::Violation> parse_violations(const std::string& text) {
+  std::vector<sim::Violation> out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t tab = line.find('\t');
+    out.push_back({line.substr(0, tab), tab == std::string::npos ? "" : line.substr(tab + 1)});
+  }
+  return out;
+}
+
+// The smallest schedule that still fails as the find did, as a file. With the bug on.
+Status keep_smallest(Row& row, const MutantOptions& options) {
+  std::string id = row.violations.front().id;
+  for (const std::string& other : sim::ids_of(row.violations)) {
+    if (sim::as_expected(*row.mutant, {other})) id = other;
+  }
+  const auto small =
+      shrink_to_file(drawn(options, *row.seed), options.scheme, id,
+                     (fs::path(options.runs_dir) / row.mutant->name).string(), kShrinkLimits);
+  if (!small) return small.error();
+  row.smallest = small->path;
+  row.faults_before = small->faults_before;
+  row.faults = small->file.schedule.faults.size();
+  return {};
+}
+
+Result<Row> hunt(const Mutant& mutant, const MutantOptions& options) {
+  Row row;
+  row.mutant = &mutant;
+  const std::uint64_t own = options.scheme == "frost" ? kFrostCap : kStandInCap;
+  const std::uint64_t most = options.schedules.value_or(own);
+  const std::uint64_t cap = row.control() ? std::min(most, kControlSchedules) : most;
+  const double began = now_s();
+  if (!mutants::select(mutant.name)) return Error{ErrorKind::Internal, "a bug without a name"};
+  std::optional<std::uint64_t> found;
+  const auto finds = [&](std::uint64_t piece, std::vector<sim::Violation> violations) {
+    if (violations.empty() || (found && *found < piece)) return;
+    found = piece;
+    row.violations = std::move(violations);
+  };
+  FanOutHooks hooks;
+  hooks.work = [&](std::uint64_t piece) {
+    return story_with_bug(drawn(options, options.seed + piece));
+  };
+  hooks.done = [&](std::uint64_t piece, const std::string& text) {
+    finds(piece, parse_violations(text));
+  };
+  hooks.broke = [&](std::uint64_t piece, const std::string& why) {
+    finds(piece, {{"process-ended", why}});
+  };
+  hooks.go_on = [&] { return !found && !interrupted(); };
+  const unsigned jobs = options.jobs == 0 ? usable_cores() : options.jobs;
+  const auto ran = fan_out({cap, jobs, 120}, hooks);
+  if (!ran) return ran.error();
+  row.seconds = now_s() - began;
+  row.schedules = found ? *found + 1 : *ran;
+  if (found) row.seed = options.seed + *found;
+  row.cut_short = interrupted();
+  const Status kept = found && !row.cut_short ? keep_smallest(row, options) : Status();
+  (void)mutants::select("");
+  if (!kept) return kept.error();
+  return row;
+}
+
+// ---- the table ----
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text.empty() ? "nothing" : text;
+}
+
+void print(const Row& row) {
+  const std::string smallest =
+      row.smallest ? std::to_string(row.faults_before) + "->" + std::to_string(row.faults) : "";
+  std::printf("%-26s %-12s %9llu %8.1f %9s  %s\n", std::string(row.mutant->name).c_str(),
+              row.judged(), static_cast<unsigned long long>(row.schedules), row.seconds,
+              smallest.c_str(), joined(sim::ids_of(row.violations)).c_str());
+  if (!row.good() && !row.control())
+    std::printf("    expected: %s\n", std::string(row.mutant->must_fail).c_str());
+  if (!row.good()) {
+    for (std::size_t i = 0; i < std::min<std::size_t>(row.violations.size(), 3); ++i) {
+      std::printf("    %s: %s\n", row.violations[i].id.c_str(), row.violations[i].text.c_str());
+    }
+  }
+  std::fflush(stdout);
+}
+
+json as_json(const Row& row) {
+  json out{{"mutant", row.mutant->name},
+           {"wrong", row.mutant->wrong},
+           {"exposed_by", row.mutant->exposed_by},
+           {"must_fail", row.mutant->must_fail},
+           {"control", row.control()},
+           {"judged", row.judged()},
+           {"found_by", sim::ids_of(row.violations)},
+           {"schedules", row.schedules},
+           {"seconds", row.seconds},
+           {"smallest", row.smallest ? json(*row.smallest) : json(nullptr)},
+           {"faults_before", row.faults_before},
+           {"faults", row.faults},
+           {"seed", row.seed ? json(*row.seed) : json(nullptr)}};
+  return out;
+}
+
+Result<std::vector<const Mutant*>> chosen(const MutantOptions& options) {
+  std::vector<const Mutant*> out;
+  for (const std::string& name : options.only) {
+    if (mutants::find(name) == nullptr)
+      return Error{ErrorKind::Usage, "no planted bug is called " + name};
+  }
+  for (const Mutant& mutant : mutants::all()) {
+    const bool wanted = std::count(options.only.begin(), options.only.end(), mutant.name) > 0;
+    if (options.only.empty() || wanted) out.push_back(&mutant);
+  }
+  return out;
+}
+
+int conclude(const std::vector<Row>& rows, const MutantOptions& options) {
+  std::vector<std::uint64_t> needed;
+  std::size_t bugs = 0;
+  std::size_t good = 0;
+  double seconds = 0;
+  for (const Row& row : rows) {
+    good += row.good() ? 1 : 0;
+    bugs += row.control() ? 0 : 1;
+    seconds += row.seconds;
+    if (!row.control() && row.seed) needed.push_back(row.schedules);
+  }
+  std::sort(needed.begin(), needed.end());
+  const std::uint64_t median = needed.empty() ? 0 : needed[needed.size() / 2];
+  const bool stopped = interrupted();
+  const int code = stopped ? kExitInconclusive : good == rows.size() ? kExitPass : kExitFail;
+  std::printf("%zu bugs, %zu found; %zu controls; median %llu schedules; %.0f s: %s\n", bugs,
+              needed.size(), rows.size() - bugs,
+              static_cast<unsigned long long>(median), seconds,
+              code == kExitPass ? "pass" : code == kExitFail ? "fail" : "inconclusive");
+  if (options.json) {
+    json list = json::array();
+    for (const Row& row : rows) list.push_back(as_json(row));
+    std::cout << json{{"mutants", list}, {"median_schedules", median}, {"pass", code == kExitPass}}
+                     .dump()
+              << std::endl;
+  }
+  return code;
+}
+
+}  // namespace
+
+std::vector<std::string> planted_bugs() {
+  std::vector<std::string> names;
+  for (const Mutant& mutant : mutants::all()) names.emplace_back(mutant.name);
+  return names;
+}
+
+int mutants_command(const MutantOptions& options) {
+  if (!sim::scheme_named(options.scheme)) {
+    return report_error(
+        {ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; frost or stand-in"});
+  }
+  const auto wanted = chosen(options);
+  if (!wanted) return report_error(wanted.error());
+  if (options.list) {
+    for (const Mutant* mutant : *wanted) {
+      std::printf("%-26s %s; exposed by: %s; must fail: %s\n", std::string(mutant->name).c_str(),
+                  std::string(mutant->wrong).c_str(), std::string(mutant->exposed_by).c_str(),
+                  std::string(mutant->must_fail.empty() ? "nothing" : mutant->must_fail).c_str());
+    }
+    return kExitPass;
+  }
+  // With --json the table goes to stderr, the object alone to stdout.
+  if (options.json && ::dup2(STDERR_FILENO, ::fileno(stdout)) < 0) return kExitInternal;
+  (void)interrupted();
+  std::printf("%-26s %-12s %9s %8s %9s  %s\n", "planted bug", "judged", "schedules", "seconds",
+              "faults", "what failed");
+  std::fflush(stdout);  // or each child says it again
+  std::vector<Row> rows;
+  for (const Mutant* mutant : *wanted) {
+    if (interrupted()) break;
+    auto row = hunt(*mutant, options);
+    if (!row) return report_error(row.error());
+    print(*row);
+    rows.push_back(std::move(row).value());
+  }
+  return conclude(rows, options);
+}
+
+}  // namespace roulette::chaos
+
+#else
+
+namespace roulette::chaos {
+
+std::vector<std::string> planted_bugs() { return {}; }
+
+int mutants_command(const MutantOptions&) {
+  return report_error({ErrorKind::Usage,
+                       "this build has no planted bugs; `tools/mutants` makes one that has "
+                       "(build/mutants/bin) and hunts them"});
+}
+
+}  // namespace roulette::chaos
+
+#endif

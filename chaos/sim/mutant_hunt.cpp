@@ -1,0 +1,41 @@
+// Stories with a planted bug: see mutant_hunt.h.
+//
+// Invariant: select() is left at "none" when hunt() returns.
+#include "chaos/sim/mutant_hunt.h"
+
+#include <algorithm>
+
+#include "common/base/assert.h"
+
+namespace roulette::sim {
+
+std::vector<Violation> violations_of(const StoryOptions& options) {
+  return run_story(options).violations;
+}
+
+std::vector<std::string> ids_of(const std::vector<Violation>& violations) {
+  std::vector<std::string> ids;
+  for (const Violation& violation : violations) {
+    if (std::find(ids.begin(), ids.end(), violation.id) == ids.end()) ids.push_back(violation.id);
+  }
+  return ids;
+}
+
+bool as_expected(const mutants::Mutant& mutant, const std::vector<std::string>& ids) {
+  const std::string expected = " " + std::string(mutant.must_fail) + " ";
+  return std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
+    return expected.find(" " + id + " ") != std::string::npos;
+  });
+}
+
+Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t most) {
+  ROULETTE_ASSERT(mutants::select(mutant.name));
+  Hunted hunted;
+  while (hunted.schedules < most && hunted.violations.empty()) {
+    hunted.violations = violations_of(draw_story(first + hunted.schedules++));
+  }
+  ROULETTE_ASSERT(mutants::select(""));
+  return hunted;
+}
+
+}  // namespace roulette::sim

@@ -1,0 +1,100 @@
+// The planted bugs: what each does wrong, what brings it out, what must notice. See mutants.h.
+//
+// Invariant: a row is written before the bug is hunted; `must_fail` lists ids of DESIGN 9 and of
+// the simulator's judge, one of which has to fail, or the bug counts as found by the wrong check.
+// Every name is used by the code that it breaks, and no other is (tests/lint shows it).
+#include "common/base/mutants.h"
+
+namespace roulette::mutants {
+namespace {
+
+constexpr Mutant kMutants[] = {
+    // ---- signer ----
+    {"share-before-durable", "a share leaves before its record is durable", "any signing",
+     "share-has-its-record"},
+    {"epoch-reused", "boot epoch and nonces repeat after a restart", "a signer restarts",
+     "nonce-never-reused"},
+    {"last-record-skipped", "recovery leaves out the journal's last record", "a signer restarts",
+     "recovery-equality share-has-its-record"},
+    {"outpoints-in-ram", "what an outpoint is bound to is not restored", "a signer restarts",
+     "recovery-equality no-conflicting-signature"},
+    {"quarantine-skipped", "a signer goes on with a journal that was put back",
+     "a journal is put back", "journal-quarantine"},
+
+    // ---- ledger ----
+    {"template-rebuilt", "a retried request gets a new template", "a client repeats its request",
+     "no-conflicting-signature idempotency-key-respected"},
+    {"coin-freed-by-roll-back", "a block that leaves the chain frees the coins it spent",
+     "the node forgets blocks", "no-conflicting-signature"},
+    {"coins-in-map-order", "coin selection depends on a table's seed", "any withdrawal",
+     "ledger-replicas-agree"},
+    {"key-without-payload", "a key with another payload counts as a retry",
+     "a client changes its payload", "idempotency-key-respected"},
+    {"answer-before-apply", "the ledger answers when it queues a withdrawal",
+     "a request is sent to both coordinators",
+     "idempotency-key-respected no-lost-withdrawal"},
+    {"batch-applied-twice", "the batch that the tables end with is posted again at the start",
+     "a replica restarts", "ledger-replicas-agree recovery-equality books-balance"},
+    {"stale-block-accepted", "a block is connected whatever it builds on",
+     "both coordinators report a block",
+     "chain-matches-ledger books-balance no-lost-withdrawal"},
+    {"confirmation-final", "a block that leaves the chain takes nothing back",
+     "the node forgets blocks", "no-lost-withdrawal"},
+    {"settlement-posted-again", "a payment that settles again is posted again",
+     "the node forgets settled blocks", "books-balance"},
+    {"waiting-never-planned", "new change does not help who waits for coins",
+     "more withdrawals than coins", "no-lost-withdrawal"},
+
+    // ---- coordinator ----
+    {"mempool-believed-once", "what the node once took is never missed again",
+     "the node forgets its mempool and blocks", "no-lost-withdrawal"},
+    {"rebroadcast-signs-again", "what the node lost is signed again instead of sent again",
+     "the node forgets its mempool and blocks", "no-lost-withdrawal no-partial-transaction"},
+    {"own-aggregate-sent", "the own aggregate is sent, not the bytes read back",
+     "two coordinators sign one template", "no-partial-transaction"},
+    {"sessions-unbounded", "an overdue session is followed by new ones with the same signers",
+     "a signer that is slow or paused", "limits-respected"},
+    {"takeover-unread", "another's withdrawal is continued without a read through the barrier",
+     "a coordinator dies or stands still", "takeover-reads-first"},
+    {"stop-drops-work", "SIGTERM ends the process with work in flight", "SIGTERM",
+     "orderly-stop-finishes"},
+
+    // ---- engines and disks ----
+    {"synchronous-off", "a commit returns before the disk has it", "power loss",
+     "share-has-its-record"},
+
+    // ---- negative controls: harmless, the run must stay green ----
+    {"control-heartbeat", "coordinators' heartbeats come half as often", "", ""},
+    {"control-nonce-pool", "twice as many public nonces are kept ready", "", ""},
+    {"control-quiet", "a change of the number of signers is not recorded", "", ""},
+    {"control-other-quorum", "signers with high ids are asked first", "", ""},
+    {"control-slow-poll", "the node is asked half as often", "", ""},
+};
+
+}  // namespace
+
+namespace detail {
+std::uint64_t selected = 0;
+std::atomic<std::uint64_t> reached = 0;
+thread_local std::uint64_t process_salt = 0;
+}  // namespace detail
+
+std::span<const Mutant> all() { return kMutants; }
+
+const Mutant* find(std::string_view name) {
+  for (const Mutant& mutant : kMutants) {
+    if (mutant.name == name) return &mutant;
+  }
+  return nullptr;
+}
+
+bool select(std::string_view name) {
+  if (!name.empty() && find(name) == nullptr) return false;
+  detail::selected = name.empty() ? 0 : number_of(name);
+  detail::reached = 0;
+  return true;
+}
+
+std::uint64_t reached() { return detail::reached; }
+
+}  // namespace roulette::mutants

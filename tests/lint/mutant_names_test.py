@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Planted bugs: the table and the code name the same ones, and no released program holds a name.
+
+Invariant: the same search must find every name in a program built with planted bugs, so that an
+empty answer means absence; and every released program refuses to start when it is asked for a bug.
+
+  mutant_names_test.py ROOT WITH_BUGS TOOL RELEASED...
+"""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+USED = re.compile(r'ROULETTE_MUTANT\("([^"]+)"\)')
+ROW = re.compile(r'^    \{"([a-z-]+)",', re.MULTILINE)
+FOLDERS = ("common", "signer", "coordinator", "ledger", "chaos")
+
+
+def main(root, with_bugs, tool, released):
+    table = ROW.findall((root / "common/base/mutants.cpp").read_text())
+    used = set()
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".cpp", ".h"):
+                used.update(USED.findall(path.read_text()))
+    problems = [f"{name} stands in the table and no code has it" for name in table
+                if name not in used]
+    problems += [f"{name} is in the code and not in the table" for name in sorted(used)
+                 if name not in table]
+    problems += [f"{name} stands twice" for name in set(table) if table.count(name) > 1]
+    data = Path(with_bugs).read_bytes()
+    problems += [f"{with_bugs} lacks {name}: the search proves nothing" for name in table
+                 if name.encode() not in data]
+    for program in released:
+        data = Path(program).read_bytes()
+        problems += [f"{program} contains {name}" for name in table if name.encode() in data]
+    said = subprocess.run([tool, "version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    if "mutants: none" not in said.splitlines():
+        problems.append(f"{tool} version does not say `mutants: none`")
+    for program in released:
+        arguments = ["version"] if program == tool else ["--config", "none"]
+        asked = subprocess.run([program, *arguments], stderr=subprocess.PIPE,
+                               text=True, check=False, env={"ROULETTE_MUTANT": table[0]})
+        if asked.returncode != 64 or "no planted bugs" not in asked.stderr:
+            problems.append(f"{program} started though asked for a planted bug: {asked}")
+    if len(table) < 20:
+        problems.append("the table was not read")
+    print("\n".join(problems) or f"{len(table)} names, absent from {len(released)} programs")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        print(__doc__)
+        sys.exit(64)
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[3:]))
