@@ -93,7 +93,7 @@ struct Records {
   std::set<Hash32> forbidden_sessions;  // what liars asked for: in nobody's journal
   std::vector<std::string> incidents;  // what the host itself saw and no machine may cause
   std::vector<std::string> unfinished_stops;  // drained with work in flight and time left
-  bool settled = false;                // every client saw its withdrawal settled within the bound
+  bool settled = false;                // all clients saw it in time, the cluster rested
 };
 
 struct Violation {

@@ -120,10 +120,14 @@ class Shrinker {
       for (std::size_t at = 0; at + many <= text_.options.size() && !ended_;) {
         Text candidate = text_;
         const auto from = candidate.options.begin() + static_cast<std::ptrdiff_t>(at);
-        const bool seed = std::any_of(from, from + static_cast<std::ptrdiff_t>(many),
-                                      [](const std::string& l) { return l.starts_with("seed "); });
+        // They say which run it is; the rest says how it goes.
+        const bool fixed = std::any_of(from, from + static_cast<std::ptrdiff_t>(many),
+                                       [](const std::string& line) {
+                                         return line.starts_with("seed ") ||
+                                                line.starts_with("scheme ");
+                                       });
         candidate.options.erase(from, from + static_cast<std::ptrdiff_t>(many));
-        if (!seed && attempt(candidate)) smaller = true;
+        if (!fixed && attempt(candidate)) smaller = true;
         else ++at;
       }
     }

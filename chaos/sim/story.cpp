@@ -46,7 +46,6 @@ class Clients {
   void hand_over(Records& records) {
     for (const Client& client : clients_) records.keys.push_back(client.key);
     records.answers = std::move(answers_);
-    records.settled = settled();
   }
 
  private:
@@ -234,6 +233,7 @@ Outcome run_story(const StoryOptions& options, Trace::Listener listener) {
   for (const auto& [name, places] : world.places()) outcome.places[name] = places;
   outcome.records = world.records();
   clients.hand_over(outcome.records);
+  outcome.records.settled = clients.settled() && world.at_rest();
   outcome.violations = judge(outcome.records);
   outcome.slowest_signing = world.slowest_signing();
   outcome.counts = world.counts();

@@ -311,6 +311,7 @@ class World {
   bool twist(wire::SignRequest& request, CoordinatorLie as);
   void forbid(const wire::SignRequest& request);
   bool alter_replica(Seat& seat);
+  [[nodiscard]] std::size_t spare_replicas() const;
   [[nodiscard]] std::vector<wire::Command> altered(LedgerSeat& seat,
                                                    std::vector<wire::Command> commands);
   void diverged(LedgerSeat& seat, const std::string& reason);

@@ -259,17 +259,21 @@ void World::forbid(const wire::SignRequest& request) {
 bool World::alter_replica(Seat& seat) {
   if (seat.name.role != Role::Ledger || ledgers_.size() < 3 || !seat.up) return false;
   auto& replica = static_cast<LedgerSeat&>(seat);
-  // A majority of altered replicas is over what checkpoints promise, whatever the budget: the
-  // honest rest would stop, and be right.
-  const auto others = static_cast<std::size_t>(
-      std::count_if(ledgers_.begin(), ledgers_.end(), [](const LedgerSeat& other) {
-        return other.altered != LedgerSeat::Altered::No;
-      }));
-  if (others >= (ledgers_.size() - 1) / 2) return false;
+  if (spare_replicas() == 0) return false;
   if (replica.altered != LedgerSeat::Altered::No || !may_strike(seat)) return false;
   replica.altered = LedgerSeat::Altered::Next;
   ++replica.weak;
   return true;
+}
+
+// How many more may be altered or leave for good, whatever the budget. Checkpoints promise nothing
+// without a majority that is here and right: the honest rest would stop, or nobody would.
+std::size_t World::spare_replicas() const {
+  const auto lost = static_cast<std::size_t>(
+      std::count_if(ledgers_.begin(), ledgers_.end(), [](const LedgerSeat& other) {
+        return other.retired || other.altered != LedgerSeat::Altered::No;
+      }));
+  return (ledgers_.size() - 1) / 2 - lost;
 }
 
 // The entry as the altered replica's memory has it: a withdrawal asked for a moment later.
@@ -277,6 +281,7 @@ std::vector<wire::Command> World::altered(LedgerSeat& seat, std::vector<wire::Co
   for (wire::Command& command : commands) {
     auto* withdraw = std::get_if<wire::Withdraw>(&command.body);
     if (withdraw == nullptr || seat.altered != LedgerSeat::Altered::Next) continue;
+    if (seat.machine->state().by_key(withdraw->key)) continue;  // a duplicate changes nothing
     withdraw->requested_at_us += 1;
     seat.altered = LedgerSeat::Altered::Memory;
     trace.note(agenda.now(), seat.name, "altered", "", seat.delivered);

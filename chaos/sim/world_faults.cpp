@@ -207,7 +207,7 @@ bool World::retire(ProcessName victim) {
                                 ? signers_.size() - options_.shape.threshold - gone(signers_)
                             : victim.role == Role::Coordinator
                                 ? coordinators_.size() - 1 - gone(coordinators_)
-                                : (ledgers_.size() - 1) / 2 - gone(ledgers_);
+                                : spare_replicas();
   if (spare == 0) return false;
   seat->retired = true;
   ++counts_.retired;

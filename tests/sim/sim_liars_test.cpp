@@ -88,4 +88,32 @@ TEST_CASE("never more than a minority of the replicas is altered, over the budge
   CHECK(require_green(options).counts.altered == 1);
 }
 
+// Seed 1306: with one of three gone for good, an altered one leaves no majority to find it by.
+TEST_CASE("no replica is altered where one is gone for good, and none goes where one is altered") {
+  for (const bool gone_first : {true, false}) {
+    auto options = with_liar(FaultKind::AlterReplica, {Role::Ledger, 2}, 0);
+    options.world.over_budget = true;
+    Fault retire;
+    retire.kind = FaultKind::Retire;
+    retire.a = {Role::Ledger, 1};
+    retire.at = gone_first ? milliseconds(20) : milliseconds(80);
+    options.faults.push_back(retire);
+    const Outcome outcome = require_green(options);
+    CHECK(outcome.counts.altered + outcome.counts.retired == 1);
+    CHECK((outcome.counts.retired == 1) == gone_first);
+  }
+}
+
+// It would differ in nothing: the run then waited its whole bound for a stop that never came.
+TEST_CASE("a duplicate of a known withdrawal is no alteration") {
+  auto options = with_liar(FaultKind::AlterReplica, {Role::Ledger, 0}, 0);
+  options.duplicate_per_mille = 1000;
+  options.world.unknown_per_mille = 300;
+  for (options.world.seed = 1; options.world.seed <= 20; ++options.world.seed) {
+    INFO("seed " << options.world.seed);
+    const Outcome outcome = require_green(options);
+    CHECK(outcome.probes.hits(Probe::AlteredReplicaFound) == outcome.counts.altered);
+  }
+}
+
 }  // namespace roulette::sim

@@ -58,6 +58,19 @@ TEST_CASE("a schedule shrinks to the two faults that fail only together") {
   CHECK(shrunk.schedule.world == plain.world);
 }
 
+// A file without its scheme would run another one, and is refused (seed 1306).
+TEST_CASE("a shrunk schedule of the stand-in is one of the stand-in, also from its file") {
+  ScheduleFile file;
+  file.schedule = crowded();
+  file.schedule.world.scheme = SimScheme::StandIn;
+  file.schedule = shrink(file.schedule, [](const Schedule&) { return true; }, {}).schedule;
+  CHECK(file.schedule.faults.empty());
+  file.scheme = "stand-in";
+  const auto read = decode_schedule_file(encode_schedule_file(file), "shrunk.json");
+  REQUIRE(read.ok());
+  CHECK(read->schedule.world.scheme == SimScheme::StandIn);
+}
+
 TEST_CASE("shrinking keeps what the failure needs") {
   const Schedule schedule = crowded();
   const auto fails = [&](const Schedule& candidate) {
