@@ -116,9 +116,6 @@ std::variant<sim::Fault, std::string> sim_fault(const Fired& fired, const FaultR
   sim::Fault fault;
   const auto victim = process_of(fired.victim);
   if (!victim || victim->role == Role::Etcd) return "the simulator has one log and no members";
-  if (fired.recover != "restart" && fired.recover != "continue") {
-    return "recovery '" + fired.recover + "' is not carried";
-  }
   fault.a = *victim;
   fault.down = milliseconds(rule.recover.after_ms);
   fault.blow = fired.signal == "SIGKILL"   ? sim::Blow::Kill
@@ -134,7 +131,17 @@ std::variant<sim::Fault, std::string> sim_fault(const Fired& fired, const FaultR
     fault.blow = {};
     return fault;
   }
-  if (fired.timed) return fault;
+  if (fired.timed) {
+    if (fired.recover == "none") fault.kind = sim::FaultKind::Retire;
+    if (fired.recover == "wiped") fault.kind = sim::FaultKind::Wipe;
+    if (fired.recover == "rolled-back") fault.kind = sim::FaultKind::RollBack;
+    if (fault.kind == sim::FaultKind::RollBack) fault.amount = 1;  // live it keeps the older half
+    if (fault.kind != sim::FaultKind::Strike) fault.blow = {};
+    if (fault.kind == sim::FaultKind::Retire) fault.down = sim::Fault{}.down;
+    return fault;
+  }
+  if (fired.recover != "restart" && fired.recover != "continue")
+    return "a strike at a place is followed by a restart, not by '" + fired.recover + "'";
   if (!fired.trigger_process.empty() && fired.trigger_process != fired.victim) {
     return "its point is another process's (" + fired.trigger_process + ")";
   }
@@ -150,23 +157,27 @@ std::variant<sim::Fault, std::string> sim_fault(const Fired& fired, const FaultR
 
 // ---- to an experiment ----
 
-const char* signal_of(sim::Blow blow) {
+Signal signal_of(sim::Blow blow) {
   switch (blow) {
-    case sim::Blow::Kill: return "SIGKILL";
-    case sim::Blow::Stop: return "SIGTERM";
-    case sim::Blow::Pause: return "SIGSTOP";
+    case sim::Blow::Kill: return Signal::Kill;
+    case sim::Blow::Stop: return Signal::Term;
+    case sim::Blow::Pause: return Signal::Stop;
   }
-  return "SIGKILL";
+  return Signal::Kill;
 }
 
 std::string rule_line(const ProcessName& victim, const std::string& trigger, sim::Blow blow,
-                      Duration down) {
+                      RecoverHow how, Duration down) {
   const bool node = victim.role == Role::Bitcoind;
-  const char* how = blow == sim::Blow::Pause ? "continue" : "restart";
   return "      - {target: {role: " + std::string(role_name(victim.role)) +
          (node ? "" : ", index: [" + std::to_string(victim.index) + "]") + "}, trigger: {" +
-         trigger + "}, signal: " + signal_of(blow) + ", recover: {how: " + how +
-         ", after_ms: " + std::to_string(std::max<std::int64_t>(down.us / 1000, 1)) + "}}\n";
+         trigger + "}, signal: " + signal_name(signal_of(blow)) + ", recover: {how: " +
+         recover_name(how) + ", after_ms: " +
+         std::to_string(std::max<std::int64_t>(down.us / 1000, 1)) + "}}\n";
+}
+
+RecoverHow recovery_of(sim::Blow blow) {
+  return blow == sim::Blow::Pause ? RecoverHow::Continue : RecoverHow::Restart;
 }
 
 // The effect that stands at a numbered place, and the how-manieth of its kind it is.
@@ -200,12 +211,19 @@ Result<std::string> live_rule(const sim::Fault& fault, const sim::Outcome& outco
   const auto no = [](const std::string& why) { return Error{ErrorKind::Refused, why}; };
   const std::string at =
       "at_ms: " + std::to_string(fault.at.us / 1000 + 1000 * kUndisturbedS);
+  const auto timed = [&](const ProcessName& victim, sim::Blow blow, RecoverHow how) {
+    return rule_line(victim, at, blow, how, fault.down);
+  };
   switch (fault.kind) {
-    case sim::FaultKind::Strike: return rule_line(fault.a, at, fault.blow, fault.down);
+    case sim::FaultKind::Strike: return timed(fault.a, fault.blow, recovery_of(fault.blow));
+    case sim::FaultKind::Retire: return timed(fault.a, sim::Blow::Kill, RecoverHow::None);
+    case sim::FaultKind::Wipe: return timed(fault.a, sim::Blow::Kill, RecoverHow::Wiped);
+    // How far back it goes is the live tool's rule, not `amount`.
+    case sim::FaultKind::RollBack: return timed(fault.a, sim::Blow::Kill, RecoverHow::RolledBack);
     case sim::FaultKind::KillNode:
-      return rule_line({Role::Bitcoind, 0}, at, sim::Blow::Kill, fault.down);
+      return timed({Role::Bitcoind, 0}, sim::Blow::Kill, RecoverHow::Restart);
     case sim::FaultKind::PauseNode:
-      return rule_line({Role::Bitcoind, 0}, at, sim::Blow::Pause, fault.down);
+      return timed({Role::Bitcoind, 0}, sim::Blow::Pause, RecoverHow::Continue);
     case sim::FaultKind::StrikePlace: break;
     default: return no("there is no such fault in a live run");
   }
@@ -216,7 +234,7 @@ Result<std::string> live_rule(const sim::Fault& fault, const sim::Outcome& outco
   if (!point) return no("no point of a live process is " + found->place.text());
   return rule_line(fault.a,
                    "point: " + *point + ", occurrence: " + std::to_string(found->occurrence),
-                   fault.blow, fault.down);
+                   fault.blow, recovery_of(fault.blow), fault.down);
 }
 
 std::string head_of(const sim::ScheduleFile& file, std::uint32_t duration_s) {

@@ -84,6 +84,7 @@ Status MatrixCluster::start() {
                            return s_->cluster->restart(name, lines);
                          },
                          [this](const std::string& why) { s_->cluster->note_node_height(why); },
+                         {},
                          {}});
   s_->faults = faults_.get();
   const Status up = s_->cluster->start(

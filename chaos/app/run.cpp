@@ -79,8 +79,9 @@ class Run {
                              return s_->cluster->restart(name, lines);
                            },
                            [this](const std::string& why) { s_->cluster->note_node_height(why); },
+                           [this](ProcessName name) { return s_->cluster->keep_records(name); },
                            [this](ProcessName name, RecoverHow how, std::uint64_t fault_id) {
-                             return s_->cluster->take_journal(name, how, fault_id);
+                             return s_->cluster->take_records(name, how, fault_id);
                            }});
     s_->faults = faults_.get();
     const Status status = s_->cluster->start(

@@ -72,31 +72,15 @@ void count_faults(const History& history, Verdict& verdict, Reasons& reasons) {
   }
 }
 
-std::string signal_of(const chaos::FaultInstance& instance) {
-  switch (instance.signal) {
-    case chaos::Signal::Kill:
-      return "SIGKILL";
-    case chaos::Signal::Term:
-      return "SIGTERM";
-    case chaos::Signal::Stop:
-      return "SIGSTOP";
-  }
-  return "";
-}
-
-// What a record says about a fault excuses others (a victim lost for good may miss its records), so
-// it must be what the seed drew.
+// What a record says about a fault excuses others (a victim lost for good may miss its records,
+// what was taken from a journal is missing in it), so it must be what the seed drew.
 std::string unlike(const FaultRecord& fault, const chaos::FaultInstance& drawn) {
   if (fault.point != drawn.point) return "the point drawn is " + drawn.point;
-  if (fault.signal != signal_of(drawn)) return "the signal drawn is " + signal_of(drawn);
+  const std::string signal = chaos::signal_name(drawn.signal);
+  if (fault.signal != signal) return "the signal drawn is " + signal;
   if (fault.role != fault.victim.substr(0, fault.victim.find('-'))) return "role " + fault.role;
-  const bool for_good = drawn.recover.how == chaos::RecoverHow::None;
-  if ((fault.recover == "none") != for_good)
-    return std::string("the victim ") + (for_good ? "stays down" : "comes back") + " as drawn";
-  // Records taken from a journal excuse what is missing in it.
-  if ((fault.recover == "wiped") != (drawn.recover.how == chaos::RecoverHow::Wiped) ||
-      (fault.recover == "rolled-back") != (drawn.recover.how == chaos::RecoverHow::RolledBack))
-    return "its journal was not taken as drawn";
+  const std::string recover = chaos::recover_name(drawn.recover.how);
+  if (fault.recover != recover) return "the recovery drawn is " + recover;
   return fault.over_budget == drawn.over_budget ? "" : "over_budget differs";
 }
 

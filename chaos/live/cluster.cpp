@@ -391,23 +391,50 @@ Status Cluster::restart(ProcessName name, const std::vector<std::string>& contro
   return state_->start_process(name, control_lines);
 }
 
-Status Cluster::take_journal(ProcessName name, RecoverHow how, std::uint64_t fault_id) {
+namespace {
+
+// A database with whatever SQLite left beside it.
+Status remove_database(const fs::path& file) {
+  std::error_code failed;
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    fs::remove(file.string() + suffix, failed);
+    if (failed) return Error{ErrorKind::Io, file.string() + suffix + ": " + failed.message()};
+  }
+  return runtime::sync_folder(file.parent_path());
+}
+
+fs::path tables_of(const ClusterFiles& files, ProcessName name) {
+  return files.work / name.text() / "tables.sqlite";
+}
+
+}  // namespace
+
+Status Cluster::keep_records(ProcessName name) {
+  const fs::path tables = tables_of(state_->files, name);
+  auto database = runtime::Database::open(tables);
+  if (!database) return database.error();
+  return database->execute("VACUUM INTO '" + tables.string() + ".kept'");
+}
+
+Status Cluster::take_records(ProcessName name, RecoverHow how, std::uint64_t fault_id) {
   const ClusterFiles& files = state_->files;
+  if (name.role == Role::Ledger) {
+    const fs::path tables = tables_of(files, name);
+    if (const Status removed = remove_database(tables); !removed) return removed;
+    if (how == RecoverHow::Wiped) return {};
+    std::error_code failed;
+    fs::copy_file(tables.string() + ".kept", tables, failed);
+    if (failed) return Error{ErrorKind::Io, tables.string() + ".kept: " + failed.message()};
+    return {};
+  }
   const std::string copy = name.text() + ".before-" + std::to_string(fault_id) + ".ndjson";
   if (const Status kept = export_process(files, name, files.state / copy); !kept) return kept;
   const fs::path journal = files.work / name.text() / "journal.sqlite";
-  if (how == RecoverHow::RolledBack) {
-    auto database = runtime::Database::open(journal);
-    if (!database) return database.error();
-    return database->execute(
-        "DELETE FROM records WHERE sequence > (SELECT (max(sequence) + 1) / 2 FROM records)");
-  }
-  std::error_code failed;
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    fs::remove(journal.string() + suffix, failed);
-    if (failed) return Error{ErrorKind::Io, journal.string() + suffix + ": " + failed.message()};
-  }
-  return runtime::sync_folder(journal.parent_path());
+  if (how == RecoverHow::Wiped) return remove_database(journal);
+  auto database = runtime::Database::open(journal);
+  if (!database) return database.error();
+  return database->execute(
+      "DELETE FROM records WHERE sequence > (SELECT (max(sequence) + 1) / 2 FROM records)");
 }
 
 void Cluster::on_event(ProcessName name, const std::string& event, const std::string&) {

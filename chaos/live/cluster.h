@@ -67,9 +67,12 @@ class Cluster {
   // Spawns a process again with its points armed; etcd members and the node are probed until they
   // serve.
   [[nodiscard]] Status restart(ProcessName name, const std::vector<std::string>& control_lines);
+  // A replica's tables as they are now, for take_records(RolledBack); it may go on meanwhile.
+  [[nodiscard]] Status keep_records(ProcessName name);
   // Of a signer that is down: its records go to state/<name>.before-<fault_id>.ndjson first, then
-  // its journal is removed (Wiped) or loses its newer half (RolledBack).
-  [[nodiscard]] Status take_journal(ProcessName name, RecoverHow how, std::uint64_t fault_id);
+  // its journal is removed (Wiped) or loses its newer half (RolledBack). Of a replica that is down:
+  // its tables are removed, or are what keep_records() kept.
+  [[nodiscard]] Status take_records(ProcessName name, RecoverHow how, std::uint64_t fault_id);
   // Fed by the supervisor's hooks.
   void on_event(ProcessName name, const std::string& event, const std::string& args);
 

@@ -35,6 +35,7 @@ struct Strike {
   bool stopped = false, continued = false, shutdown_started = false, escalated = false;
   std::optional<ExitFacts> exit;
   std::optional<Instant> restarted, ready;
+  bool records_taken = false;  // where the fault says so, before the restart
   bool over = false;  // nothing more will happen to it
 };
 
@@ -62,34 +63,6 @@ int signal_number(Signal signal) {
   return SIGKILL;
 }
 
-const char* signal_text(Signal signal) {
-  switch (signal) {
-    case Signal::Kill:
-      return "SIGKILL";
-    case Signal::Term:
-      return "SIGTERM";
-    case Signal::Stop:
-      return "SIGSTOP";
-  }
-  return "";
-}
-
-const char* recover_text(RecoverHow how) {
-  switch (how) {
-    case RecoverHow::Restart:
-      return "restart";
-    case RecoverHow::Continue:
-      return "continue";
-    case RecoverHow::None:
-      return "none";
-    case RecoverHow::Wiped:
-      return "wiped";
-    case RecoverHow::RolledBack:
-      return "rolled-back";
-  }
-  return "";
-}
-
 bool is_timed(const FaultInstance& plan) {
   return !plan.trigger_process.has_value();
 }
@@ -98,6 +71,7 @@ bool is_timed(const FaultInstance& plan) {
 bool strike_proven(const Instance& instance, const Strike& strike) {
   if (strike.send_result != 0) return false;
   if (!is_timed(instance.plan) && !instance.hit) return false;
+  if (takes_records(instance.plan.recover.how) && !strike.records_taken) return false;
   switch (instance.plan.signal) {
     case Signal::Kill:
       return strike.exit && strike.exit->signal == SIGKILL;
@@ -138,6 +112,18 @@ struct FaultEngine::State {
       : loop(l), log(g), supervisor(s), experiment(e), hooks(std::move(h)) {}
 
   // ---- arming ----
+
+  // What a replica is put back to is kept now: later it would be newer than the fault says.
+  void keep_old_records() {
+    std::set<ProcessName> kept;
+    for (const Instance& instance : instances) {
+      if (instance.plan.recover.how != RecoverHow::RolledBack) continue;
+      for (const ProcessName& name : instance.plan.victims) {
+        if (name.role == Role::Ledger && hooks.keep_records && kept.insert(name).second)
+          report("keep_records_failed", name, hooks.keep_records(name));
+      }
+    }
+  }
 
   void schedule(Instance& instance, Instant at) {
     instance.timer = std::make_unique<runtime::Timer>(loop, [this, &instance] { due(instance); });
@@ -283,7 +269,7 @@ struct FaultEngine::State {
     }
     recover_later(instance, [this, &instance, index] {
       Strike& strike = instance.strikes[index];
-      take_journal(instance, strike.victim);
+      take_records(instance, strike);
       restart(strike.victim);
       strike.restarted = loop.now();
       note(instance, strike.victim, "restarted");
@@ -298,15 +284,15 @@ struct FaultEngine::State {
       after(instance, milliseconds(after_ms), std::move(action));
   }
 
-  void take_journal(const Instance& instance, const ProcessName& name) {
-    if (!takes_journal(instance.plan.recover.how)) return;
-    const Status taken = hooks.take_journal
-                             ? hooks.take_journal(name, instance.plan.recover.how, instance.plan.id)
-                             : Status(Error{ErrorKind::Internal, "no way to take a journal"});
-    if (taken) return;
-    runtime::EventFields fields;
-    fields.add("name", name.text()).add("error", taken.error().message);
-    log.write("take_journal_failed", fields);
+  void take_records(Instance& instance, Strike& strike) {
+    const FaultInstance& plan = instance.plan;
+    if (!takes_records(plan.recover.how)) return;
+    const Status taken = hooks.take_records
+                             ? hooks.take_records(strike.victim, plan.recover.how, plan.id)
+                             : Status(Error{ErrorKind::Internal, "no way to take records"});
+    report("take_records_failed", strike.victim, taken);
+    strike.records_taken = taken.ok();
+    if (!taken) instance.why_not = "its records were not taken: " + taken.error().message;
   }
 
   // Quarantined: it is not on its way back any more, and down for good.
@@ -322,11 +308,14 @@ struct FaultEngine::State {
   }
 
   void restart(const ProcessName& name) {
-    const Status status = hooks.restart(name, control_lines(name));
+    report("restart_failed", name, hooks.restart(name, control_lines(name)));
+  }
+
+  void report(const char* event, const ProcessName& name, const Status& status) {
     if (status) return;
     runtime::EventFields fields;
     fields.add("name", name.text()).add("error", status.error().message);
-    log.write("restart_failed", fields);
+    log.write(event, fields);
   }
 
   void on_ready(const ProcessName& name) {
@@ -428,8 +417,8 @@ struct FaultEngine::State {
                plan.trigger_process ? json(plan.trigger_process->text()) : json(nullptr)},
               {"victim", victim.text()},
               {"pid", strike != nullptr && strike->pid ? json(*strike->pid) : json(nullptr)},
-              {"signal", signal_text(plan.signal)},
-              {"recover", recover_text(plan.recover.how)},
+              {"signal", signal_name(plan.signal)},
+              {"recover", recover_name(plan.recover.how)},
               {"over_budget", plan.over_budget},
               {"fired", strike != nullptr && strike->send_result == 0},
               {"hit", nullptr},
@@ -491,6 +480,7 @@ FaultEngine::FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Super
 FaultEngine::~FaultEngine() = default;
 
 void FaultEngine::begin(Instant began) {
+  state_->keep_old_records();
   for (Instance& instance : state_->instances) {
     state_->schedule(instance, began + milliseconds(instance.plan.at_ms.value_or(0)));
   }

@@ -27,8 +27,10 @@ class FaultEngine {
     std::function<Status(ProcessName, const std::vector<std::string>& control_lines)> restart;
     // Around a kill of the node: writes `node_height` to the tool's log. May be empty.
     std::function<void(const std::string& why)> note_node_height;
-    // Copies a signer's records, then takes its journal or the newer half of it (DESIGN 5).
-    std::function<Status(ProcessName, RecoverHow, std::uint64_t fault_id)> take_journal;
+    // What a running replica will be put back to by take_records(RolledBack).
+    std::function<Status(ProcessName)> keep_records;
+    // Of a process that is down: wiped or put back, as RecoverHow says (DESIGN 5).
+    std::function<Status(ProcessName, RecoverHow, std::uint64_t fault_id)> take_records;
   };
 
   FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Supervisor& supervisor,

@@ -13,6 +13,27 @@
 #include "common/runtime/kill_point_table.h"
 
 namespace roulette::chaos {
+
+const char* signal_name(Signal signal) {
+  switch (signal) {
+    case Signal::Kill: return "SIGKILL";
+    case Signal::Term: return "SIGTERM";
+    case Signal::Stop: return "SIGSTOP";
+  }
+  return "";
+}
+
+const char* recover_name(RecoverHow how) {
+  switch (how) {
+    case RecoverHow::Restart: return "restart";
+    case RecoverHow::Continue: return "continue";
+    case RecoverHow::None: return "none";
+    case RecoverHow::Wiped: return "wiped";
+    case RecoverHow::RolledBack: return "rolled-back";
+  }
+  return "";
+}
+
 namespace {
 
 using nlohmann::json;
@@ -106,11 +127,8 @@ FaultRule read_fault(const json& object) {
   rule.recover.how = rule.signal == Signal::Stop ? RecoverHow::Continue : RecoverHow::Restart;
   if (object.contains("recover")) {
     const std::string how = object.at("recover").at("how").get<std::string>();
-    if (how == "restart") rule.recover.how = RecoverHow::Restart;
-    if (how == "continue") rule.recover.how = RecoverHow::Continue;
-    if (how == "none") rule.recover.how = RecoverHow::None;
-    if (how == "wiped") rule.recover.how = RecoverHow::Wiped;
-    if (how == "rolled-back") rule.recover.how = RecoverHow::RolledBack;
+    for (const RecoverHow known : kRecoverHow)
+      if (how == recover_name(known)) rule.recover.how = known;
     read(object.at("recover"), "after_ms", rule.recover.after_ms);
   }
   read(object, "over_budget", rule.over_budget);
@@ -282,10 +300,10 @@ Status check_fault(const FaultRule& rule, const Experiment& e, const Source& sou
   if (rule.signal != Signal::Stop && rule.recover.how == RecoverHow::Continue) {
     return source.error(at, "only a paused process (SIGSTOP) is recovered by `continue`");
   }
-  if (takes_journal(rule.recover.how) &&
-      (rule.target.role != Role::Signer || rule.signal == Signal::Stop)) {
-    return source.error(at, "only a signer that is ended (SIGKILL, SIGTERM) comes back `wiped` or "
-                            "`rolled-back`");
+  const bool has_records = rule.target.role == Role::Signer || rule.target.role == Role::Ledger;
+  if (takes_records(rule.recover.how) && (!has_records || rule.signal == Signal::Stop)) {
+    return source.error(at, "only a signer or a ledger that is ended (SIGKILL, SIGTERM) comes back "
+                            "`wiped` or `rolled-back`");
   }
   return check_trigger(rule, e, source, at);
 }

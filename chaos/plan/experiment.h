@@ -71,10 +71,16 @@ struct RouletteTrigger {
 using Trigger = std::variant<PointTrigger, AtTrigger, EveryTrigger, RouletteTrigger>;
 
 enum class Signal : std::uint8_t { Kill, Term, Stop };
-// Wiped, RolledBack: a signer comes back without its journal, or with the older half of it; it is
-// expected to be quarantined and stays down for the rest of the run (DESIGN 6.8).
+[[nodiscard]] const char* signal_name(Signal signal);  // "SIGKILL", ...
+// Wiped, RolledBack (DESIGN 5): a signer comes back without its journal, or with the older half of
+// it; what the ledger keeps of it then quarantines it for the rest of the run (DESIGN 6.8). A
+// replica comes back without its tables, or with those of when the faults began, and catches up.
 enum class RecoverHow : std::uint8_t { Restart, Continue, None, Wiped, RolledBack };
-[[nodiscard]] constexpr bool takes_journal(RecoverHow how) {
+inline constexpr RecoverHow kRecoverHow[] = {RecoverHow::Restart, RecoverHow::Continue,
+                                            RecoverHow::None, RecoverHow::Wiped,
+                                            RecoverHow::RolledBack};
+[[nodiscard]] const char* recover_name(RecoverHow how);  // "rolled-back", ...
+[[nodiscard]] constexpr bool takes_records(RecoverHow how) {
   return how == RecoverHow::Wiped || how == RecoverHow::RolledBack;
 }
 struct Recover {

@@ -176,34 +176,6 @@ class Drawer {
   std::vector<FaultInstance> instances_;
 };
 
-const char* signal_text(Signal signal) {
-  switch (signal) {
-    case Signal::Kill:
-      return "SIGKILL";
-    case Signal::Term:
-      return "SIGTERM";
-    case Signal::Stop:
-      return "SIGSTOP";
-  }
-  return "";
-}
-
-const char* recover_text(RecoverHow how) {
-  switch (how) {
-    case RecoverHow::Restart:
-      return "restart";
-    case RecoverHow::Continue:
-      return "continue";
-    case RecoverHow::None:
-      return "none";
-    case RecoverHow::Wiped:
-      return "wiped";
-    case RecoverHow::RolledBack:
-      return "rolled-back";
-  }
-  return "";
-}
-
 }  // namespace
 
 Schedule draw_schedule(const Experiment& experiment) {
@@ -212,7 +184,7 @@ Schedule draw_schedule(const Experiment& experiment) {
 
 std::string describe(const FaultInstance& instance) {
   std::string out = std::to_string(instance.id) + " rule " + std::to_string(instance.rule) + " " +
-                    signal_text(instance.signal);
+                    signal_name(instance.signal);
   for (const ProcessName& victim : instance.victims) out += " " + victim.text();
   out += " at " + instance.point;
   if (instance.trigger_process) {
@@ -220,7 +192,7 @@ std::string describe(const FaultInstance& instance) {
            std::to_string(instance.occurrence);
   }
   if (instance.at_ms) out += " from " + std::to_string(*instance.at_ms) + " ms";
-  out += std::string(", ") + recover_text(instance.recover.how) + " after " +
+  out += std::string(", ") + recover_name(instance.recover.how) + " after " +
          std::to_string(instance.recover.after_ms) + " ms";
   if (instance.over_budget) out += ", over budget";
   return out;

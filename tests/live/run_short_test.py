@@ -125,7 +125,7 @@ class ShortRun(unittest.TestCase):
         faults = records(run / "faults.ndjson")
         self.assertEqual(self.verdict()["faults"]["requested"], len(faults))
         self.assertEqual(sorted(f["signal"] for f in faults),
-                         ["SIGKILL"] * 4 + ["SIGSTOP", "SIGTERM"])
+                         ["SIGKILL"] * 6 + ["SIGSTOP", "SIGTERM"])
         for fault in faults:
             proof = fault["proof"]
             self.assertTrue(fault["fired"] and fault["proven"], fault)
@@ -137,6 +137,13 @@ class ShortRun(unittest.TestCase):
                 self.assertTrue(proof["shutdown_started"] and proof["exit_code"] == 0, proof)
             else:
                 self.assertTrue(proof["stopped"] and proof["continued"], proof)
+        (put_back,) = [f for f in faults if f["recover"] == "rolled-back"]
+        told = [e for e in records(run / "events.ndjson") if e["event"] == "signer_quarantined"]
+        self.assertEqual({e["signer"] for e in told}, {put_back["victim"]})
+        self.assertIsNone(put_back["ready_us"])
+        before = f"state/{put_back['victim']}.before-{put_back['fault_id']}.ndjson"
+        self.assertGreater(len(records(run / before)),
+                           len(records(run / f"state/{put_back['victim']}.ndjson")))
         # What is promised of a run folder, and nothing secret outside secrets/.
         for name in ("experiment.yaml", "environment.json", "history.ndjson", "events.ndjson"):
             self.assertGreater((run / name).stat().st_size, 0, name)
@@ -184,7 +191,8 @@ class ShortRun(unittest.TestCase):
         self.assertEqual(len(schedule["faults"]) + len(left), len(fired), done.stderr)
         self.assertGreaterEqual(len(schedule["faults"]), 4, done.stderr)
         self.assertTrue(any("point=persist.signing_record" in f for f in schedule["faults"]))
-        self.assertTrue(any(f.startswith("kill_node at=") for f in schedule["faults"]))
+        for kind in ("kill_node", "wipe", "roll_back"):
+            self.assertTrue(any(f.startswith(kind + " at=") for f in schedule["faults"]), kind)
         self.assertEqual(schedule["options"]["signers"], "3")
         self.assertIn("✖ down", done.stdout)
 

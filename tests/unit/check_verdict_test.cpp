@@ -208,7 +208,7 @@ TEST_CASE("a fault recorded twice, or otherwise than drawn, is no fault of the s
   Run invented = planted([](auto& lines) { lines[0]["fault_id"] = 77; });
   CHECK(has_reason(invented.judged(), "no seed drew it"));
   Run excused = planted([](auto& lines) { lines[0]["recover"] = "none"; });
-  CHECK(has_reason(excused.judged(), "the victim comes back as drawn"));
+  CHECK(has_reason(excused.judged(), "the recovery drawn is restart"));
   Run elsewhere = planted([](auto& lines) { lines[0]["point"] = "signer.send.hello.after"; });
   CHECK(has_reason(elsewhere.judged(), "the point drawn is signer.persist.signing_record.after"));
 }

@@ -152,7 +152,7 @@ TEST_CASE("only a signer that is ended may come back without its journal", "[pla
     const auto read =
         parse_experiment(replaced("recover: {how: restart, after_ms: 200}", recover), "f.yaml");
     REQUIRE(read.ok());
-    CHECK(takes_journal(read->faults[0].recover.how));
+    CHECK(takes_records(read->faults[0].recover.how));
     const std::string trigger = "        trigger: {every_ms: 4000, jitter_ms: 1000}\n";
     check_refusal(replaced(trigger, trigger + "        " + recover + "\n"), "16", "only a signer");
   }
