@@ -50,9 +50,9 @@ void print_report(const MatrixReport& report, const std::string& folder) {
     const CellResult& first = *cells.front();
     const std::string more =
         cells.size() > 1 ? " and " + std::to_string(cells.size() - 1) + " more" : "";
-    std::fprintf(stderr, "%s: %s%s: %s\n  records: %s\n",
-                 std::string(status_name(first.status)).c_str(), first.id.c_str(), more.c_str(),
-                 first.reason.c_str(), first.life.c_str());
+    std::fprintf(stderr, "%s: %s%s: %s\n", std::string(status_name(first.status)).c_str(),
+                 first.id.c_str(), more.c_str(), first.reason.c_str());
+    if (!first.life.empty()) std::fprintf(stderr, "  records: %s\n", first.life.c_str());
   }
   const char* words[] = {"pass", "fail", "inconclusive"};
   std::fprintf(stderr,

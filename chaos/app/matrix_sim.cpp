@@ -24,7 +24,8 @@ constexpr double kAnswerWithin_s = 300;  // one point with all its seconds
 json as_json(const CellResult& cell) {
   return {cell.id,     cell.point,    cell.blow,
           cell.victims, cell.occurrence, cell.expected,
-          static_cast<int>(cell.status), cell.reason, cell.struck, cell.took_ms};
+          static_cast<int>(cell.status), cell.reason, cell.struck, cell.took_ms,
+          cell.scheme};
 }
 
 CellResult as_cell(const json& fields) {
@@ -39,6 +40,7 @@ CellResult as_cell(const json& fields) {
   cell.reason = fields.at(7).get<std::string>();
   cell.struck = fields.at(8).get<std::vector<std::string>>();
   cell.took_ms = fields.at(9).get<double>();
+  cell.scheme = fields.at(10).get<std::string>();
   return cell;
 }
 

@@ -69,41 +69,81 @@ int gravity(CellStatus status) {
 
 // Rows that share their columns: the points of one role.
 struct Block {
-  std::vector<std::string> blows, victims, points;  // in the order of the cells
+  std::vector<std::string> blows, points;                   // in the order of the cells
+  std::map<std::string, std::vector<std::string>> victims;  // blow -> its columns
   std::map<std::string, std::map<std::string, CellStatus>> at;  // point -> blow/victims -> status
 };
+constexpr std::size_t kNarrow = 8;  // columns; a blow with more (pairs) is drawn by itself
 
 void note_once(std::vector<std::string>& list, const std::string& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
 }
 
+std::string padded(std::string text, std::size_t size) {
+  text.resize(std::max(text.size(), size), ' ');
+  return text;
+}
+
+std::string glyphs(const Block& block, const std::string& point, const std::string& blow) {
+  std::string out;
+  for (const std::string& victims : block.victims.at(blow)) {
+    const auto& row = block.at.at(point);
+    const auto found = row.find(blow + "/" + victims);
+    out += found == row.end() ? ' ' : glyph(found->second);
+  }
+  return out;
+}
+
+// Tens and fives above numbered columns: "    .    1    .    2".
+std::string ruler(std::size_t columns) {
+  std::string out;
+  for (std::size_t i = 1; i <= columns; ++i)
+    out += i % 10 == 0 ? static_cast<char>('0' + i / 10 % 10) : i % 5 == 0 ? '.' : ' ';
+  return out;
+}
+
 void draw(const std::string& role, const Block& block, std::string& out) {
   std::size_t width = role.size();
   for (const std::string& point : block.points) width = std::max(width, point.size());
-  const auto padded = [](std::string text, std::size_t size) {
-    text.resize(std::max(text.size(), size), ' ');
-    return text;
+  const auto narrow = [&](const std::string& blow) {
+    return block.victims.at(blow).size() <= kNarrow;
   };
-  std::string head = padded(role, width);
-  for (const std::string& blow : block.blows)
-    head += "  " + padded(blow, block.victims.size());
+  std::string head = padded(role, width), names;
+  for (const std::string& blow : block.blows) {
+    if (!narrow(blow)) continue;
+    head += "  " + padded(blow, block.victims.at(blow).size());
+    if (names.empty()) {
+      for (const std::string& victims : block.victims.at(blow)) names += " " + victims;
+    }
+  }
   out += head + "\n";
   for (const std::string& point : block.points) {
     out += padded(point, width);
     for (const std::string& blow : block.blows) {
-      std::string run;
-      for (const std::string& victims : block.victims) {
-        const auto& row = block.at.at(point);
-        const auto found = row.find(blow + "/" + victims);
-        run += found == row.end() ? ' ' : glyph(found->second);
-      }
-      out += "  " + padded(run, blow.size());
+      if (narrow(blow)) out += "  " + padded(glyphs(block, point, blow), blow.size());
     }
     out += "\n";
   }
-  out += "columns within a blow:";
-  for (const std::string& victims : block.victims) out += " " + victims;
-  out += "\n\n";
+  out += "columns within a blow:" + names + "\n\n";
+  for (const std::string& blow : block.blows) {
+    if (narrow(blow)) continue;
+    out += role + ", " + blow + "\n" + padded("", width) + "  " +
+           ruler(block.victims.at(blow).size()) + "\n";
+    for (const std::string& point : block.points)
+      out += padded(point, width) + "  " + glyphs(block, point, blow) + "\n";
+    out += "\n";
+  }
+}
+
+// The numbered columns, once.
+std::string legend(const std::vector<std::string>& columns) {
+  std::string out;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const std::string number = std::to_string(i + 1);
+    out += std::string(3 - std::min<std::size_t>(3, number.size()), ' ') + number + " " +
+           columns[i] + "\n";
+  }
+  return out.empty() ? out : "numbered columns:\n" + out + "\n";
 }
 
 }  // namespace
@@ -168,6 +208,7 @@ std::string matrix_json(const MatrixReport& report) {
               {"occurrence", cell.occurrence}, {"expected", cell.expected},
               {"status", status_name(cell.status)}};
     if (cell.status != CellStatus::Exercised) line["reason"] = cell.reason;
+    line["scheme"] = cell.scheme;
     line["struck"] = cell.struck;
     line["life"] = cell.life;
     line["fault_id"] = cell.fault_id;
@@ -215,22 +256,34 @@ std::string matrix_junit(const MatrixReport& report) {
 }
 
 std::string matrix_heat_map(const MatrixReport& report) {
-  std::vector<std::string> roles;
+  std::vector<std::string> roles, numbered;
+  std::map<std::string, std::vector<std::string>> columns;  // blow -> victims, for every role
   std::map<std::string, Block> blocks;
   for (const CellResult& cell : report.cells) {
     const std::string role = cell.point.substr(0, cell.point.find('.'));
     note_once(roles, role);
     Block& block = blocks[role];
     note_once(block.blows, cell.blow);
-    note_once(block.victims, cell.victims);
+    note_once(block.victims[cell.blow], cell.victims);
+    note_once(columns[cell.blow], cell.victims);
     note_once(block.points, cell.point);
     const auto [slot, first] =
         block.at[cell.point].emplace(cell.blow + "/" + cell.victims, cell.status);
     if (!first && gravity(cell.status) > gravity(slot->second)) slot->second = cell.status;
   }
+  for (const auto& [blow, victims] : columns) {
+    if (victims.size() <= kNarrow) continue;
+    for (const std::string& name : victims) note_once(numbered, name);
+  }
   std::string out;
-  for (const std::string& role : roles) draw(role, blocks.at(role), out);
-  return out +
+  for (const std::string& role : roles) {
+    Block& block = blocks.at(role);
+    for (auto& [blow, victims] : block.victims) {
+      if (columns.at(blow).size() > kNarrow) victims = numbered;  // one number means one point
+    }
+    draw(role, block, out);
+  }
+  return out + legend(numbered) +
          "# exercised   F failed   u unreachable   ? unproven   - not run   (blank: no cell)\n";
 }
 

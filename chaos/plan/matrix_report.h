@@ -26,6 +26,7 @@ struct CellResult {
   CellStatus status = CellStatus::NotRun;
   std::string reason;                // of every status but Exercised
   std::vector<std::string> struck;   // names of the victims
+  std::string scheme = "frost";      // what its signers sign with
   std::string life;                  // folder of the cluster's records
   std::uint64_t fault_id = 0;        // in its faults.ndjson
   double took_ms = 0;

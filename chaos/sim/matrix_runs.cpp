@@ -2,6 +2,7 @@
 #include "chaos/sim/matrix_runs.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -15,6 +16,7 @@ constexpr Duration kBlink = milliseconds(50);
 constexpr Duration kAbsence = seconds(2);        // the others must have taken over meanwhile
 constexpr Duration kStandstill = milliseconds(600);
 constexpr std::uint64_t kPreludePlace = 12;      // of the first process of the role
+constexpr std::uint64_t kOneInFrost = 20;        // pairs
 constexpr Role kRoles[] = {Role::Signer, Role::Coordinator, Role::Ledger};
 
 Schedule short_story(std::uint64_t seed) {
@@ -159,6 +161,13 @@ CellResult pair_cell(const MatrixPoint& first, const MatrixPoint& second, bool s
   return cell;
 }
 
+// The same cells with FROST whatever else is selected: FNV-1a over the cell's name.
+SimScheme pair_scheme(const std::string& id, std::uint64_t seed) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL ^ seed;
+  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return (hash >> 32) % kOneInFrost == 0 ? SimScheme::Frost : SimScheme::StandIn;
+}
+
 // One telling with the first strike alone.
 struct FirstStrike {
   std::optional<ProcessName> victim;
@@ -167,9 +176,11 @@ struct FirstStrike {
   std::size_t from = 0;  // passes up to the first strike
 };
 
-FirstStrike strike_first(const MatrixPoint& first, const Telling& telling, std::uint64_t seed) {
+FirstStrike strike_first(const MatrixPoint& first, const Telling& telling, SimScheme scheme,
+                         std::uint64_t seed) {
   FirstStrike out;
   out.schedule = story_after(first.prelude, seed);
+  out.schedule.world.scheme = scheme;
   if (telling.longer) {
     out.schedule.payments = 6;
     out.schedule.think = {milliseconds(60), milliseconds(60)};
@@ -302,15 +313,18 @@ std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed
 
 std::vector<CellResult> run_pairs(const MatrixPoint& first, const std::vector<MatrixPoint>& points,
                                   std::uint64_t seed) {
-  std::vector<FirstStrike> told;  // as far as they were needed
+  std::map<SimScheme, std::vector<FirstStrike>> told_with;  // as far as they were needed
   std::vector<CellResult> out;
   for (const MatrixPoint& second : points) {
     if (of_the_start(second) && !of_the_start(first)) continue;
     for (const bool same : {true, false}) {
       if (same && second.role != first.role) continue;
       CellResult cell = pair_cell(first, second, same);
+      const SimScheme scheme = pair_scheme(cell.id, seed);
+      cell.scheme = scheme_name(scheme);
+      auto& told = told_with[scheme];
       for (std::size_t i = 0; i < tellings().size(); ++i) {
-        if (i == told.size()) told.push_back(strike_first(first, tellings()[i], seed));
+        if (i == told.size()) told.push_back(strike_first(first, tellings()[i], scheme, seed));
         if (strike_second(cell, told[i], second, same)) break;
       }
       out.push_back(std::move(cell));

@@ -31,7 +31,8 @@ struct MatrixPoint {
                                                          std::uint64_t seed,
                                                          const Plants& plants = {});
 // SIGKILL at `first`, then SIGKILL at the next pass of each of `points`: by the process that was
-// killed (a crash during its recovery) and by another one.
+// killed (a crash during its recovery) and by another one. The stand-in signs, and real FROST in a
+// twentieth of the cells, which the seed draws.
 [[nodiscard]] std::vector<chaos::CellResult> run_pairs(const MatrixPoint& first,
                                                        const std::vector<MatrixPoint>& points,
                                                        std::uint64_t seed);

@@ -79,6 +79,20 @@ TEST_CASE("a second kill falls on the process that recovers from the first, or o
   CHECK(cells[2].struck[1].starts_with("coordinator-"));
 }
 
+TEST_CASE("a twentieth of the pairs is signed with real FROST, the others with the stand-in") {
+  const auto points = matrix_points(kSeed);
+  const auto cells =
+      run_pairs(point_named(points, "signer.send.partial_signature.after"), points, kSeed);
+  const auto frost = static_cast<std::size_t>(std::count_if(
+      cells.begin(), cells.end(), [](const auto& cell) { return cell.scheme == "frost"; }));
+  CHECK(frost > 0);
+  CHECK(frost * 10 < cells.size());
+  for (const auto& cell : cells) {
+    INFO(cell.id << " with " << cell.scheme << ": " << cell.reason);
+    CHECK(cell.status != CellStatus::Failed);
+  }
+}
+
 TEST_CASE("a second place that is never passed is unreachable, not green") {
   const auto points = matrix_points(kSeed);
   MatrixPoint nowhere = point_named(points, "ledger.send.feed.after");

@@ -174,6 +174,27 @@ TEST_CASE("the JUnit file names every cell and escapes its reason") {
   CHECK(count("<failure message=\"because &lt;it&gt; &amp; &quot;so&quot;\"/>") == 1);
 }
 
+TEST_CASE("a heat map with many columns numbers them once, the same in every block") {
+  MatrixReport report;
+  const auto add = [&](const std::string& point, const std::string& second, CellStatus status) {
+    CellResult cell;
+    cell.point = point;
+    cell.blow = "then-SIGKILL-of-another";
+    cell.victims = second;
+    cell.status = status;
+    report.cells.push_back(cell);
+  };
+  for (int i = 1; i <= 12; ++i)
+    add("signer.send.share.after", "place-" + std::to_string(i), CellStatus::Exercised);
+  add("ledger.send.feed.after", "place-11", CellStatus::Failed);
+  const std::string map = matrix_heat_map(report);
+  INFO(map);
+  CHECK(map.find("signer, then-SIGKILL-of-another\n") != std::string::npos);
+  CHECK(map.find("    .    1  \nsigner.send.share.after  ############\n") != std::string::npos);
+  CHECK(map.find("ledger.send.feed.after            F \n") != std::string::npos);
+  CHECK(map.find(" 11 place-11\n") != std::string::npos);
+}
+
 TEST_CASE("the heat map shows the gravest outcome of a point's cells") {
   MatrixReport report;
   for (Cell cell : selected({"coordinator.send.sign_request.before"})) {
