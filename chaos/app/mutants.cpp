@@ -148,20 +148,21 @@ std::string joined(const std::vector<std::string>& words) {
   return text.empty() ? "nothing" : text;
 }
 
-void print(const Row& row) {
+void print(const Row& row, std::FILE* to) {
   const std::string smallest =
       row.smallest ? std::to_string(row.faults_before) + "->" + std::to_string(row.faults) : "";
-  std::printf("%-26s %-12s %9llu %8.1f %9s  %s\n", std::string(row.mutant->name).c_str(),
+  std::fprintf(to, "%-26s %-12s %9llu %8.1f %9s  %s\n", std::string(row.mutant->name).c_str(),
               row.judged(), static_cast<unsigned long long>(row.schedules), row.seconds,
               smallest.c_str(), joined(sim::ids_of(row.violations)).c_str());
   if (!row.good() && !row.control())
-    std::printf("    expected: %s\n", std::string(row.mutant->must_fail).c_str());
+    std::fprintf(to, "    expected: %s\n", std::string(row.mutant->must_fail).c_str());
   if (!row.good()) {
     for (std::size_t i = 0; i < std::min<std::size_t>(row.violations.size(), 3); ++i) {
-      std::printf("    %s: %s\n", row.violations[i].id.c_str(), row.violations[i].text.c_str());
+      const sim::Violation& violation = row.violations[i];
+      std::fprintf(to, "    %s: %s\n", violation.id.c_str(), violation.text.c_str());
     }
   }
-  std::fflush(stdout);
+  std::fflush(to);
 }
 
 json as_json(const Row& row) {
@@ -194,7 +195,7 @@ Result<std::vector<const Mutant*>> chosen(const MutantOptions& options) {
   return out;
 }
 
-int conclude(const std::vector<Row>& rows, const MutantOptions& options) {
+int conclude(const std::vector<Row>& rows, const MutantOptions& options, std::FILE* to) {
   std::vector<std::uint64_t> needed;
   std::size_t bugs = 0;
   std::size_t good = 0;
@@ -209,7 +210,7 @@ int conclude(const std::vector<Row>& rows, const MutantOptions& options) {
   const std::uint64_t median = needed.empty() ? 0 : needed[needed.size() / 2];
   const bool stopped = interrupted();
   const int code = stopped ? kExitInconclusive : good == rows.size() ? kExitPass : kExitFail;
-  std::printf("%zu bugs, %zu found; %zu controls; median %llu schedules; %.0f s: %s\n", bugs,
+  std::fprintf(to, "%zu bugs, %zu found; %zu controls; median %llu schedules; %.0f s: %s\n", bugs,
               needed.size(), rows.size() - bugs,
               static_cast<unsigned long long>(median), seconds,
               code == kExitPass ? "pass" : code == kExitFail ? "fail" : "inconclusive");
@@ -246,21 +247,20 @@ int mutants_command(const MutantOptions& options) {
     }
     return kExitPass;
   }
-  // With --json the table goes to stderr, the object alone to stdout.
-  if (options.json && ::dup2(STDERR_FILENO, ::fileno(stdout)) < 0) return kExitInternal;
+  std::FILE* const to = options.json ? stderr : stdout;
   (void)interrupted();
-  std::printf("%-26s %-12s %9s %8s %9s  %s\n", "planted bug", "judged", "schedules", "seconds",
+  std::fprintf(to, "%-26s %-12s %9s %8s %9s  %s\n", "planted bug", "judged", "schedules", "seconds",
               "faults", "what failed");
-  std::fflush(stdout);  // or each child says it again
+  std::fflush(to);  // or each child says it again
   std::vector<Row> rows;
   for (const Mutant* mutant : *wanted) {
     if (interrupted()) break;
     auto row = hunt(*mutant, options);
     if (!row) return report_error(row.error());
-    print(*row);
+    print(*row, to);
     rows.push_back(std::move(row).value());
   }
-  return conclude(rows, options);
+  return conclude(rows, options, to);
 }
 
 }  // namespace roulette::chaos

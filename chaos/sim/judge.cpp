@@ -311,14 +311,25 @@ void reservations(const Records& records, Violations& out) {
 }
 
 // ROAST: who has not answered a session of a message is not asked a second time for it (PROTOCOL
-// 4), so no message has more open sessions than signers.
+// 4), so no message has more open sessions than signers; and who was blamed in one is asked no more
+// before its connection was another one.
 void sessions(const Records& records, Violations& out) {
   using Asked = std::map<std::pair<WithdrawalId, SignerId>, Hash32>;
-  std::map<std::pair<CoordinatorId, std::uint64_t>, Asked> lives;
+  struct Blames {
+    std::map<Hash32, WithdrawalId> of;  // by session
+    std::set<std::pair<WithdrawalId, SignerId>> who;
+  };
+  std::map<std::pair<CoordinatorId, std::uint64_t>, std::pair<Asked, Blames>> lives;
   struct Visit {
     Asked& asked;
+    Blames& blames;
     CoordinatorId who;
     Violations& out;
+    void wrong(SignerId signer, const char* why) const {
+      out.push_back({"limits-respected", "coordinator-" + std::to_string(who.value()) +
+                                             " asks signer-" + std::to_string(signer.value()) +
+                                             " again " + why});
+    }
     void answered(const Hash32& digest, SignerId from) const {
       std::erase_if(asked, [&](const auto& entry) {
         return entry.first.second == from && entry.second == digest;
@@ -326,26 +337,30 @@ void sessions(const Records& records, Violations& out) {
     }
     void operator()(const SignerGone& gone) const {
       std::erase_if(asked, [&](const auto& e) { return e.first.second == gone.signer; });
+      std::erase_if(blames.who, [&](const auto& e) { return e.second == gone.signer; });
     }
     void operator()(const coordinator::Fact& fact) const {
       if (const auto* share = std::get_if<coordinator::ShareReceived>(&fact))
         answered(share->session_digest, share->signer);
       if (const auto* refusal = std::get_if<coordinator::SignerRefused>(&fact))
         answered(refusal->session_digest, refusal->signer);
+      const auto* blamed = std::get_if<coordinator::Blamed>(&fact);
+      if (blamed != nullptr)
+        blames.who.insert({blames.of[blamed->session_digest], blamed->signer});
       const auto* opened = std::get_if<coordinator::SessionOpened>(&fact);
       if (opened == nullptr) return;
+      blames.of[opened->session_digest] = opened->withdrawal_id;
       for (const SignerId signer : opened->signers) {
-        if (asked.emplace(std::pair(opened->withdrawal_id, signer), opened->session_digest).second)
-          continue;
-        out.push_back({"limits-respected", "coordinator-" + std::to_string(who.value()) +
-                                               " asks signer-" + std::to_string(signer.value()) +
-                                               " again before it answered"});
+        const std::pair of(opened->withdrawal_id, signer);
+        if (!asked.emplace(of, opened->session_digest).second)
+          wrong(signer, "before it answered");
+        if (blames.who.contains(of)) wrong(signer, "whom it blamed");
       }
     }
   };
   for (const CoordinatorNote& note : records.notes) {
-    Asked& asked = lives[{note.coordinator, note.life}];
-    std::visit(Visit{asked, note.coordinator, out}, note.what);
+    auto& [asked, blames] = lives[{note.coordinator, note.life}];
+    std::visit(Visit{asked, blames, note.coordinator, out}, note.what);
   }
 }
 

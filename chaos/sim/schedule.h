@@ -98,7 +98,7 @@ enum class FaultKind : std::uint8_t {
   SplitNode,    // coordinator `a` has another node for `down`: it lags, or (`amount` 1) forks
   // Parties that lie. What honest ones must do then: refuse, blame, stop; and settle all the same.
   BadSigner,    // `a` lies as `amount` says (SignerLie) for `down`, then starts anew
-  BadCoordinator,  // `a` asks signers for what they must refuse (CoordinatorLie) for `down`
+  BadCoordinator,  // `a` asks signers or the ledger for what they must refuse (CoordinatorLie)
   AlterReplica,    // the next withdrawal that replica `a` applies is not the one of the log
   Count
 };
@@ -111,6 +111,8 @@ enum class CoordinatorLie : std::uint8_t {
   AnotherPayee, AnotherAmount, HighFee, WrongChange, ThirdOutput, AmountsLie, PrevoutsLie,
   AnotherWithdrawal, PayloadLie, Annexed,             // other bytes for what is bound already
   Replay, Mixed, NoncesOfOthers, Disordered,          // the right bytes with wrong nonces
+  Hurried,            // another payee, while the right one's record is not durable yet
+  ForgedSignature,    // to the ledger: "signed", as soon as anybody asks a signer
   Count
 };
 inline constexpr std::uint32_t kCoordinatorLies = static_cast<std::uint32_t>(CoordinatorLie::Count);

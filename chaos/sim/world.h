@@ -309,6 +309,9 @@ class World {
   [[nodiscard]] bool consumed(std::uint16_t signer, const wire::SignRequest& request) const;
   bool renew_nonces(wire::SignRequest& request, std::uint16_t target, std::uint16_t whose);
   bool twist(wire::SignRequest& request, CoordinatorLie as);
+  void tell(CoordinatorSeat& liar, ProcessName to, wire::Message message, Duration delay);
+  void hurry(const SignerSeat& signer, const signer::Record& record);
+  void forge(const wire::SignRequest& request);
   void forbid(const wire::SignRequest& request);
   bool alter_replica(Seat& seat);
   [[nodiscard]] std::size_t spare_replicas() const;

@@ -2,9 +2,10 @@
 //
 // Invariant: a liar has what its place gives it (its connections, the nonces handed to them, what
 // it saw) and the other parties' real machines; it never gets their secrets. All it asks for here
-// must be refused, so the judge's rules hold for the honest ones unchanged. Not modelled: a
-// coordinator that binds coins to a payment of its own before anybody else does: signers cannot
-// tell that from an honest one (docs/THREAT_MODEL.md).
+// must be refused, so the judge's rules hold for the honest ones unchanged: what only a binding
+// forbids is asked of who is bound, what the policy forbids of anybody. Not modelled: a coordinator
+// that binds coins to a payment of its own before anybody else does: signers cannot tell that from
+// an honest one (docs/THREAT_MODEL.md).
 #include <algorithm>
 
 #include "chaos/sim/world.h"
@@ -17,7 +18,21 @@ namespace {
 
 constexpr std::size_t kSeenRequests = 64;
 constexpr std::size_t kSeenNonces = 64;
+constexpr std::uint64_t kForgedRequests = std::uint64_t{1} << 40;  // no machine counts that far
 constexpr Range kBetweenAttacks{milliseconds(10), milliseconds(150)};
+
+// Refused for what it is, whatever was signed before.
+bool against_policy(CoordinatorLie as) {
+  switch (as) {
+    case CoordinatorLie::HighFee:
+    case CoordinatorLie::WrongChange:
+    case CoordinatorLie::ThirdOutput:
+    case CoordinatorLie::PrevoutsLie:
+    case CoordinatorLie::Annexed:
+    case CoordinatorLie::Disordered: return true;
+    default: return false;
+  }
+}
 
 Bytes stranger() { return bitcoin::p2tr_script(crypto::sha256(as_bytes("a stranger"))); }
 
@@ -92,6 +107,59 @@ void World::overhear(const Link& link, std::size_t to, const wire::Message& mess
 void World::overhear_request(ProcessName from, const wire::SignRequest& request) {
   if (requests_heard_.size() >= kSeenRequests) requests_heard_.pop_front();
   requests_heard_.emplace_back(from, request);
+  forge(request);
+}
+
+void World::tell(CoordinatorSeat& liar, ProcessName to, wire::Message message, Duration delay) {
+  for (const auto& [id, link] : liar.links) {
+    if (link->ends[1]->name != to || !link->open[1]) continue;
+    return put(link, 1, travel(message), delay);  // not to be heard as an honest one
+  }
+}
+
+// Signatures that verify under nothing, for whatever the books do not know to be signed yet.
+void World::forge(const wire::SignRequest& request) {
+  const Window* lying = window(FaultKind::BadCoordinator);
+  if (lying == nullptr ||
+      static_cast<CoordinatorLie>(lying->fault.amount % kCoordinatorLies) !=
+          CoordinatorLie::ForgedSignature) {
+    return;
+  }
+  const auto tx = bitcoin::parse_transaction(request.unsigned_tx);
+  CoordinatorSeat& liar = coordinators_[lying->fault.a.index % coordinators_.size()];
+  if (!tx || !liar.up || liar.paused) return;
+  wire::Signed forged{request.withdrawal_id, bitcoin::txid(*tx), {}, {},
+                      CoordinatorId(liar.name.index)};
+  forged.signatures.resize(request.prevouts.size(), ByteArray<64>{1});
+  const std::uint64_t number = kForgedRequests + counts_.attacks++;
+  for (const LedgerSeat& replica : ledgers_) {
+    tell(liar, replica.name,
+         wire::LedgerSubmit{number, {wire::CommandId{liar.name, liar.boot, number}, forged}}, {});
+  }
+}
+
+// A conflicting request meets a record that is applied and not durable yet.
+void World::hurry(const SignerSeat& signer, const signer::Record& record) {
+  const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+  const Window* lying = window(FaultKind::BadCoordinator);
+  if (signing == nullptr || lying == nullptr ||
+      static_cast<CoordinatorLie>(lying->fault.amount % kCoordinatorLies) !=
+          CoordinatorLie::Hurried) {
+    return;
+  }
+  CoordinatorSeat& liar = coordinators_[lying->fault.a.index % coordinators_.size()];
+  if (!liar.up || liar.paused) return;
+  for (const auto& [from, heard] : requests_heard_) {
+    if (heard.withdrawal_id != signing->withdrawal_id) continue;
+    wire::SignRequest request = heard;
+    if (!renew_nonces(request, signer.name.index, liar.name.index) ||
+        !twist(request, CoordinatorLie::AnotherPayee)) {
+      return;
+    }
+    forbid(request);
+    ++counts_.attacks;
+    return tell(liar, signer.name, std::move(request), {});
+  }
 }
 
 void World::attack_later(std::uint64_t window) {
@@ -165,8 +233,14 @@ bool World::twist(wire::SignRequest& request, CoordinatorLie as) {
     case CoordinatorLie::AmountsLie: request.prevouts[0].amount_sat += 1'000; break;
     case CoordinatorLie::PrevoutsLie: request.prevouts[0].script = stranger(); break;
     case CoordinatorLie::AnotherWithdrawal:
-      if (prng_.below(2) == 0) request.withdrawal_id = WithdrawalId(ByteArray<16>{1});
-      else tx->inputs[0].outpoint.vout += 7;
+      switch (prng_.below(3)) {
+        case 0: request.withdrawal_id = WithdrawalId(ByteArray<16>{1}); break;
+        case 1: tx->inputs[0].outpoint.vout += 7; break;
+        default:  // the coins of one for the payment of another
+          request.withdrawal_id = WithdrawalId(ByteArray<16>{2});
+          tx->outputs[0].script = stranger();
+          break;
+      }
       break;
     case CoordinatorLie::PayloadLie: request.payload_digest[0] ^= 1; break;
     case CoordinatorLie::Annexed: tx->inputs[0].script_sig = {0}; break;
@@ -180,12 +254,15 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
   if (requests_heard_.empty()) return;
   const auto& [from, heard] = requests_heard_[prng_.below(requests_heard_.size())];
   wire::SignRequest request = heard;
+  const auto as = static_cast<CoordinatorLie>(amount % kCoordinatorLies);
   const std::vector<std::uint16_t> bound = bound_to(request);
   if (bound.empty()) return;
   std::uint16_t target = bound[prng_.below(bound.size())];
-  const auto as = static_cast<CoordinatorLie>(amount % kCoordinatorLies);
+  if (against_policy(as)) target = static_cast<std::uint16_t>(prng_.below(signers_.size()));
   bool forbidden = true;
   switch (as) {
+    case CoordinatorLie::Hurried:
+    case CoordinatorLie::ForgedSignature: return;  // they have their own moment
     case CoordinatorLie::Replay: forbidden = false; break;  // the same bytes again, or a refusal
     case CoordinatorLie::Mixed: {  // one signer's nonces of another session
       const auto& other = requests_heard_[prng_.below(requests_heard_.size())].second;
@@ -220,11 +297,8 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
   if (forbidden) forbid(request);
   if (signers_[target].quarantined) probes.hit(Probe::ConflictAfterRollBack);
   ++counts_.attacks;
-  for (const auto& [id, link] : seat.links) {
-    const ProcessName to = link->ends[1]->name;
-    if (to != ProcessName{Role::Signer, target} || !link->open[1]) continue;
-    return put(link, 1, travel(request), hop(seat.name, to));  // not to be heard as an honest one
-  }
+  const ProcessName to{Role::Signer, target};
+  tell(seat, to, std::move(request), hop(seat.name, to));
 }
 
 // That signer spent one of its nonces in the request, or drew them in an earlier life.

@@ -15,6 +15,7 @@ void World::execute(SignerSeat& seat, const signer::Effect& effect) {
     void operator()(const signer::Persist& persist) const {
       world.at_place(seat, "order", signer::record_name(persist.record.body), [this, &persist] {
         seat.waiting.push_back(persist.record);
+        world.hurry(seat, persist.record);
         if (!std::exchange(seat.committing, true)) {
           world.agenda.after(world.draw(world.options_.disk),
                              [w = &world, s = &seat, life = seat.life] {

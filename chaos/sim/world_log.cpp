@@ -6,6 +6,7 @@
 // that answers nobody for a while.
 #include "chaos/sim/world.h"
 #include "common/base/assert.h"
+#include "common/base/mutants.h"
 
 namespace roulette::sim {
 namespace {
@@ -72,6 +73,10 @@ void World::propose(LedgerSeat& seat, const ledger::Propose& order) {
   const auto commit = [this, head = seat.delivered, commands] {
     if (head == log_.size()) {
       append(*commands);
+      return true;
+    }
+    if (ROULETTE_MUTANT("head-not-compared")) {
+      log_[head] = *commands;  // a put without a compare
       return true;
     }
     probes.hit(Probe::StaleProposerRefused);

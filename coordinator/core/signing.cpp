@@ -322,6 +322,7 @@ void Signing::blame(Step& s, const Hash32& digest, Session& session, std::size_t
                     std::string why, Bytes proof) {
   const SignerId signer = session.signers[member].id;
   s.fact(Blamed{signer, digest, why, std::move(proof)});
+  if (ROULETTE_MUTANT("blamed-asked-again")) return kill(session);
   signers_.suspect(signer);
   kill(session);
   const auto job = jobs_.find(session.job);

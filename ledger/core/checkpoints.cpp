@@ -2,6 +2,7 @@
 #include "ledger/core/checkpoints.h"
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 
 namespace roulette::ledger {
 
@@ -33,6 +34,7 @@ std::optional<Checkpoints::Report> Checkpoints::unreported() const {
 }
 
 std::optional<std::string> Checkpoints::judge(std::uint64_t index) const {
+  if (ROULETTE_MUTANT("checkpoint-ignored")) return std::nullopt;
   const At& at = at_.at(index);
   if (!at.own) return std::nullopt;
   std::map<Hash32, std::size_t> votes;

@@ -267,7 +267,8 @@ Result<Bytes> assemble(const Books& books, const Withdrawal& withdrawal,
   if (command.signatures.size() != hashes.size()) return refuse("not one signature per input");
   for (std::size_t i = 0; i < hashes.size(); ++i) {
     const ByteArray<64>& signature = command.signatures[i];
-    if (!books.scheme->verify(books.genesis->wallet_output_key, hashes[i], signature)) {
+    if (!books.scheme->verify(books.genesis->wallet_output_key, hashes[i], signature) &&
+        !ROULETTE_MUTANT("signed-unverified")) {
       return refuse("the signature of input " + std::to_string(i) + " does not verify");
     }
     tx->inputs[i].witness = {Bytes(signature.begin(), signature.end())};
@@ -300,7 +301,7 @@ Applied apply_signed(Books& books, const wire::Signed& command) {
   if (known == books.by_id.end()) return nothing(OutcomeKind::Invalid, "unknown withdrawal");
   Withdrawal& withdrawal = books.withdrawals[known->second];
   if (!withdrawal.view.planned) return nothing(OutcomeKind::Invalid, "it has no template", id);
-  if (!withdrawal.view.signed_tx.empty()) {
+  if (!withdrawal.view.signed_tx.empty() && !ROULETTE_MUTANT("last-bytes-win")) {
     return nothing(OutcomeKind::Ignored, "the first valid bytes stand", id);
   }
   auto bytes = assemble(books, withdrawal, command);

@@ -6,6 +6,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/canonical.h"
+#include "common/base/mutants.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::signer {
@@ -126,11 +127,14 @@ void DurableState::bind(const WithdrawalId& id, const Hash32& payload_digest, co
 
 std::optional<Denied> DurableState::conflict(const SigningRecord& wanted) const {
   // Attack: a coordinator (or two) asks for a second payment of one withdrawal with other coins.
-  const auto bound = withdrawals_.find(wanted.withdrawal_id);
+  const auto bound = ROULETTE_MUTANT("withdrawal-unbound")
+                         ? withdrawals_.end()
+                         : withdrawals_.find(wanted.withdrawal_id);
   if (bound != withdrawals_.end() && bound->second.txid != wanted.txid)
     return denied(RefusalReason::WithdrawalBound, "the withdrawal is bound to transaction " +
                                                       bitcoin::txid_to_hex(bound->second.txid));
-  if (bound != withdrawals_.end() && bound->second.payload_digest != wanted.payload_digest)
+  if (bound != withdrawals_.end() && bound->second.payload_digest != wanted.payload_digest &&
+      !ROULETTE_MUTANT("payload-unbound"))
     return denied(RefusalReason::WithdrawalBound, "the withdrawal is bound to another payload");
   for (const BoundInput& input : wanted.inputs)
     if (auto no = input_conflict(wanted, input)) return no;
@@ -140,7 +144,7 @@ std::optional<Denied> DurableState::conflict(const SigningRecord& wanted) const 
 std::optional<Denied> DurableState::input_conflict(const SigningRecord& wanted,
                                                    const BoundInput& input) const {
   const auto bound = outpoints_.find(input.outpoint);
-  if (bound == outpoints_.end()) return std::nullopt;
+  if (bound == outpoints_.end() || ROULETTE_MUTANT("outpoint-unbound")) return std::nullopt;
   const std::string outpoint = bitcoin::to_text(input.outpoint);
   // Attack: two transactions spend one coin; whichever confirms, the other payment is lost.
   if (bound->second.txid != wanted.txid)
@@ -151,7 +155,7 @@ std::optional<Denied> DurableState::input_conflict(const SigningRecord& wanted,
     return denied(RefusalReason::OutpointBound, outpoint + " is bound to another withdrawal");
   // Attack: signatures for different lies about a coin's amount are collected one by one
   // (PROTOCOL 5); BIP 341 commits to all amounts, other schemes to one.
-  if (bound->second.prevout != input.prevout)
+  if (bound->second.prevout != input.prevout && !ROULETTE_MUTANT("amounts-unbound"))
     return denied(RefusalReason::PrevoutMismatch,
                   outpoint + " was signed with another amount or script");
   return std::nullopt;

@@ -31,6 +31,11 @@ class DurableState {
   [[nodiscard]] Status check_next(const Record& record) const;
   // `record` must be the next one (asserted).
   void apply(const Record& record);
+#ifdef ROULETTE_MUTANTS
+  void bind_late(const SigningRecord& signing) {
+    bind(signing.withdrawal_id, signing.payload_digest, signing.txid, signing.inputs);
+  }
+#endif
 
   // After the last record: no import under way, and of this group where a record says which.
   [[nodiscard]] Status check_complete(const Hash32& group) const;

@@ -8,6 +8,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 
 namespace roulette::signer {
 
@@ -38,9 +39,10 @@ bool NoncePool::has_each_once(std::span<const wire::PubNonce> nonces) const {
 }
 
 crypto::SecretNonce NoncePool::take(const wire::PubNonce& nonce) {
-  const auto entry =
+  auto entry =
       std::find_if(entries_.begin(), entries_.end(),
                    [&nonce](const Entry& candidate) { return candidate.public_nonce == nonce; });
+  if (ROULETTE_MUTANT("nonce-by-index")) entry = entries_.begin();
   ROULETTE_ASSERT(entry != entries_.end());
   crypto::SecretNonce secret = std::move(entry->secret);
   entries_.erase(entry);

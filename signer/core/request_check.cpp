@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
@@ -86,7 +87,7 @@ std::optional<Denied> check_outputs(const bitcoin::Transaction& tx, const Policy
     if (output.amount_sat < std::max<std::int64_t>(1, bitcoin::dust_limit_sat(output.script)))
       return denied(RefusalReason::PolicyAmount, "an output of " + sat(output.amount_sat));
     if (output.script == policy.wallet_script) continue;
-    payments += 1;
+    payments += ROULETTE_MUTANT("change-unchecked") ? 0 : 1;
     // Attack: "change" that goes to the attacker: the second foreign output is refused.
     if (payments > 1)
       return denied(RefusalReason::PolicyChange, "change does not return to the wallet");
@@ -103,6 +104,7 @@ std::optional<Denied> check_fee(const bitcoin::Transaction& tx,
   if (!in || !out || *out > *in)
     return denied(RefusalReason::PolicyAmount, "the outputs exceed the inputs");
   const std::int64_t fee = *in - *out;
+  if (ROULETTE_MUTANT("fee-unchecked")) return std::nullopt;
   if (fee > policy.max_fee_sat) return denied(RefusalReason::PolicyFee, "a fee of " + sat(fee));
   const std::int64_t vsize = bitcoin::key_path_vsize(tx.inputs.size(), tx.outputs);
   const auto most = bitcoin::fee_sat(bitcoin::sat_per_vbyte(policy.max_fee_rate_sat_per_vb), vsize);
@@ -128,7 +130,7 @@ std::optional<Denied> check_policy(const bitcoin::Transaction& tx,
                                    const std::vector<bitcoin::TxOut>& prevouts,
                                    const Policy& policy) {
   for (const bitcoin::TxOut& prevout : prevouts)
-    if (prevout.script != policy.wallet_script)
+    if (prevout.script != policy.wallet_script && !ROULETTE_MUTANT("prevout-trusted"))
       return denied(RefusalReason::PrevoutMismatch, "a prevout is not the wallet's");
   if (auto no = check_outputs(tx, policy)) return no;
   return check_fee(tx, prevouts, policy);

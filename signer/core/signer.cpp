@@ -43,10 +43,19 @@
 namespace roulette::signer {
 namespace {
 
-// For a planted bug only (common/base/mutants.h).
-struct FrozenEntropy final : EntropySource {
-  void fill(std::span<std::uint8_t> out) override { std::fill(out.begin(), out.end(), 7); }
+#ifdef ROULETTE_MUTANTS
+// For planted bugs (common/base/mutants.h): the same bytes for the same number.
+struct PlantedEntropy final : EntropySource {
+  explicit PlantedEntropy(std::uint64_t number) : number_(number) {}
+  void fill(std::span<std::uint8_t> out) override {
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<std::uint8_t>(7 + (number_ >> (i % 8 * 8)));
+  }
+
+ private:
+  std::uint64_t number_;
 };
+#endif
 
 constexpr std::int64_t kMostFeeRate = 1'000'000;  // sat/vB: keeps the arithmetic in range
 
@@ -181,6 +190,13 @@ void Signer::State::on(const PeerLost& event, EntropySource&, Effects&) {
 
 void Signer::State::on(const RecordDurable& event, EntropySource&, Effects& out) {
   ROULETTE_ASSERT(event.sequence <= durable.length());
+#ifdef ROULETTE_MUTANTS
+  std::erase_if(late, [&](const Record& record) {
+    if (record.sequence > event.sequence) return false;
+    if (const auto* signing = std::get_if<SigningRecord>(&record.body)) durable.bind_late(*signing);
+    return true;
+  });
+#endif
   outbox.release(event.sequence, out);
 }
 
@@ -297,19 +313,27 @@ void Signer::State::on_sign_request(ConnectionId id, const wire::SignRequest& re
 
 // ---- effects ----
 
+// PROTOCOL 1: no session exists yet, so signer, epoch and counter stand in for its data; the
+// freshness of the 32 bytes is what keeps nonces apart.
+Result<crypto::SecretNonce> Signer::State::make_nonce(std::uint64_t counter,
+                                                      EntropySource& entropy) const {
+  CanonicalWriter extra;
+  extra.u16(config.id.value());
+  extra.raw(boot.value());
+  extra.u64(counter);
+#ifdef ROULETTE_MUTANTS
+  PlantedEntropy planted(ROULETTE_MUTANT("nonce-back-to-pool") ? counter : 0);
+  if (ROULETTE_MUTANT("epoch-reused") || ROULETTE_MUTANT("nonce-back-to-pool"))
+    return config.share->make_nonce(planted, *config.group, extra.view());
+#endif
+  return config.share->make_nonce(entropy, *config.group, extra.view());
+}
+
 std::vector<wire::PubNonce> Signer::State::make_nonces(Connection& connection, std::size_t count,
                                                        EntropySource& entropy) {
   std::vector<wire::PubNonce> made;
   for (std::size_t i = 0; i < count; ++i) {
-    // PROTOCOL 1: no session exists yet, so signer, epoch and counter stand in for its data; the
-    // freshness of the 32 bytes is what keeps nonces apart.
-    CanonicalWriter extra;
-    extra.u16(config.id.value());
-    extra.raw(boot.value());
-    extra.u64(nonce_counter++);
-    FrozenEntropy frozen;  // a planted bug's
-    EntropySource& source = ROULETTE_MUTANT("epoch-reused") ? frozen : entropy;
-    auto nonce = config.share->make_nonce(source, *config.group, extra.view());
+    auto nonce = make_nonce(nonce_counter++, entropy);
     if (!nonce) continue;  // a zero scalar: probability 2^-255
     counted.nonces_evicted += connection.pool.add(std::move(nonce).value());
     made.push_back(connection.pool.newest());
@@ -320,9 +344,35 @@ std::vector<wire::PubNonce> Signer::State::make_nonces(Connection& connection, s
 
 void Signer::State::persist(RecordBody body, Effects& out) {
   Record record = durable.next_record(std::move(body));
+#ifdef ROULETTE_MUTANTS
+  if (ROULETTE_MUTANT("record-applied-late")) return persist_late(std::move(record), out);
+#endif
   durable.apply(record);
   out.emplace_back(Persist{std::move(record)});
 }
+
+#ifdef ROULETTE_MUTANTS
+// Two planted bugs: bindings that wait for the disk, and secret nonces that are used and kept.
+void Signer::State::persist_late(Record record, Effects& out) {
+  Record bare = record;
+  if (auto* signing = std::get_if<SigningRecord>(&bare.body)) *signing = SigningRecord{};
+  durable.apply(bare);
+  late.push_back(record);
+  out.emplace_back(Persist{std::move(record)});
+}
+
+void Signer::State::give_back(Connection& connection,
+                              const std::vector<wire::PubNonce>& used) const {
+  for (std::uint64_t counter = 0; counter < nonce_counter; ++counter) {
+    PlantedEntropy unused(counter);
+    auto again = make_nonce(counter, unused);
+    if (!again) continue;
+    const auto bytes = to_array<sizeof(wire::PubNonce)>(again->public_nonce());
+    if (std::find(used.begin(), used.end(), *bytes) != used.end())
+      (void)connection.pool.add(std::move(again).value());
+  }
+}
+#endif
 
 void Signer::State::send(ConnectionId id, wire::Message message, Effects& out) {
   push(Send{id, std::move(message)}, out);

@@ -7,6 +7,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "signer/core/state.h"
 
 namespace roulette::signer {
@@ -49,7 +50,9 @@ std::optional<Denied> Signer::State::check_own_nonces(ConnectionId id,
                                                       const wire::SessionSigner& own) const {
   if (own.epoch != boot)
     return denied(RefusalReason::StaleEpoch, "the nonces are of another start of this signer");
-  if (!connections.at(id).pool.has_each_once(own.nonces))
+  const NoncePool& pool = connections.at(id).pool;
+  if (ROULETTE_MUTANT("nonce-by-index") && pool.size() >= own.nonces.size()) return std::nullopt;
+  if (!pool.has_each_once(own.nonces))
     return denied(RefusalReason::UnknownNonce, "a nonce is used, unknown or named twice");
   return std::nullopt;
 }
@@ -106,6 +109,9 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
   std::vector<crypto::SecretNonce> secrets;
   for (const wire::PubNonce& nonce : answer.release.nonces)
     secrets.push_back(connection.pool.take(nonce));
+#ifdef ROULETTE_MUTANTS
+  if (ROULETTE_MUTANT("nonce-back-to-pool")) give_back(connection, answer.release.nonces);
+#endif
   for (std::size_t input = 0; input < secrets.size(); ++input) {
     auto share =
         config.share->sign(std::move(secrets[input]), *admitted.sessions[input],

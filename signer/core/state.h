@@ -70,6 +70,8 @@ struct Signer::State {
 
   [[nodiscard]] std::vector<wire::PubNonce> make_nonces(Connection& connection, std::size_t count,
                                                         EntropySource& entropy);
+  [[nodiscard]] Result<crypto::SecretNonce> make_nonce(std::uint64_t counter,
+                                                       EntropySource& entropy) const;
   void persist(RecordBody body, Effects& out);
   void send(ConnectionId id, wire::Message message, Effects& out);
   void send_status(ConnectionId id, std::uint64_t number, Effects& out);
@@ -87,6 +89,11 @@ struct Signer::State {
   std::map<ConnectionId, Connection> connections;
   std::map<std::vector<SignerId>, crypto::SignerSetPtr> quorums;
   Phase phase = Phase::Restored;
+#ifdef ROULETTE_MUTANTS
+  void persist_late(Record record, Effects& out);
+  void give_back(Connection& connection, const std::vector<wire::PubNonce>& used) const;
+  std::vector<Record> late;  // emitted and not applied
+#endif
   wire::JournalStanding standing = wire::JournalStanding::Unchecked;
   std::uint64_t nonce_counter = 0;
   Gauges counted;  // the counters only; gauges() fills in the rest
