@@ -27,6 +27,7 @@ constexpr Duration kEtcdLoss = milliseconds(1500);    // DESIGN 9: after an etcd
 // As safe-refusal counts (chaos/check/refusal.cpp): detection, then half a second of refusing.
 constexpr Duration kDetection = seconds(1);
 constexpr Duration kRefusing = milliseconds(600);
+constexpr Duration kAnswered = seconds(2);  // at most, besides
 
 std::string names_of(const std::vector<std::string>& names) {
   std::string out;
@@ -435,6 +436,13 @@ CellRun::Trouble CellRun::refusal() {
   for (std::size_t i = 0; i < c_.plan().coordinators; ++i)
     fresh_.push_back(payments_.request(i));
   c_.pause(kRefusing);
+  // An answer that a busy machine gives late is an answer.
+  (void)c_.wait(
+      [&] {
+        return std::all_of(fresh_.begin(), fresh_.end(),
+                           [&](std::size_t number) { return payments_.seen(number).status != 0; });
+      },
+      kAnswered);
   std::vector<std::string> wrong;
   for (const std::size_t number : fresh_) {
     const WithdrawalSeen seen = payments_.seen(number);
