@@ -19,6 +19,7 @@ add_library(roulette_chaos_check STATIC
   check/run_journal.cpp
   check/signatures.cpp
   check/timelines.cpp
+  check/told.cpp
   check/transactions.cpp
   check/verdict.cpp)
 target_link_libraries(roulette_chaos_check

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "chaos/check/checkers.h"
+#include "chaos/check/told.h"
 #include "common/wire/commands.h"
 
 namespace roulette::check {
@@ -164,10 +165,12 @@ class KeyCheck {
 InvariantResult check_idempotency(const History& history) {
   Findings out(history, "idempotency-key-respected");
   bool whole = out.need(history.client);
+  whole = out.need(history.events_file) && whole;
   whole = out.need(history.faults_file) && whole;
   whole = out.need_replicas() && whole;
   if (!whole) return out.result();
   KeyCheck(history, out).run();
+  check_answers_told(history, out);
   return out.result();
 }
 

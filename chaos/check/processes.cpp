@@ -7,6 +7,7 @@
 #include "chaos/check/checkers.h"
 #include "chaos/check/ledger_model.h"
 #include "chaos/check/timelines.h"
+#include "chaos/check/told.h"
 #include "chaos/plan/cluster_shape.h"
 #include "common/base/limits.h"
 
@@ -161,6 +162,7 @@ InvariantResult check_orderly_stop(const History& history) {
   whole = out.need_replicas() && whole;
   if (!whole) return out.result();
   Stops(history, out).run();
+  check_requests_told(history, out);
   const auto& life = history.events.lifecycle;
   const bool any = std::any_of(life.begin(), life.end(),
                                [](const Lifecycle& e) { return e.event == "shutdown_started"; });

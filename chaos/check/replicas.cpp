@@ -8,6 +8,7 @@
 
 #include "chaos/check/checkers.h"
 #include "chaos/check/ledger_model.h"
+#include "chaos/check/told.h"
 
 namespace roulette::check {
 namespace {
@@ -260,6 +261,7 @@ InvariantResult check_replicas_agree(const History& history) {
   if (!whole) return out.result();
   Agreement(history, out).run();
   check_linearizable(history, out);
+  check_checkpoints_told(history, out);
   return out.result();
 }
 

@@ -28,8 +28,16 @@ void in_order(std::vector<Turn>& turns) {
 }
 
 bool ends_life(const std::string& why) {
-  return why.starts_with("SIG") || why == "exited" || why.starts_with("stands still") ||
-         wire::quarantine_name(why);  // for as long as it lives
+  return why.starts_with("SIG") || why == "exited" || why.starts_with("stands still");
+}
+
+// A signer may call itself quarantined only when a fault took its records.
+bool excused(const History& history, const UpDown& e) {
+  return wire::quarantine_name(e.why) &&
+         std::any_of(history.faults.begin(), history.faults.end(), [&](const FaultRecord& fault) {
+           return fault.victim == e.name && fault.restarted_us && *fault.restarted_us <= e.t_us &&
+                  (fault.recover == "wiped" || fault.recover == "rolled-back");
+         });
 }
 
 // Turns into intervals of `up`; what is open at the end stays open.
@@ -93,7 +101,7 @@ std::vector<Interval> sweep(const std::map<std::string, std::vector<Interval>>& 
 }  // namespace
 
 Timelines::Timelines(const History& history) {
-  build_up(history.events);
+  build_up(history);
   build_gone(history.events);
   for (const auto& [name, list] : up_) {
     if (!name.starts_with("etcd-")) continue;
@@ -104,10 +112,12 @@ Timelines::Timelines(const History& history) {
   std::sort(etcd_losses_.begin(), etcd_losses_.end());
 }
 
-void Timelines::build_up(const Events& events) {
+void Timelines::build_up(const History& history) {
+  const Events& events = history.events;
   std::vector<Turn> turns;
   for (const UpDown& e : events.up_down) {
-    if (e.up || ends_life(e.why)) turns.push_back({e.t_us, e.at.line, e.name, e.up, 0});
+    if (e.up || ends_life(e.why) || excused(history, e))
+      turns.push_back({e.t_us, e.at.line, e.name, e.up, 0});
   }
   for (const Exited& e : events.exited) turns.push_back({e.t_us, e.at.line, e.name, false, 0});
   for (const FaultMoment& e : events.moments) {

@@ -42,7 +42,7 @@ class Timelines {
   [[nodiscard]] const std::vector<std::int64_t>& etcd_losses() const { return etcd_losses_; }
 
  private:
-  void build_up(const Events& events);
+  void build_up(const History& history);
   void build_gone(const Events& events);
   std::map<std::string, std::vector<Interval>> up_;  // by process
   std::map<std::string, std::vector<Interval>>

@@ -2,6 +2,7 @@
 // replicas, limits.
 #include <catch2/catch.hpp>
 
+#include "chaos/check/told.h"
 #include "check_run.h"
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/script.h"
@@ -354,6 +355,81 @@ TEST_CASE("a replica that did not apply EndOfRun and is not declared lost leaves
 }
 
 // ---- limits-respected ----
+
+TEST_CASE("an answer that its coordinator never told is seen") {
+  Run run;
+  run.keep_answers = true;
+  expect_fail(run, "idempotency-key-respected", kHistory, "told no such answer");
+}
+
+TEST_CASE("one telling does not stand for two answers") {
+  Run run;
+  json& first = run.answer(1);
+  json again = first;
+  json invoke = run.line(kHistory, {{"type", "invoke"}, {"op", 1}});
+  const std::size_t before = run.files[kHistory].size();
+  run.tell_answers();
+  run.keep_answers = true;
+  again["op"] = invoke["op"] = 99;
+  run.files[kHistory].push_back(invoke);
+  run.files[kHistory].push_back(again);
+  REQUIRE(run.files[kHistory].size() == before + 2);
+  expect_fail(run, "idempotency-key-respected", kHistory, "op 99 was answered with 202");
+}
+
+TEST_CASE("a request that nobody told to have got is seen by its answer") {
+  Run run;
+  run.erase(kEvents, {{"event", "request_received"}, {"request", 1}});
+  expect_fail(run, "orderly-stop-finishes", kEvents, "answered request 1, which it never told");
+}
+
+namespace {
+
+// Two replicas that told these digests and applied EndOfRun at 200.
+InvariantResult checkpoints_of(const std::vector<std::uint64_t>& first,
+                               const std::vector<std::uint64_t>& second,
+                               std::int64_t second_started_us) {
+  History history;
+  history.sources.push_back({kEvents, true, {}, 0});
+  const auto tell = [&](const std::string& name, const std::string& event, std::uint64_t index) {
+    DigestEvent e;
+    e.process = name;
+    e.boot = name == "ledger-1" && second_started_us > 0 && event != "checkpoint" ? "2" : name;
+    e.t_us = static_cast<std::int64_t>(index);
+    e.event = event;
+    e.index = index;
+    history.events.digests.push_back(e);
+  };
+  for (const auto& [name, told] : {std::pair{"ledger-0", first}, std::pair{"ledger-1", second}}) {
+    Replica replica;
+    replica.name = name;
+    history.replicas.push_back(replica);
+    for (const std::uint64_t index : told) tell(name, "checkpoint", index);
+    tell(name, "end_of_run_applied", 200);
+  }
+  Lifecycle started;
+  started.process = "ledger-1";
+  started.event = "started";
+  started.t_us = second_started_us;
+  history.events.lifecycle.push_back(started);
+  Findings out(history, "ledger-replicas-agree");
+  out.checked();
+  check_checkpoints_told(history, out);
+  return out.result();
+}
+
+}  // namespace
+
+TEST_CASE("a replica tells its digest at every checkpoint that it passes") {
+  const std::vector<std::uint64_t> all{64, 128, 192};
+  CHECK(checkpoints_of(all, all, 0).status == InvariantStatus::Pass);
+  // Started again behind the last one: it may have died before it could tell.
+  CHECK(checkpoints_of(all, {64}, 195).status == InvariantStatus::Pass);
+  CHECK(says(checkpoints_of(all, {64, 192}, 0), kEvents, "none at its checkpoint 128"));
+  CHECK(says(checkpoints_of(all, {64, 128}, 0), kEvents, "ledger-1 told a digest at 200"));
+  CHECK(says(checkpoints_of(all, {}, 0), kEvents, "never told its digest at checkpoint 192"));
+  CHECK(says(checkpoints_of({64, 192}, {}, 195), "", "told its digest at checkpoint 128"));
+}
 
 TEST_CASE("a limit over its bound is seen") {
   Run run;

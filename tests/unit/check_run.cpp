@@ -44,6 +44,8 @@ std::string hex_of(const std::string& text) {
 std::string id_of(const std::string& text) {
   return hex_of(text).substr(0, 32);
 }
+constexpr std::uint64_t kToldForAnswer = 1000;  // number of the request that op 0 would have been
+
 std::string digest_at(std::uint64_t index) {
   return hex_of("state at " + std::to_string(index));
 }
@@ -832,6 +834,38 @@ void Run::resolve_blocks() {
   });
 }
 
+// What a client got was told by its coordinator, half a millisecond before, as its own request.
+void Run::tell_answers() {
+  std::map<std::uint64_t, std::string> asked;  // op -> coordinator
+  std::map<std::uint64_t, std::string> keys;
+  for (const json& line : files["history.ndjson"]) {
+    if (line.value("type", "") == "invoke") {
+      asked[line.at("op")] = line.at("coordinator");
+      keys[line.at("op")] = line.at("key");
+    }
+    if (line.value("type", "") != "answer" || !line.contains("op")) continue;
+    const std::uint64_t op = line.at("op"), request = kToldForAnswer + op;
+    if (op == 1) continue;  // make_events() has told it
+    const std::int64_t t_us = line.at("t_us");
+    json told{{"request", request}};
+    for (const char* field : {"status", "id", "state", "txid", "problem"})
+      told[field] = line.at(field);
+    auto& events = files["events.ndjson"];
+    const auto again = std::find_if(events.begin(), events.end(), [&](const json& e) {
+      return e.value("event", "") == "answered" && e.at("request") == request;
+    });
+    if (again != events.end()) {  // judged before: only its words may be others now
+      again->update(told);
+      continue;
+    }
+    add_event(0, asked.at(op), "request_received",
+              {{"request", request}, {"kind", "create"}, {"key", keys.at(op)}});
+    events.back()["t_us"] = t_us - 500;
+    add_event(0, asked.at(op), "answered", told);
+    events.back()["t_us"] = t_us - 500;
+  }
+}
+
 std::string Run::write() {
   static int number = 0;
   const std::filesystem::path folder =
@@ -841,6 +875,7 @@ std::string Run::write() {
   if (!files.contains("state/chain.ndjson")) files["state/chain.ndjson"] = chain_lines();
   resolve_journals();
   resolve_blocks();
+  if (!keep_answers) tell_answers();
   auto& events = files["events.ndjson"];
   std::stable_sort(events.begin(), events.end(),
                    [](const json& a, const json& b) { return a.at("t_us") < b.at("t_us"); });

@@ -45,6 +45,7 @@ class Run {
   std::vector<std::vector<bitcoin::Transaction>> blocks;  // by height, without coinbases
   std::map<std::string, json> headers;                    // file -> its first line
   bool keep_heads = false;   // journal heads stay as they are; else they follow the records
+  bool keep_answers = false;  // no more is told of them than stands in events.ndjson
   bool ends_history = true;  // the client's last line is made when written
   std::vector<std::size_t> events_to_lose;  // line numbers (from 0, by time) that are not written
 
@@ -70,6 +71,8 @@ class Run {
   // The first fault's victim, signer-1, came back at `back_at_ms` with the oldest records of its
   // journal only, and coordinator-0 quarantined it.
   void take_journal(std::size_t records_left, std::int64_t back_at_ms);
+  // Events of every answer in the client's record; done when written, unless keep_answers.
+  void tell_answers();
   // All replicas alike.
   void each_ledger(const std::function<void(const std::string& file)>& edit);
 

@@ -1,0 +1,124 @@
+// Records that cannot be there without another one: see told.h.
+#include "chaos/check/told.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "common/base/limits.h"
+
+namespace roulette::check {
+namespace {
+
+bool same_words(const Operation& op, const Answered& told) {
+  return told.status == op.status && told.id == op.id && told.state == op.state &&
+         told.txid == op.txid;
+}
+
+std::uint64_t last_checkpoint(std::uint64_t index) {
+  return index - index % limits::kCheckpointInterval;
+}
+
+// The checkpoints of one replica, life by life.
+class Checkpoints {
+ public:
+  Checkpoints(const History& history, const std::string& name) {
+    for (const DigestEvent& e : history.events.digests) {
+      if (e.process != name) continue;
+      if (e.event == "checkpoint") told_.insert(e.index);
+      if (e.event == "end_of_run_applied") end_ = &e;
+      lives_[e.boot].push_back(&e);
+    }
+    for (const Lifecycle& e : history.events.lifecycle) {
+      if (e.process == name && e.event == "started") last_start_us_ = e.t_us;
+    }
+  }
+
+  // Between two digests of one life no checkpoint is left out; `due` was told by others at
+  // `due_since_us`, and whoever lived on since then passed it, too.
+  void check(const std::string& name, std::uint64_t due, std::int64_t due_since_us,
+             Findings& out) const {
+    for (const auto& [boot, told] : lives_) {
+      for (std::size_t i = 1; i < told.size(); ++i) {
+        const std::uint64_t next =
+            last_checkpoint(told[i - 1]->index) + limits::kCheckpointInterval;
+        if (told[i]->index <= next) continue;
+        out.violation(told[i]->at, name + " told a digest at " + std::to_string(told[i]->index) +
+                                       ", but none at its checkpoint " + std::to_string(next));
+      }
+    }
+    if (end_ == nullptr || end_->index < due || due == 0) return;
+    if (told_.contains(due) || last_start_us_ > due_since_us) return;
+    out.violation(end_->at, name + " applied " + std::to_string(end_->index) +
+                                " and never told its digest at checkpoint " + std::to_string(due));
+  }
+
+ private:
+  std::map<std::string, std::vector<const DigestEvent*>> lives_;  // by boot, in time
+  std::set<std::uint64_t> told_;
+  const DigestEvent* end_ = nullptr;
+  std::int64_t last_start_us_ = 0;
+};
+
+}  // namespace
+
+void check_answers_told(const History& history, Findings& out) {
+  std::map<std::string, std::vector<const Answered*>> told;  // by coordinator, in time
+  for (const Answered& e : history.events.answers) told[e.process].push_back(&e);
+  std::set<const Answered*> used;
+  std::vector<const Operation*> answered;
+  for (const Operation& op : history.operations) {
+    if (op.answered && op.status != 0) answered.push_back(&op);
+  }
+  // The earliest answer takes the earliest telling that fits: then no later one lacks its own.
+  std::stable_sort(answered.begin(), answered.end(), [](const Operation* a, const Operation* b) {
+    return a->answered_us < b->answered_us;
+  });
+  for (const Operation* op : answered) {
+    const auto& list = told[op->coordinator];
+    const auto from = std::lower_bound(
+        list.begin(), list.end(), op->invoked_us,
+        [](const Answered* e, std::int64_t t_us) { return e->t_us < t_us; });
+    const auto found = std::find_if(from, list.end(), [&](const Answered* e) {
+      return e->t_us > op->answered_us || (same_words(*op, *e) && !used.contains(e));
+    });
+    if (found != list.end() && (*found)->t_us <= op->answered_us) {
+      used.insert(*found);
+      continue;
+    }
+    out.violation(op->answer_at, "op " + std::to_string(op->op) + " was answered with " +
+                                     std::to_string(op->status) + ", but " + op->coordinator +
+                                     " told no such answer");
+  }
+}
+
+void check_requests_told(const History& history, Findings& out) {
+  std::set<std::pair<std::string, std::uint64_t>> received;  // boot, request
+  for (const RequestReceived& e : history.events.requests) received.emplace(e.boot, e.request);
+  for (const Answered& e : history.events.answers) {
+    if (received.contains({e.boot, e.request})) continue;
+    out.violation(e.at, e.process + " answered request " + std::to_string(e.request) +
+                            ", which it never told to have got");
+  }
+}
+
+void check_checkpoints_told(const History& history, Findings& out) {
+  std::uint64_t end = 0;
+  std::map<std::uint64_t, std::int64_t> first_told;  // checkpoint -> when
+  for (const DigestEvent& e : history.events.digests) {
+    if (e.event == "checkpoint") first_told.emplace(e.index, e.t_us);
+    if (e.event == "end_of_run_applied") end = std::max(end, e.index);
+  }
+  for (std::uint64_t due = limits::kCheckpointInterval; due <= end;
+       due += limits::kCheckpointInterval) {
+    if (!first_told.contains(due))
+      out.violation("no replica told its digest at checkpoint " + std::to_string(due));
+  }
+  const std::uint64_t due = last_checkpoint(end);
+  const auto since = first_told.find(due);
+  if (since == first_told.end()) return;
+  for (const Replica& replica : history.replicas)
+    Checkpoints(history, replica.name).check(replica.name, due, since->second, out);
+}
+
+}  // namespace roulette::check
