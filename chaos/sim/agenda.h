@@ -2,12 +2,17 @@
 //
 // Invariant: equal runs order equal actions equally; time never runs backwards. It knows nothing
 // about what the actions do. A heap of small entries; the actions stay where they were put, in
-// slots that are used again.
+// slots that are used again, and what they hold stands in the slot itself: a run orders thousands,
+// and an allocation each would be most of its cost.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <deque>
+#include <memory>
+#include <new>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,15 +20,54 @@
 
 namespace roulette::sim {
 
+// A closure that is called once, where it stands. Neither copied nor moved; empty or full.
+class Action {
+ public:
+  Action() = default;
+  Action(const Action&) = delete;
+  Action& operator=(const Action&) = delete;
+  ~Action() { clear(); }
+
+  template <class F>
+  void put(F&& action) {
+    using Held = std::decay_t<F>;
+    if constexpr (sizeof(Held) <= kRoom && alignof(Held) <= alignof(std::max_align_t)) {
+      new (room_) Held(std::forward<F>(action));
+      end_ = [](void* room, bool call) {
+        Held* held = std::launder(static_cast<Held*>(room));
+        if (call) (*held)();
+        else held->~Held();
+      };
+    } else {
+      put([held = std::make_unique<Held>(std::forward<F>(action))] { (*held)(); });
+    }
+  }
+  void call() { end_(room_, true); }
+  void clear() {
+    if (auto* const end = std::exchange(end_, nullptr)) end(room_, false);
+  }
+
+ private:
+  static constexpr std::size_t kRoom = 104;
+  alignas(std::max_align_t) std::byte room_[kRoom];
+  void (*end_)(void*, bool) = nullptr;
+};
+
 class Agenda {
  public:
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] std::uint64_t done() const { return done_; }
-  void at(Instant when, std::function<void()> action) {
-    heap_.push_back({std::max(when, now_), ++ordered_, slot_for(std::move(action))});
+  template <class F>
+  void at(Instant when, F&& action) {
+    const std::uint32_t slot = free_slot();
+    actions_[slot].put(std::forward<F>(action));
+    heap_.push_back({std::max(when, now_), ++ordered_, slot});
     std::push_heap(heap_.begin(), heap_.end(), later);
   }
-  void after(Duration delay, std::function<void()> action) { at(now_ + delay, std::move(action)); }
+  template <class F>
+  void after(Duration delay, F&& action) {
+    at(now_ + delay, std::forward<F>(action));
+  }
   // The next action, unless nothing is left.
   bool run_one() {
     if (heap_.empty()) return false;
@@ -32,9 +76,10 @@ class Agenda {
     heap_.pop_back();
     now_ = next.when;
     ++done_;
-    const std::function<void()> action = std::exchange(actions_[next.slot], nullptr);
+    Action& action = actions_[next.slot];
+    action.call();  // may order more: slots never move
+    action.clear();
     free_.push_back(next.slot);
-    action();
     return true;
   }
 
@@ -42,19 +87,18 @@ class Agenda {
   struct Entry {
     Instant when;
     std::uint64_t order = 0;
-    std::size_t slot = 0;
+    std::uint32_t slot = 0;
   };
   static bool later(const Entry& a, const Entry& b) {
     return a.when != b.when ? b.when < a.when : b.order < a.order;
   }
-  std::size_t slot_for(std::function<void()> action) {
+  std::uint32_t free_slot() {
     if (free_.empty()) {
-      actions_.push_back(std::move(action));
-      return actions_.size() - 1;
+      actions_.emplace_back();
+      return static_cast<std::uint32_t>(actions_.size() - 1);
     }
-    const std::size_t slot = free_.back();
+    const std::uint32_t slot = free_.back();
     free_.pop_back();
-    actions_[slot] = std::move(action);
     return slot;
   }
 
@@ -62,8 +106,8 @@ class Agenda {
   std::uint64_t ordered_ = 0;
   std::uint64_t done_ = 0;
   std::vector<Entry> heap_;
-  std::vector<std::function<void()>> actions_;
-  std::vector<std::size_t> free_;
+  std::deque<Action> actions_;
+  std::vector<std::uint32_t> free_;
 };
 
 }  // namespace roulette::sim

@@ -230,7 +230,7 @@ Outcome run_story(const StoryOptions& options, Trace::Listener listener) {
   }
   Outcome outcome;
   outcome.took = world.agenda.now() - start;
-  for (const auto& [name, places] : world.places()) outcome.places[name] = places;
+  outcome.places = world.take_places();
   outcome.records = world.records();
   clients.hand_over(outcome.records);
   outcome.records.settled = clients.settled() && world.at_rest();

@@ -187,24 +187,24 @@ void World::step(SeatType& seat, const Event& event) {
     seat.held.push_back([this, &seat, event] { step(seat, event); });
     return;
   }
-  using Effects = std::conditional_t<std::is_same_v<SeatType, SignerSeat>, signer::Effects,
-                                     std::conditional_t<std::is_same_v<SeatType, CoordinatorSeat>,
-                                                        coordinator::Effects, ledger::Effects>>;
-  const auto effects = std::make_shared<Effects>();
-  seat.machine->step(agenda.now(), event, *seat.entropy, *effects);
+  // Steps are not nested: one list of effects serves them all.
+  auto effects = std::exchange(spare_effects(seat), {});
+  seat.machine->step(agenda.now(), event, *seat.entropy, effects);
   run_effects(seat, effects, 0);
+  effects.clear();
+  spare_effects(seat) = std::move(effects);
 }
 
 // A pause may come between two effects of one step, a kill as well.
 template <class SeatType, class Effects>
-void World::run_effects(SeatType& seat, const std::shared_ptr<Effects>& effects,
-                        std::size_t from) {
+void World::run_effects(SeatType& seat, Effects& effects, std::size_t from) {
   const std::uint64_t life = seat.life;
-  for (std::size_t i = from; i < effects->size(); ++i) {
-    execute(seat, (*effects)[i]);
+  for (std::size_t i = from; i < effects.size(); ++i) {
+    execute(seat, effects[i]);
     if (!seat.up || seat.life != life) return;
     if (!seat.paused) continue;
-    seat.held.push_back([this, &seat, effects, i] { run_effects(seat, effects, i + 1); });
+    const auto rest = std::make_shared<Effects>(std::move(effects));
+    seat.held.push_back([this, &seat, rest, i] { run_effects(seat, *rest, i + 1); });
     return;
   }
   set_alarm(seat);
@@ -266,7 +266,7 @@ bool World::at_place(Seat& seat, const char* effect, const char* subject,
                      const std::function<void()>& execute) {
   trace.note(agenda.now(), seat.name, effect, subject, seat.place);
   const Place place{seat.name.role, effect, subject};
-  places_[seat.name].push_back(place);
+  seat.places.push_back(place);
   const Fault* strikes[2] = {armed(seat, place, false), armed(seat, place, true)};
   ++seat.place;
   if (!place.chatter()) ++seat.deed;

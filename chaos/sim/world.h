@@ -82,7 +82,7 @@ class World {
   // Also at the node's tip.
   [[nodiscard]] bool at_rest() const;
   [[nodiscard]] Records records() const;                  // all but the clients' part
-  [[nodiscard]] const std::map<ProcessName, std::vector<Place>>& places() const { return places_; }
+  [[nodiscard]] std::map<ProcessName, std::vector<Place>> take_places();
   [[nodiscard]] Duration slowest_signing() const;         // template applied to bytes applied
   struct Counts {
     std::size_t kills = 0;
@@ -126,6 +126,7 @@ class World {
     std::uint64_t life = 0;
     std::uint64_t place = 0;
     std::uint64_t deed = 0;
+    std::vector<Place> places;                            // all that it passed
     bool paused = false;
     bool retired = false;                                 // down for good
     int weak = 0;                                         // faults that make it as good as down
@@ -208,7 +209,10 @@ class World {
   template <class SeatType, class Event>
   void step(SeatType& seat, const Event& event);
   template <class SeatType, class Effects>
-  void run_effects(SeatType& seat, const std::shared_ptr<Effects>& effects, std::size_t from);
+  void run_effects(SeatType& seat, Effects& effects, std::size_t from);
+  signer::Effects& spare_effects(const SignerSeat&) { return signer_effects_; }
+  coordinator::Effects& spare_effects(const CoordinatorSeat&) { return coordinator_effects_; }
+  ledger::Effects& spare_effects(const LedgerSeat&) { return ledger_effects_; }
   template <class SeatType>
   void set_alarm(SeatType& seat);
   bool at_place(Seat& seat, const char* effect, const char* subject,
@@ -251,8 +255,8 @@ class World {
   void call_peers(Seat& seat, Duration delay);            // both ways
   void dial_later(Seat& from, Seat& to, Duration delay);
   void dial(Seat& from, Seat& to);
-  void send(Seat& from, ConnectionId connection, const wire::Message& message);
-  [[nodiscard]] wire::Message travel(const wire::Message& message);
+  void send(Seat& from, ConnectionId connection, wire::Message&& message);
+  [[nodiscard]] wire::Message travel(wire::Message&& message);
   void put(const std::shared_ptr<Link>& link, std::size_t to, std::optional<wire::Message> message,
            Duration delay);
   void carry(const std::shared_ptr<Link>& link, std::size_t to, Instant when);
@@ -265,12 +269,12 @@ class World {
   [[nodiscard]] std::shared_ptr<Link> find_link(ProcessName a, ProcessName b);
 
   // world_disk.cpp: signers' effects
-  void execute(SignerSeat& seat, const signer::Effect& effect);
+  void execute(SignerSeat& seat, signer::Effect& effect);
   void commit(SignerSeat& seat);
   static void write(SignerSeat& seat);
 
   // world_node.cpp: coordinators' effects, the node, the clients' connections
-  void execute(CoordinatorSeat& seat, const coordinator::Effect& effect);
+  void execute(CoordinatorSeat& seat, coordinator::Effect& effect);
   void note_fact(CoordinatorSeat& seat, const coordinator::Fact& fact);
   void note_signer_gone(const Seat& seat, const Seat& peer);
   void call_node(CoordinatorSeat& seat, const coordinator::NodeCall& call);
@@ -287,7 +291,7 @@ class World {
                  std::optional<coordinator::ReplyBody> reply);
 
   // world_log.cpp: replicas' effects, the log
-  void execute(LedgerSeat& seat, const ledger::Effect& effect);
+  void execute(LedgerSeat& seat, ledger::Effect& effect);
   void write_tables(LedgerSeat& seat, const ledger::WriteTables& order);
   void propose(LedgerSeat& seat, const ledger::Propose& order);
   void read_barrier(LedgerSeat& seat, const ledger::ReadBarrier& order);
@@ -359,7 +363,6 @@ class World {
     std::optional<Instant> signed_at;
   };
   std::map<WithdrawalId, Progress> progress_;
-  std::map<ProcessName, std::vector<Place>> places_;
   std::vector<std::string> struck_at_;
   std::vector<ShareSeen> shares_seen_;
   std::map<WithdrawalId, std::set<Hash32>> templates_;    // that any replica ever applied
@@ -380,6 +383,9 @@ class World {
   std::size_t most_sessions_ = 0;                         // of one life for one withdrawal
   std::vector<Limit> limits_;
   std::vector<std::string> incidents_;
+  signer::Effects signer_effects_;                        // empty, with their memory
+  coordinator::Effects coordinator_effects_;
+  ledger::Effects ledger_effects_;
   Counts counts_;
 };
 

@@ -7,7 +7,7 @@
 
 namespace roulette::sim {
 
-void World::execute(SignerSeat& seat, const signer::Effect& effect) {
+void World::execute(SignerSeat& seat, signer::Effect& effect) {
   struct Visit {
     World& world;
     SignerSeat& seat;
@@ -30,13 +30,13 @@ void World::execute(SignerSeat& seat, const signer::Effect& effect) {
         });
       });
     }
-    void operator()(const signer::Send& order) const {
+    void operator()(signer::Send& order) const {
       world.at_place(seat, "send", wire::message_name(order.message),
                      [this, &order] {
                        if (const auto* share = std::get_if<wire::SignResponse>(&order.message)) {
                          seat.released.insert(share->session_digest);
                        }
-                       world.send(seat, order.connection, order.message);
+                       world.send(seat, order.connection, std::move(order.message));
                      });
     }
     void operator()(const signer::CloseConnection& order) const {

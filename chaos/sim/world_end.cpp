@@ -22,6 +22,17 @@ std::uint64_t World::unseed() {
   return sum;
 }
 
+std::map<ProcessName, std::vector<Place>> World::take_places() {
+  std::map<ProcessName, std::vector<Place>> places;
+  const auto take = [&places](auto& seats) {
+    for (auto& seat : seats) places[seat.name] = std::exchange(seat.places, {});
+  };
+  take(signers_);
+  take(coordinators_);
+  take(ledgers_);
+  return places;
+}
+
 Duration World::slowest_signing() const {
   Duration slowest{};
   for (const auto& [id, progress] : progress_) {

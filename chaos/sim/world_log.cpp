@@ -18,7 +18,7 @@ constexpr Duration kLogPatience = milliseconds(250);  // etcd_log.cpp: then foll
 
 }  // namespace
 
-void World::execute(LedgerSeat& seat, const ledger::Effect& effect) {
+void World::execute(LedgerSeat& seat, ledger::Effect& effect) {
   struct Visit {
     World& world;
     LedgerSeat& seat;
@@ -29,9 +29,9 @@ void World::execute(LedgerSeat& seat, const ledger::Effect& effect) {
     void operator()(const ledger::ReadBarrier& order) const {
       world.at_place(seat, "read", "barrier", [this, &order] { world.read_barrier(seat, order); });
     }
-    void operator()(const ledger::Send& order) const {
+    void operator()(ledger::Send& order) const {
       world.at_place(seat, "send", wire::message_name(order.message),
-                     [this, &order] { world.send(seat, order.connection, order.message); });
+                     [this, &order] { world.send(seat, order.connection, std::move(order.message)); });
     }
     void operator()(const ledger::WriteTables& order) const {
       world.at_place(seat, "write", "tables", [this, &order] { world.write_tables(seat, order); });

@@ -34,15 +34,15 @@ coordinator::Event lost(const coordinator::Coordinator&, ConnectionId id) {
   return coordinator::PeerLost{id};
 }
 ledger::Event lost(const ledger::Ledger&, ConnectionId id) { return ledger::PeerLost{id}; }
-signer::Event received(const signer::Signer&, ConnectionId id, const wire::Message& message) {
-  return signer::MessageReceived{id, message};
+signer::Event received(const signer::Signer&, ConnectionId id, wire::Message&& message) {
+  return signer::MessageReceived{id, std::move(message)};
 }
 coordinator::Event received(const coordinator::Coordinator&, ConnectionId id,
-                            const wire::Message& message) {
-  return coordinator::MessageReceived{id, message};
+                            wire::Message&& message) {
+  return coordinator::MessageReceived{id, std::move(message)};
 }
-ledger::Event received(const ledger::Ledger&, ConnectionId id, const wire::Message& message) {
-  return ledger::MessageReceived{id, message};
+ledger::Event received(const ledger::Ledger&, ConnectionId id, wire::Message&& message) {
+  return ledger::MessageReceived{id, std::move(message)};
 }
 
 // As the live hosts: a coordinator calls signers and replicas; of equals the higher number calls.
@@ -140,7 +140,7 @@ void World::dial(Seat& from, Seat& to) {
   }
 }
 
-void World::send(Seat& from, ConnectionId connection, const wire::Message& message) {
+void World::send(Seat& from, ConnectionId connection, wire::Message&& message) {
   const auto known = from.links.find(connection);
   if (known == from.links.end()) return;
   const std::shared_ptr<Link> link = known->second;
@@ -150,24 +150,24 @@ void World::send(Seat& from, ConnectionId connection, const wire::Message& messa
   if (!link->open[to]) return;
   const Duration delay = hop(from.name, receiver.name);
   if (from.name.role == Role::Signer && !liars_.empty()) {
-    if (auto said = lie(from, message)) put(link, to, travel(*said), delay);
+    if (auto said = lie(from, message)) put(link, to, travel(std::move(*said)), delay);
     return;
   }
   if (overhears_ && from.name.role == Role::Coordinator) {
     const auto* request = std::get_if<wire::SignRequest>(&message);
     if (request != nullptr) overhear_request(from.name, *request);
   }
-  put(link, to, travel(message), delay);
+  put(link, to, travel(std::move(message)), delay);
 }
 
 // Every kCodecEvery-th message goes through its bytes.
-wire::Message World::travel(const wire::Message& message) {
-  if (++messages_ % kCodecEvery != 0) return message;
+wire::Message World::travel(wire::Message&& message) {
+  if (++messages_ % kCodecEvery != 0) return std::move(message);
   ++counts_.encoded_messages;
   auto decoded = wire::decode_message(wire::encode_message(message));
   if (decoded && *decoded == message) return std::move(decoded).value();
   incidents_.push_back(std::string("the codec changed a ") + wire::message_name(message));
-  return message;
+  return std::move(message);
 }
 
 void World::put(const std::shared_ptr<Link>& link, std::size_t to,
@@ -191,13 +191,13 @@ void World::arrive(const std::shared_ptr<Link>& link, std::size_t to) {
   auto held = blocked(link->ends[1 - to]->name, receiver.name);
   if (!held && way.silent_until > agenda.now()) held = way.silent_until;
   if (held) return carry(link, to, *held + draw(kRetransmit));
-  const auto item = std::move(way.under_way.front());
+  auto item = std::move(way.under_way.front());
   way.under_way.pop_front();
   if (!way.under_way.empty()) carry(link, to, way.under_way.front().due);
   if (!item.message) return lose_end(link, to);
   if (overhears_ && receiver.name.role == Role::Coordinator) overhear(*link, to, *item.message);
   with(receiver, [&](auto& concrete) {
-    step(concrete, received(*concrete.machine, link->ids[to], *item.message));
+    step(concrete, received(*concrete.machine, link->ids[to], std::move(*item.message)));
   });
 }
 

@@ -70,13 +70,13 @@ bitcoin::SendOutcome refusal(std::uint32_t amount) {
 
 }  // namespace
 
-void World::execute(CoordinatorSeat& seat, const coordinator::Effect& effect) {
+void World::execute(CoordinatorSeat& seat, coordinator::Effect& effect) {
   struct Visit {
     World& world;
     CoordinatorSeat& seat;
-    void operator()(const coordinator::Send& order) const {
+    void operator()(coordinator::Send& order) const {
       world.at_place(seat, "send", wire::message_name(order.message),
-                     [this, &order] { world.send(seat, order.connection, order.message); });
+                     [this, &order] { world.send(seat, order.connection, std::move(order.message)); });
     }
     void operator()(const coordinator::Reply& order) const {
       world.at_place(seat, "reply", reply_name(order.body), [this, &order] {
