@@ -9,6 +9,7 @@ add_library(roulette_chaos_sim STATIC
   sim/seed_run.cpp
   sim/shrink.cpp
   sim/stand_in.cpp
+  sim/stocked_wallet.cpp
   sim/story.cpp
   sim/toy_chain.cpp
   sim/trace.cpp

@@ -29,6 +29,11 @@ signer::SignerConfig signer_config(const Wallet& wallet, std::uint16_t id) {
           signer::Policy{wallet.script, 20'000, 100, 10'000'000}, true};
 }
 
+Wallet wallet_for(const WorldOptions& options) {
+  const Wallet& dealt = wallet_of(options.scheme, options.shape.signers, options.shape.threshold);
+  return options.scheme == SimScheme::Frost ? stocked(dealt) : dealt;
+}
+
 }  // namespace
 
 std::string Place::text() const {
@@ -49,7 +54,7 @@ bool Place::chatter() const {
 
 World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plants)
     : options_(options),
-      wallet_(wallet_of(options.scheme, options.shape.signers, options.shape.threshold)),
+      wallet_(wallet_for(options)),
       scheme_(wallet_.group->scheme()),
       plants_(std::move(plants)),
       prng_(options_.seed),

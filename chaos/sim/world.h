@@ -25,9 +25,9 @@
 #include "chaos/sim/remembered_scheme.h"
 #include "chaos/sim/schedule.h"
 #include "chaos/sim/sim_entropy.h"
+#include "chaos/sim/stocked_wallet.h"
 #include "chaos/sim/toy_chain.h"
 #include "chaos/sim/trace.h"
-#include "chaos/sim/wallet.h"
 #include "common/base/assert.h"
 
 namespace roulette::sim {
@@ -333,7 +333,7 @@ class World {
                                        std::span<const signer::Record> records) const;
 
   WorldOptions options_;
-  const Wallet& wallet_;
+  const Wallet wallet_;
   RememberedScheme scheme_;
   Plants plants_;
   chaos::Prng prng_;

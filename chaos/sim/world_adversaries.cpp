@@ -113,7 +113,7 @@ void World::overhear_request(ProcessName from, const wire::SignRequest& request)
 void World::tell(CoordinatorSeat& liar, ProcessName to, wire::Message message, Duration delay) {
   for (const auto& [id, link] : liar.links) {
     if (link->ends[1]->name != to || !link->open[1]) continue;
-    return put(link, 1, travel(message), delay);  // not to be heard as an honest one
+    return put(link, 1, travel(std::move(message)), delay);  // not to be heard as an honest one
   }
 }
 

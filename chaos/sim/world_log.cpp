@@ -31,7 +31,9 @@ void World::execute(LedgerSeat& seat, ledger::Effect& effect) {
     }
     void operator()(ledger::Send& order) const {
       world.at_place(seat, "send", wire::message_name(order.message),
-                     [this, &order] { world.send(seat, order.connection, std::move(order.message)); });
+                     [this, &order] {
+                       world.send(seat, order.connection, std::move(order.message));
+                     });
     }
     void operator()(const ledger::WriteTables& order) const {
       world.at_place(seat, "write", "tables", [this, &order] { world.write_tables(seat, order); });

@@ -76,7 +76,9 @@ void World::execute(CoordinatorSeat& seat, coordinator::Effect& effect) {
     CoordinatorSeat& seat;
     void operator()(coordinator::Send& order) const {
       world.at_place(seat, "send", wire::message_name(order.message),
-                     [this, &order] { world.send(seat, order.connection, std::move(order.message)); });
+                     [this, &order] {
+                       world.send(seat, order.connection, std::move(order.message));
+                     });
     }
     void operator()(const coordinator::Reply& order) const {
       world.at_place(seat, "reply", reply_name(order.body), [this, &order] {

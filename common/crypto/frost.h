@@ -137,6 +137,10 @@ class SecNonce {
   // not here.
   [[nodiscard]] static SecNonce from_bytes(Secret<64> bytes);
 
+  // The same, where the points of these very bytes are known. Not checked: wrong ones make shares
+  // that SelfCheck refuses.
+  [[nodiscard]] static SecNonce from_known(Secret<64> bytes, const Point& r1, const Point& r2);
+
   // 66 zero bytes for a used or invalid nonce.
   [[nodiscard]] PubNonce public_nonce() const;
   [[nodiscard]] bool used() const { return !live_; }

@@ -102,6 +102,15 @@ SecNonce SecNonce::from_bytes(Secret<64> bytes) {
   return out;
 }
 
+SecNonce SecNonce::from_known(Secret<64> bytes, const Point& r1, const Point& r2) {
+  SecNonce out;
+  out.bytes_ = std::move(bytes);
+  out.r1_ = r1;
+  out.r2_ = r2;
+  out.live_ = out.valid_ = true;
+  return out;
+}
+
 PubNonce SecNonce::public_nonce() const {
   PubNonce out{};
   if (!live_ || !valid_) return out;

@@ -182,6 +182,10 @@ Result<SigningGroupPtr> frost_group(frost::Group group) {
   return SigningGroupPtr(std::make_shared<const FrostGroup>(std::move(group), std::move(*key)));
 }
 
+SecretNonce frost_nonce(frost::SecNonce made) {
+  return SecretNonce(std::make_unique<FrostNonce>(std::move(made)));
+}
+
 KeySharePtr frost_share(frost::SecretShare share) {
   return std::make_shared<const FrostShare>(std::move(share));
 }

@@ -12,5 +12,7 @@ namespace roulette::crypto {
 // Under the key path tweak of the wallet. Fails (2^-128) when the tweak is out of range.
 [[nodiscard]] Result<SigningGroupPtr> frost_group(frost::Group group);
 [[nodiscard]] KeySharePtr frost_share(frost::SecretShare share);
+// For who made one by frost.h itself.
+[[nodiscard]] SecretNonce frost_nonce(frost::SecNonce made);
 
 }  // namespace roulette::crypto

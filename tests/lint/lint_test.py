@@ -96,6 +96,8 @@ PLANTS = [
      {"common/crypto/planted.cpp": cpp("struct Nonce final : SecretNonce::Body {};")}),
     ("scheme", "signer/app/planted.cpp",
      {"signer/app/planted.cpp": cpp("auto wallet = sim::deal_" + "stand_in(5, 3, entropy);")}),
+    ("scheme", "signer/core/planted.cpp",
+     {"signer/core/planted.cpp": cpp("auto nonce = SecNonce::from_" + "known(bytes, r1, r2);")}),
     ("daemon-chaos", "common/runtime/planted.cmake",
      {"signer/planted.cmake": cmake("add_executable(planted_daemon app/main.cpp)",
                                     "target_link_libraries(planted_daemon PRIVATE planted_host)"),

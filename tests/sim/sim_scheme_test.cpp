@@ -1,9 +1,12 @@
 // What a machine may rely on, whatever the scheme: the same sentences hold for frost and for the
-// simulator's stand-in, so a story told with the stand-in takes the paths it takes with frost.
+// simulator's stand-in, so a story told with the stand-in takes the paths it takes with frost; and
+// for a wallet with a stock of nonces.
+#include <set>
+
 #include "chaos/sim/remembered_scheme.h"
 #include "chaos/sim/sim_entropy.h"
 #include "chaos/sim/stand_in.h"
-#include "chaos/sim/wallet.h"
+#include "chaos/sim/stocked_wallet.h"
 #include "tests/sim/sim_check.h"
 
 namespace roulette::sim {
@@ -15,7 +18,14 @@ using crypto::KeyShare;
 using crypto::SecretNonce;
 using crypto::SigningSessionPtr;
 
-constexpr SimScheme kBoth[] = {SimScheme::Frost, SimScheme::StandIn};
+enum class Kind : std::uint8_t { Frost, Stocked, StandIn };
+constexpr Kind kKinds[] = {Kind::Frost, Kind::Stocked, Kind::StandIn};
+
+Wallet wallet_of(Kind kind, std::uint16_t n, std::uint16_t t) {
+  if (kind == Kind::StandIn) return wallet_of(SimScheme::StandIn, n, t);
+  const Wallet& frost = wallet_of(SimScheme::Frost, n, t);
+  return kind == Kind::Stocked ? stocked(frost) : frost;
+}
 
 struct Round {
   std::vector<SecretNonce> secrets;
@@ -64,8 +74,8 @@ Hash32 message_of(std::uint8_t first) { return Hash32{first, 2, 3}; }
 }  // namespace
 
 TEST_CASE("any t signers of a group make a signature that verifies under its wallet's key alone") {
-  for (const SimScheme scheme : kBoth) {
-    const Wallet& wallet = wallet_of(scheme, 5, 3);
+  for (const Kind kind : kKinds) {
+    const Wallet wallet = wallet_of(kind, 5, 3);
     const crypto::Scheme& by = wallet.group->scheme();
     for (const auto& ids : {ids_of({0, 1, 2}), ids_of({0, 2, 4}), ids_of({0, 1, 2, 3, 4})}) {
       Round round = open(wallet, ids, message_of(1), 7);
@@ -77,7 +87,7 @@ TEST_CASE("any t signers of a group make a signature that verifies under its wal
       const Hash32 message = message_of(1);
       CHECK(by.verify(wallet.group->wallet_key(), message, *signature));
       CHECK_FALSE(by.verify(wallet.group->wallet_key(), message_of(2), *signature));
-      CHECK_FALSE(by.verify(wallet_of(scheme, 4, 3).group->wallet_key(), message, *signature));
+      CHECK_FALSE(by.verify(wallet_of(kind, 4, 3).group->wallet_key(), message, *signature));
       const auto key = wallet.group->threshold_key();
       CHECK_FALSE(by.verify(ByteSpan(key).last(32), message, *signature));  // untweaked
       for (std::size_t i = 0; i < signature->size(); ++i) {
@@ -91,8 +101,8 @@ TEST_CASE("any t signers of a group make a signature that verifies under its wal
 }
 
 TEST_CASE("a bad share convicts its signer and nobody else") {
-  for (const SimScheme scheme : kBoth) {
-    const Wallet& wallet = wallet_of(scheme, 5, 3);
+  for (const Kind kind : kKinds) {
+    const Wallet wallet = wallet_of(kind, 5, 3);
     const auto ids = ids_of({1, 3, 4});
     Round round = open(wallet, ids, message_of(1), 8);
     const std::vector<Bytes> good = sign(wallet, ids, round);
@@ -119,8 +129,8 @@ TEST_CASE("a bad share convicts its signer and nobody else") {
 }
 
 TEST_CASE("a share of another session is a bad share") {
-  for (const SimScheme scheme : kBoth) {
-    const Wallet& wallet = wallet_of(scheme, 5, 3);
+  for (const Kind kind : kKinds) {
+    const Wallet wallet = wallet_of(kind, 5, 3);
     const auto ids = ids_of({0, 1, 2});
     Round first = open(wallet, ids, message_of(1), 9);
     Round other_message = open(wallet, ids, message_of(2), 9);  // the same nonces
@@ -134,8 +144,8 @@ TEST_CASE("a share of another session is a bad share") {
 }
 
 TEST_CASE("a secret nonce makes one share, and is gone also when the share is refused") {
-  for (const SimScheme scheme : kBoth) {
-    const Wallet& wallet = wallet_of(scheme, 5, 3);
+  for (const Kind kind : kKinds) {
+    const Wallet wallet = wallet_of(kind, 5, 3);
     const auto ids = ids_of({0, 1, 2});
     Round round = open(wallet, ids, message_of(1), 11);
     const Round foreign = open(wallet, ids, message_of(1), 12);
@@ -156,8 +166,8 @@ TEST_CASE("a secret nonce makes one share, and is gone also when the share is re
 }
 
 TEST_CASE("nonces that are no points are named, signer sets that cannot sign refused") {
-  for (const SimScheme scheme : kBoth) {
-    const Wallet& wallet = wallet_of(scheme, 5, 3);
+  for (const Kind kind : kKinds) {
+    const Wallet wallet = wallet_of(kind, 5, 3);
     const auto ids = ids_of({0, 1, 2});
     const Round round = open(wallet, ids, message_of(1), 13);
     const auto set = wallet.group->signer_set(ids).value();
@@ -206,8 +216,8 @@ TEST_CASE("a reused nonce shows: two sessions list the same bytes, and its share
 }
 
 TEST_CASE("groups whose quorums may not meet are named") {
-  for (const SimScheme scheme : kBoth)
-    CHECK(wallet_of(scheme, 5, 3).group->check_quorums_meet().ok());
+  for (const Kind kind : kKinds)
+    CHECK(wallet_of(kind, 5, 3).group->check_quorums_meet().ok());
   SimEntropy entropy(1);
   CHECK_FALSE(deal_stand_in(4, 2, entropy).group->check_quorums_meet().ok());
 }
@@ -249,6 +259,51 @@ TEST_CASE("a hundred seeds settle with the stand-in, and tell another story than
     CHECK(run_story(options).trace_hash != outcome.trace_hash);  // journals hold other nonces
   }
   CHECK(kills > 150);
+}
+
+TEST_CASE("a stock hands out no nonce twice in one run, and at its end goes on as live") {
+  const Wallet& dealt = wallet_of(SimScheme::Frost, 5, 3);
+  const Wallet run = stocked(dealt);
+  const Wallet another = stocked(dealt);
+  SimEntropy entropy(1);
+  std::set<Bytes> seen;
+  Bytes first;
+  for (std::size_t i = 0; i < kStockedNonces + 10; ++i) {
+    const auto made = run.shares[i % 5]->make_nonce(entropy, *run.group, {});
+    REQUIRE(made.ok());
+    if (i == 0) first = made->public_nonce();
+    if (!seen.insert(made->public_nonce()).second) FAIL("nonce " << i << " came twice");
+  }
+  CHECK(another.shares[3]->make_nonce(entropy, *another.group, {})->public_nonce() == first);
+}
+
+// A machine that keeps its epoch and begins its entropy anew must be caught, not helped.
+TEST_CASE("a stock gives the same nonce for the same random bytes, signer and context alone") {
+  const Wallet run = stocked(wallet_of(SimScheme::Frost, 5, 3));
+  const auto made = [&run](std::uint16_t signer, std::uint64_t seed, std::uint8_t context) {
+    SimEntropy entropy(seed);
+    const Bytes bytes{context};
+    return run.shares[signer]->make_nonce(entropy, *run.group, bytes)->public_nonce();
+  };
+  CHECK(made(0, 1, 1) == made(0, 1, 1));
+  CHECK(made(0, 1, 1) != made(0, 2, 1));
+  CHECK(made(0, 1, 1) != made(0, 1, 2));
+  CHECK(made(0, 1, 1) != made(1, 1, 1));
+}
+
+TEST_CASE("a session is opened once for all its signers, and another message is another session") {
+  const Wallet run = stocked(wallet_of(SimScheme::Frost, 5, 3));
+  const auto ids = ids_of({0, 1, 2});
+  Round round = open(run, ids, message_of(1), 3);
+  const auto set = run.group->signer_set(ids).value();
+  auto again = std::get<SigningSessionPtr>(set->open(spans(round.nonces), message_of(1)).value());
+  auto other = std::get<SigningSessionPtr>(set->open(spans(round.nonces), message_of(2)).value());
+  const auto shares = sign(run, ids, round);
+  CHECK(again->verify_share(ids[0], shares[0]));
+  CHECK_FALSE(other->verify_share(ids[0], shares[0]));
+  std::swap(round.nonces[0], round.nonces[1]);
+  other = std::get<SigningSessionPtr>(set->open(spans(round.nonces), message_of(1)).value());
+  CHECK_FALSE(other->verify_share(ids[0], shares[0]));
 }
 
 }  // namespace roulette::sim
