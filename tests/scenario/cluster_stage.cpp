@@ -50,6 +50,7 @@ Schedule schedule_of(const Block& first) {
   world.shape.threshold = count("threshold", 3);
   world.shape.coordinators = count("coordinators", 2);
   world.shape.ledgers = count("ledgers", 3);
+  world.shape.nonce_pool = static_cast<std::uint32_t>(stage.number("pool", 4));
   world.hop = fixed(300);
   world.disk = fixed(400);
   world.engine = fixed(2'000);
@@ -91,6 +92,7 @@ class ClusterStage final : public Stage {
     if (c.verb == "lose-log") return inject(c, FaultKind::LoseLog);
     if (c.verb == "kill-node") return kill_node(c);
     if (c.verb == "roll-back") return roll_back(c);
+    if (c.verb == "fault") return fault(c);
     if (c.verb == "show") return show();
     if (c.verb == "journals") return journals();
     if (c.verb == "judge") return verdict();
@@ -265,6 +267,12 @@ class ClusterStage final : public Stage {
     return std::to_string(world_.counts().unmined_payments - before) + " payments un-mined\n";
   }
 
+  // fault KIND ...: now, in the words of a schedule (its `at` says nothing here).
+  std::string fault(const Command& c) {
+    const auto parsed = parse_schedule(c.text + "\n");
+    if (!parsed) throw std::runtime_error(parsed.error().message);
+    return struck(world_.inject(parsed->faults.at(0)));
+  }
   // roll-back SIGNER keep=RECORDS: it dies, and its journal comes back shorter.
   std::string roll_back(const Command& c) {
     const auto kept = static_cast<std::size_t>(c.number("keep", 0));

@@ -28,6 +28,7 @@ class SignerStage final : public Stage {
     if (c.verb == "disk") return disk(c);
     if (c.verb == "inbox") return answers(c.word(0));
     if (c.verb == "kill") return kill();
+    if (c.verb == "provision-again") return provision_again(c);
     if (c.verb == "stop") return stop();
     if (c.verb == "journal") return journal();
     unknown_command(c);
@@ -78,7 +79,7 @@ class SignerStage final : public Stage {
     return std::to_string(named.size()) + (named.size() == 1 ? " nonce\n" : " nonces\n");
   }
 
-  // ask CONNECTION PAYMENT [nonces=NAME] [as=REQUEST] [epoch=old]
+  // ask CONNECTION PAYMENT [nonces=NAME] [as=REQUEST] [epoch=old] [group=another]
   std::string ask(const Command& c) {
     const ConnectionId on = connection(c.word(0));
     const st::Payment& paid = known(c.word(1));
@@ -86,6 +87,8 @@ class SignerStage final : public Stage {
     auto own = c.options.contains("nonces") ? nonces_.at(c.option("nonces"))
                                             : host_.nonces(on, count);
     wire::SignRequest request = host_.request(paid, std::move(own));
+    // Of one sharing of the wallet's key; here any other group stands for those of other epochs.
+    if (c.option("group") == "another") request.group = st::foreign_wallet().dealt.group.id();
     if (c.option("epoch") == "old") {
       for (wire::SessionSigner& signer : request.signers) {
         if (signer.id == host_.id()) signer.epoch = old_boot_;
@@ -133,6 +136,13 @@ class SignerStage final : public Stage {
     old_boot_ = host_.boot();
     host_.crash();
     host_.commit_at_once(true);
+    connections_.clear();
+    return "the signer starts again with " + std::to_string(host_.length()) + " records\n";
+  }
+  // provision-again epoch=N: a restart whose configuration names that share epoch.
+  std::string provision_again(const Command& c) {
+    old_boot_ = host_.boot();
+    host_.provision_again(static_cast<std::uint32_t>(c.number("epoch", 2)));
     connections_.clear();
     return "the signer starts again with " + std::to_string(host_.length()) + " records\n";
   }

@@ -28,8 +28,8 @@ class Stage {
 [[nodiscard]] std::unique_ptr<Stage> ledger_stage();
 // `stage replicas [count= checkpoint_every=]`: replicas around one log.
 [[nodiscard]] std::unique_ptr<Stage> replicas_stage(const Command& first);
-// `stage cluster [signers= threshold= coordinators= ledgers= flush_every= unknown= seed=]`, and
-// after it `fault ...` lines in the words of a schedule.
+// `stage cluster [signers= threshold= coordinators= ledgers= pool= flush_every= unknown= seed=]`,
+// with `fault ...` lines in the words of a schedule; in a later block such a line is a fault now.
 [[nodiscard]] std::unique_ptr<Stage> cluster_stage(const Block& first);
 
 [[noreturn]] void unknown_command(const Command& command);
