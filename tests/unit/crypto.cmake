@@ -1,6 +1,6 @@
 roulette_test(NAME test_crypto TIER unit
   SOURCES crypto_frost_test.cpp crypto_keys_test.cpp crypto_scalar_test.cpp
-    crypto_sealed_share_test.cpp
+    crypto_schemes_test.cpp crypto_sealed_share_test.cpp
   LINK roulette_crypto)
 
 add_test(NAME "unit: signing is constant time under memcheck and a planted leak is found"

@@ -1,0 +1,237 @@
+// What every scheme that spends real coins keeps of scheme.h's promises: frost, musig2, single.
+#include <catch2/catch.hpp>
+
+#include "common/crypto/frost_scheme.h"
+#include "common/crypto/musig2_scheme.h"
+#include "common/crypto/single_scheme.h"
+#include "tests/unit/crypto_fixture.h"
+
+using namespace roulette;
+using namespace roulette::crypto;
+using namespace roulette::crypto::test;
+
+namespace {
+
+struct Subject {
+  SigningGroupPtr group;
+  std::vector<KeySharePtr> shares;  // by id
+};
+
+Subject frost_of(std::uint8_t seed) {
+  SeededEntropy entropy(seed);
+  DealtGroup dealt = deal(5, 3, entropy).value();
+  Subject out{frost_group(dealt.group).value(), {}};
+  for (auto& share : dealt.shares) out.shares.push_back(frost_share(std::move(share)));
+  return out;
+}
+
+Subject musig2_of(std::uint8_t seed) {
+  SeededEntropy entropy(seed);
+  Subject out;
+  std::vector<PubKey33> keys;
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    out.shares.push_back(musig2_share(SignerId(i), entropy.secret()).value());
+    keys.push_back(*to_array<33>(out.shares.back()->public_share()));
+  }
+  out.group = musig2_group(keys).value();
+  return out;
+}
+
+Subject single_of(std::uint8_t seed) {
+  SeededEntropy entropy(seed);
+  Subject out;
+  out.shares.push_back(single_share(entropy.secret()).value());
+  out.group = single_group(*to_array<33>(out.shares[0]->public_share())).value();
+  return out;
+}
+
+using Maker = Subject (*)(std::uint8_t);
+constexpr Maker kMakers[] = {frost_of, musig2_of, single_of};
+
+struct Opening {
+  std::vector<SignerId> ids;
+  std::vector<SecretNonce> secrets;
+  std::vector<Bytes> nonces;
+  SigningSessionPtr session;
+};
+
+std::vector<ByteSpan> spans(const std::vector<Bytes>& of) { return {of.begin(), of.end()}; }
+
+std::vector<SignerId> first_ids(const Subject& subject) {
+  std::vector<SignerId> ids;
+  for (std::uint16_t i = 0; i < subject.group->t(); ++i) ids.emplace_back(i);
+  return ids;
+}
+
+Opening open(const Subject& subject, const Hash32& message, SeededEntropy& entropy) {
+  Opening out;
+  out.ids = first_ids(subject);
+  for (const SignerId id : out.ids) {
+    const KeyShare& share = *subject.shares[id.value()];
+    out.secrets.push_back(share.make_nonce(entropy, *subject.group, as_bytes("a pool")).value());
+    out.nonces.push_back(out.secrets.back().public_nonce());
+    CHECK(out.nonces.back().size() == subject.group->scheme().facts().nonce_size);
+  }
+  auto opened = subject.group->signer_set(out.ids).value()->open(spans(out.nonces), message);
+  out.session = std::get<SigningSessionPtr>(std::move(opened).value());
+  return out;
+}
+
+std::vector<Bytes> sign_all(const Subject& subject, Opening& opening) {
+  std::vector<Bytes> shares;
+  for (std::size_t i = 0; i < opening.ids.size(); ++i) {
+    shares.push_back(subject.shares[opening.ids[i].value()]
+                         ->sign(std::move(opening.secrets[i]), *opening.session)
+                         .value());
+    CHECK(shares.back().size() == subject.group->scheme().facts().share_size);
+  }
+  return shares;
+}
+
+const Hash32 kMessage = sha256(as_bytes("a sighash"));
+
+}  // namespace
+
+TEST_CASE("every scheme signs under its wallet's tweaked key and no other", "[schemes]") {
+  for (const Maker make : kMakers) {
+    for (std::uint8_t seed = 1; seed <= 8; ++seed) {  // both parities of the key and of R
+      const Subject subject = make(seed);
+      const Scheme& scheme = subject.group->scheme();
+      INFO(scheme.facts().name << ", seed " << int(seed));
+      SeededEntropy entropy(100);
+      Opening opening = open(subject, kMessage, entropy);
+      const auto shares = sign_all(subject, opening);
+      for (std::size_t i = 0; i < shares.size(); ++i)
+        CHECK(opening.session->verify_share(opening.ids[i], shares[i]));
+      const auto made = opening.session->aggregate(spans(shares)).value();
+      const Bytes signature = std::get<Bytes>(made);
+      CHECK(signature.size() <= scheme.facts().signature_size);
+      CHECK(scheme.verify(subject.group->wallet_key(), kMessage, signature));
+      CHECK(subject.group->wallet_key() ==
+            output_key(xonly(subject.group->threshold_key())).value().key);
+      CHECK_FALSE(scheme.verify(xonly(subject.group->threshold_key()), kMessage, signature));
+      CHECK_FALSE(scheme.verify(subject.group->wallet_key(), sha256(kMessage), signature));
+    }
+  }
+}
+
+TEST_CASE("in every scheme a bad share convicts its signer and nobody else", "[schemes]") {
+  for (const Maker make : kMakers) {
+    const Subject subject = make(1);
+    INFO(subject.group->scheme().facts().name);
+    SeededEntropy entropy(3);
+    Opening opening = open(subject, kMessage, entropy);
+    const auto good = sign_all(subject, opening);
+    for (const int how : {0, 1, 2}) {  // another share, one out of range, one of another size
+      auto shares = good;
+      if (how == 0) shares.back()[31] ^= 1;
+      if (how == 1) std::fill(shares.back().begin(), shares.back().end(), 0xff);
+      if (how == 2) shares.back().pop_back();
+      CHECK_FALSE(opening.session->verify_share(opening.ids.back(), shares.back()));
+      const auto made = opening.session->aggregate(spans(shares)).value();
+      const auto& blamed = std::get<BadShares>(made).blamed;
+      REQUIRE(blamed.size() == 1);
+      CHECK(blamed[0].signer == opening.ids.back());
+    }
+    CHECK_FALSE(opening.session->aggregate({}).ok());
+    CHECK_FALSE(opening.session->verify_share(SignerId(99), good[0]));
+  }
+}
+
+TEST_CASE("in every scheme a share of another message is a bad share", "[schemes]") {
+  for (const Maker make : kMakers) {
+    const Subject subject = make(2);
+    INFO(subject.group->scheme().facts().name);
+    SeededEntropy entropy(4);
+    Opening one = open(subject, kMessage, entropy);
+    const Opening other = open(subject, sha256(kMessage), entropy);
+    const auto shares = sign_all(subject, one);
+    for (std::size_t i = 0; i < shares.size(); ++i)
+      CHECK_FALSE(other.session->verify_share(one.ids[i], shares[i]));
+  }
+}
+
+TEST_CASE("a nonce of two rounds makes one share, and is gone when the share is refused",
+          "[schemes]") {
+  for (const Maker make : {frost_of, musig2_of}) {
+    const Subject subject = make(1);
+    INFO(subject.group->scheme().facts().name);
+    SeededEntropy entropy(5);
+    Opening opening = open(subject, kMessage, entropy);
+    const KeyShare& signer = *subject.shares[0];
+    REQUIRE(signer.sign(std::move(opening.secrets[0]), *opening.session).ok());
+    CHECK(opening.secrets[0].used());
+    CHECK_FALSE(signer.sign(std::move(opening.secrets[0]), *opening.session).ok());
+    // A nonce that the session does not list for this signer.
+    auto unlisted = signer.make_nonce(entropy, *subject.group, {}).value();
+    CHECK_FALSE(signer.sign(std::move(unlisted), *opening.session).ok());
+    CHECK(unlisted.used());
+    // Somebody else's.
+    CHECK_FALSE(signer.sign(std::move(opening.secrets[1]), *opening.session).ok());
+    CHECK(opening.secrets[1].used());
+    // A session of another group.
+    const Subject stranger = make(9);
+    Opening foreign = open(stranger, kMessage, entropy);
+    CHECK_FALSE(signer.sign(std::move(foreign.secrets[0]), *foreign.session).ok());
+  }
+}
+
+TEST_CASE("what one scheme made is refused by the others", "[schemes]") {
+  for (const Maker mine : kMakers) {
+    for (const Maker other : kMakers) {
+      if (mine == other) continue;
+      const Subject subject = mine(1), stranger = other(1);
+      SeededEntropy entropy(6);
+      Opening own = open(subject, kMessage, entropy), foreign = open(stranger, kMessage, entropy);
+      CHECK_FALSE(subject.shares[0]->sign(std::move(own.secrets[0]), *foreign.session).ok());
+    }
+  }
+}
+
+TEST_CASE("nonces that are no points are named, signer sets that cannot sign refused",
+          "[schemes]") {
+  for (const Maker make : kMakers) {
+    const Subject subject = make(1);
+    INFO(subject.group->scheme().facts().name);
+    SeededEntropy entropy(7);
+    Opening opening = open(subject, kMessage, entropy);
+    const auto set = subject.group->signer_set(opening.ids).value();
+    for (const Bytes& wrong : {Bytes(66, 0x07), Bytes(65, 2)}) {
+      auto nonces = opening.nonces;
+      nonces.back() = wrong;
+      const auto opened = set->open(spans(nonces), kMessage).value();
+      CHECK(std::get<InvalidNonce>(opened).index == nonces.size() - 1);
+    }
+    CHECK_FALSE(set->open({}, kMessage).ok());
+    std::vector<SignerId> twice = opening.ids;
+    twice.push_back(twice.back());
+    CHECK_FALSE(subject.group->signer_set(twice).ok());
+    CHECK_FALSE(subject.group->signer_set({}).ok());
+    CHECK_FALSE(subject.group->signer_set(ids_of({90, 91, 92})).ok());
+    CHECK(subject.group->public_share(SignerId(90)).empty());
+  }
+}
+
+TEST_CASE("musig2 has one signer set, all of its signers in any order", "[schemes]") {
+  const Subject subject = musig2_of(1);
+  CHECK(subject.group->t() == subject.group->n());
+  CHECK(subject.group->check_quorums_meet().ok());
+  CHECK(subject.group->signer_set(ids_of({2, 0, 1})).value()->ids() == ids_of({0, 1, 2}));
+  CHECK_FALSE(subject.group->signer_set(ids_of({0, 1})).ok());
+  CHECK_FALSE(musig2_group({}).ok());
+  CHECK_FALSE(musig2_group({PubKey33{5}}).ok());
+  // The order of the keys is part of the group.
+  std::vector<PubKey33> keys;
+  for (const auto& share : subject.shares) keys.push_back(*to_array<33>(share->public_share()));
+  std::swap(keys[0], keys[2]);
+  CHECK(musig2_group(keys).value()->wallet_key() != subject.group->wallet_key());
+  CHECK(musig2_group(keys).value()->id() != subject.group->id());
+}
+
+TEST_CASE("a key out of range is no share", "[schemes]") {
+  ByteArray<32> order;
+  order.fill(0xff);
+  CHECK_FALSE(musig2_share(SignerId(0), Secret<32>(order)).ok());
+  CHECK_FALSE(single_share(Secret<32>(ByteArray<32>{})).ok());
+  CHECK_FALSE(single_group(PubKey33{9}).ok());
+}
