@@ -113,6 +113,10 @@ struct CoinChoice {
 };
 [[nodiscard]] std::optional<CoinChoice> choose_coins(const Books& books, ByteSpan script,
                                                      std::int64_t amount_sat);
+// Writes the one template of the withdrawal and reserves its inputs, whose coins held `amounts_sat`.
+// None of them may be reserved yet.
+void set_template(Books& books, Ordinal ordinal, const CoinChoice& choice,
+                  const std::vector<std::int64_t>& amounts_sat);
 // Plans waiting withdrawals first in, first out, and stops at the first that finds no coins: a
 // later, smaller one never overtakes it.
 void plan_waiting(Books& books, Change& change);
@@ -121,8 +125,19 @@ void plan_waiting(Books& books, Change& change);
 [[nodiscard]] Applied connect_block(Books& books, const wire::BlockConnected& block);
 [[nodiscard]] Applied disconnect_block(Books& books, const wire::BlockDisconnected& block);
 
+// ---- state.cpp ----
+// What the withdrawal's facts say its state is.
+[[nodiscard]] wire::WithdrawalState state_by_facts(const Books& books,
+                                                   const Withdrawal& withdrawal);
+// Makes the first entry of the books, or says what is wrong with it.
+[[nodiscard]] const char* open_books(Books& books, const wire::Genesis& genesis);
+
 // ---- digest.cpp ----
 [[nodiscard]] Hash32 request_hash(const wire::WithdrawalView& view);
 [[nodiscard]] Hash32 books_digest(const Books& books);
+
+// ---- books_codec.cpp ----
+[[nodiscard]] Bytes encode_books(const Books& books);
+[[nodiscard]] Result<Books> decode_books(ByteSpan bytes, const crypto::Scheme& scheme);
 
 }  // namespace roulette::ledger

@@ -97,37 +97,25 @@ std::optional<CoinChoice> largest_first(const Books& books, const Payment& payme
 }
 
 bitcoin::Transaction build(const Books& books, const Withdrawal& withdrawal,
-                           const CoinChoice& choice) {
+                           const std::vector<bitcoin::OutPoint>& inputs, std::int64_t change_sat) {
   bitcoin::Transaction tx;
   tx.version = 2;
   tx.locktime = 0;
-  for (const bitcoin::OutPoint& outpoint : choice.inputs) {
+  for (const bitcoin::OutPoint& outpoint : inputs) {
     tx.inputs.push_back({outpoint, {}, bitcoin::kSequenceNoReplacement, {}});
   }
   tx.outputs.push_back({withdrawal.view.amount_sat, withdrawal.view.script});
-  if (choice.change_sat > 0)
-    tx.outputs.push_back({choice.change_sat, books.genesis->wallet_script});
+  if (change_sat > 0) tx.outputs.push_back({change_sat, books.genesis->wallet_script});
   return tx;
 }
 
 void reserve(Books& books, Ordinal ordinal, const CoinChoice& choice) {
-  Withdrawal& withdrawal = books.withdrawals[ordinal];
-  const bitcoin::Transaction tx = build(books, withdrawal, choice);
-  wire::Template planned;
-  planned.txid = bitcoin::txid(tx);
-  planned.unsigned_tx = bitcoin::serialize_without_witness(tx);
-  planned.fee_sat = choice.fee_sat;
+  std::vector<std::int64_t> amounts;
   for (const bitcoin::OutPoint& outpoint : choice.inputs) {
-    planned.prevouts.push_back({books.coins.at(outpoint).amount_sat, books.genesis->wallet_script});
-    const bool free = books.reserved.emplace(outpoint, ordinal).second;
-    ROULETTE_ASSERT(free);  // one outpoint, one withdrawal, for ever
-    books.refresh_coin(outpoint);
+    amounts.push_back(books.coins.at(outpoint).amount_sat);
   }
-  if (choice.change_sat > 0) withdrawal.change = bitcoin::OutPoint{planned.txid, 1};
-  withdrawal.change_sat = choice.change_sat;
-  withdrawal.inputs = choice.inputs;
-  books.by_txid.emplace(planned.txid, ordinal);
-  withdrawal.view.planned = std::move(planned);
+  set_template(books, ordinal, choice, amounts);
+  for (const bitcoin::OutPoint& outpoint : choice.inputs) books.refresh_coin(outpoint);
 }
 
 }  // namespace
@@ -141,6 +129,26 @@ std::optional<CoinChoice> choose_coins(const Books& books, ByteSpan script,
     return largest_first(books, payment);
   if (auto choice = smallest_single(books, payment)) return choice;
   return largest_first(books, payment);
+}
+
+void set_template(Books& books, Ordinal ordinal, const CoinChoice& choice,
+                  const std::vector<std::int64_t>& amounts_sat) {
+  Withdrawal& withdrawal = books.withdrawals[ordinal];
+  const bitcoin::Transaction tx = build(books, withdrawal, choice.inputs, choice.change_sat);
+  wire::Template planned;
+  planned.txid = bitcoin::txid(tx);
+  planned.unsigned_tx = bitcoin::serialize_without_witness(tx);
+  planned.fee_sat = choice.fee_sat;
+  for (std::size_t i = 0; i < choice.inputs.size(); ++i) {
+    planned.prevouts.push_back({amounts_sat[i], books.genesis->wallet_script});
+    const bool free = books.reserved.emplace(choice.inputs[i], ordinal).second;
+    ROULETTE_ASSERT(free);  // one outpoint, one withdrawal, for ever
+  }
+  if (choice.change_sat > 0) withdrawal.change = bitcoin::OutPoint{planned.txid, 1};
+  withdrawal.change_sat = choice.change_sat;
+  withdrawal.inputs = choice.inputs;
+  books.by_txid.emplace(planned.txid, ordinal);
+  withdrawal.view.planned = std::move(planned);
 }
 
 void plan_waiting(Books& books, Change& change) {

@@ -25,9 +25,10 @@ void write_withdrawals(CanonicalWriter& w, const Books& books) {
     w.boolean(withdrawal.broadcast);
     w.boolean(withdrawal.paid);
     w.boolean(view.planned.has_value());
-    if (view.planned) {  // the txid covers the whole template but its fee
+    if (view.planned) {  // the txid covers the transaction; a sighash the inputs' amounts, too
       w.raw(view.planned->txid);
       w.i64(view.planned->fee_sat);
+      for (const bitcoin::TxOut& prevout : view.planned->prevouts) w.i64(prevout.amount_sat);
     }
     w.raw(withdrawal.signed_hash);
   }

@@ -62,8 +62,6 @@ void Books::refresh_coin(const bitcoin::OutPoint& outpoint) {
 
 // ---- Change ----
 
-namespace {
-
 WithdrawalState state_by_facts(const Books& books, const Withdrawal& withdrawal) {
   const wire::WithdrawalView& view = withdrawal.view;
   if (view.reject != wire::RejectReason::None) return WithdrawalState::Rejected;
@@ -75,8 +73,6 @@ WithdrawalState state_by_facts(const Books& books, const Withdrawal& withdrawal)
   if (view.signed_tx.empty()) return WithdrawalState::Planned;
   return withdrawal.broadcast ? WithdrawalState::Broadcast : WithdrawalState::Signed;
 }
-
-}  // namespace
 
 void Change::refresh(Ordinal ordinal) {
   Withdrawal& withdrawal = books_.withdrawals[ordinal];
@@ -141,11 +137,7 @@ const char* fault_of(const wire::Genesis& genesis) {
 }
 
 Applied apply_genesis(Books& books, const wire::Genesis& genesis) {
-  if (const char* fault = fault_of(genesis)) return nothing(OutcomeKind::Invalid, fault);
-  books.genesis = genesis;
-  books.chain.push_back({genesis.anchor_block, {}, {}});
-  for (const char* account : {"pending", "fees", "wallet", "outside"}) books.balances[account] = 0;
-  for (const std::string& name : genesis.accounts) books.balances[customer_account(name)] = 0;
+  if (const char* fault = open_books(books, genesis)) return nothing(OutcomeKind::Invalid, fault);
   return nothing(OutcomeKind::Applied, "");
 }
 
@@ -356,6 +348,15 @@ struct Apply {
 
 }  // namespace
 
+const char* open_books(Books& books, const wire::Genesis& genesis) {
+  if (const char* fault = fault_of(genesis)) return fault;
+  books.genesis = genesis;
+  books.chain.push_back({genesis.anchor_block, {}, {}});
+  for (const char* account : {"pending", "fees", "wallet", "outside"}) books.balances[account] = 0;
+  for (const std::string& name : genesis.accounts) books.balances[customer_account(name)] = 0;
+  return nullptr;
+}
+
 // ---- State ----
 
 State::State(const crypto::Scheme& scheme) : books_(std::make_unique<Books>(scheme)) {}
@@ -445,6 +446,16 @@ std::size_t State::withdrawals() const {
 }
 Hash32 State::digest() const {
   return books_digest(*books_);
+}
+Bytes State::encode() const {
+  return encode_books(*books_);
+}
+Result<State> State::decode(ByteSpan bytes, const crypto::Scheme& scheme) {
+  auto books = decode_books(bytes, scheme);
+  if (!books) return books.error();
+  State state(scheme);
+  *state.books_ = std::move(books).value();
+  return state;
 }
 
 }  // namespace roulette::ledger

@@ -113,6 +113,13 @@ class State {
   // at every entry.
   [[nodiscard]] Hash32 digest() const;
 
+  // Everything that apply depends on, and all that the questions above answer: what a snapshot
+  // holds (books_codec.cpp). A state has one encoding, and decode accepts no other spelling of it:
+  // decode(encode(x)) goes on as x would. Costs about as much as the digest.
+  [[nodiscard]] Bytes encode() const;
+  [[nodiscard]] static Result<State> decode(
+      ByteSpan bytes, const crypto::Scheme& scheme = crypto::frost_scheme());
+
  private:
   std::unique_ptr<Books> books_;
 };

@@ -130,9 +130,19 @@ class RandomRun {
     if (open.empty()) return;
     const wire::WithdrawalView& view = open[dice_.below(open.size())];
     if (view.state == WithdrawalState::Planned && dice_.below(10) > 0)
-      (void)story_.sign(view.key);
+      sign(view.key);
     else if (view.planned)
       (void)story_.broadcast(view.key);
+  }
+  void sign(const std::string& key) {
+    wire::Signed command = story_.signed_command(key);
+    for (std::uint16_t signer = 0; signer < 3; ++signer) {
+      const std::uint64_t length = dice_.below(40);
+      const auto epoch = static_cast<std::uint32_t>(1 + dice_.below(4));
+      command.journals.push_back(
+          {SignerId(signer), length, hash_of("head " + std::to_string(length / 3)), epoch});
+    }
+    CHECK(story_.give(command).outcome.kind == wire::OutcomeKind::Applied);
   }
   // A block with some of what the mempool may hold, parents first.
   void mine() {
@@ -218,6 +228,120 @@ TEST_CASE("every prefix of a stream replays to the digest it had live") {
     for (std::size_t i = 0; i < length; ++i) (void)replayed.apply(run.log()[i]);
     CHECK(replayed.digest() == digests[length - 1]);
   }
+}
+
+// All that can be asked of a state.
+void require_same(const State& a, const State& b) {
+  REQUIRE(a.digest() == b.digest());
+  REQUIRE(a.all() == b.all());
+  REQUIRE(a.unfinished() == b.unfinished());
+  REQUIRE(a.reservations() == b.reservations());
+  REQUIRE(a.balances() == b.balances());
+  REQUIRE(a.journal_heads() == b.journal_heads());
+  REQUIRE(a.genesis() == b.genesis());
+  REQUIRE(a.tip() == b.tip());
+  REQUIRE(a.closed() == b.closed());
+  REQUIRE(a.refused_after_end() == b.refused_after_end());
+  const auto coins = a.coins();
+  const auto others = b.coins();
+  REQUIRE(coins.size() == others.size());
+  for (std::size_t i = 0; i < coins.size(); ++i) {
+    REQUIRE(coins[i].outpoint == others[i].outpoint);
+    REQUIRE(coins[i].amount_sat == others[i].amount_sat);
+    REQUIRE(coins[i].change == others[i].change);
+    REQUIRE(coins[i].height == others[i].height);
+    REQUIRE(coins[i].selectable == others[i].selectable);
+  }
+}
+
+void require_same(const Applied& a, const Applied& b) {
+  REQUIRE(a.outcome == b.outcome);
+  REQUIRE(a.changed == b.changed);
+  REQUIRE(a.postings == b.postings);
+}
+
+State restored(const State& state) {
+  const Bytes bytes = state.encode();
+  auto again = State::decode(bytes);
+  REQUIRE(again.ok());
+  REQUIRE(again->encode() == bytes);
+  return std::move(again).value();
+}
+
+// The rest of a log whose commands come with their outcomes: what the end of a run adds.
+std::vector<wire::Command> whole_log(std::uint64_t seed) {
+  RandomRun run(seed);
+  run.run(300);
+  std::vector<wire::Command> log = run.log();
+  log.push_back({{}, wire::EndOfRun{}});
+  Story late;
+  log.push_back({{}, late.withdraw_command("behind the end", 50'000)});
+  return log;
+}
+
+TEST_CASE("a state restored from its snapshot at every index is the replayed one at every index") {
+  for (std::uint64_t seed = 100; seed < 112; ++seed) {
+    INFO("seed " << seed);
+    State live;
+    State hopping;  // encoded and decoded between any two commands
+    for (const wire::Command& command : whole_log(seed)) {
+      hopping = restored(hopping);
+      require_same(live.apply(command), hopping.apply(command));
+      require_same(live, hopping);
+    }
+    CHECK(live.refused_after_end() == 1);
+  }
+}
+
+TEST_CASE("snapshot and the rest of the log lead to where the whole log leads, from every index") {
+  const std::vector<wire::Command> log = whole_log(4242);
+  State live;
+  std::vector<Bytes> snapshots;
+  std::vector<Applied> outcomes;
+  for (const wire::Command& command : log) {
+    snapshots.push_back(live.encode());
+    outcomes.push_back(live.apply(command));
+  }
+  for (std::size_t from = 0; from < log.size(); ++from) {
+    auto state = State::decode(snapshots[from]);
+    REQUIRE(state.ok());
+    for (std::size_t i = from; i < log.size(); ++i) {
+      require_same(state->apply(log[i]), outcomes[i]);
+    }
+    require_same(*state, live);
+  }
+}
+
+TEST_CASE("a snapshot with any bit flipped or any byte cut off is refused, or is another state") {
+  RandomRun run(77);
+  run.run(120);
+  State state;
+  for (const wire::Command& command : run.log()) (void)state.apply(command);
+  const Bytes bytes = state.encode();
+  const Hash32 digest = state.digest();
+  std::size_t refused = 0;
+  std::size_t flips = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    Bytes damaged = bytes;
+    damaged[at] = static_cast<std::uint8_t>(damaged[at] ^ (1U << (at % 8)));
+    ++flips;
+    const auto decoded = State::decode(damaged);
+    if (!decoded) {
+      ++refused;
+      continue;
+    }
+    INFO("byte " << at);
+    REQUIRE(decoded->digest() != digest);
+    REQUIRE(decoded->encode() == damaged);
+  }
+  CHECK(refused > 0);
+  CHECK(refused < flips);  // amounts and hashes have no wrong values: the digest tells those
+  for (std::size_t length = 0; length < bytes.size(); length += 5) {
+    REQUIRE_FALSE(State::decode(ByteSpan(bytes).first(length)).ok());
+  }
+  Bytes longer = bytes;
+  longer.push_back(0);
+  CHECK_FALSE(State::decode(longer).ok());
 }
 
 TEST_CASE("a stream in which each command comes twice gives the same books") {
