@@ -236,6 +236,8 @@ CellRun::Trouble CellRun::provoke() {
     }
     case Provocation::Reprovision:
       return "passed only by a start under a new share epoch, which no cluster of a matrix has";
+    case Provocation::Snapshot:
+      return "passed only by a log that grew by a snapshot's interval, as no matrix's does";
     case Provocation::Clock:
       return {};
   }

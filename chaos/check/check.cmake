@@ -6,6 +6,7 @@ add_library(roulette_chaos_check STATIC
   check/history.cpp
   check/history_client.cpp
   check/history_events.cpp
+  check/history_base.cpp
   check/history_state.cpp
   check/journal_chain.cpp
   check/keys.cpp

@@ -38,10 +38,13 @@ bool History::lasting_quorum_loss() const {
 }
 
 const Replica* History::reference() const {
+  const Replica* borrowing = nullptr;
   for (const Replica& replica : replicas) {
-    if (source(replica.source).whole() && replica.closed()) return &replica;
+    if (!source(replica.source).whole() || !replica.closed()) continue;
+    if (!replica.base) return &replica;
+    if (borrowing == nullptr) borrowing = &replica;
   }
-  return nullptr;
+  return borrowing;
 }
 
 std::uint32_t History::settle_depth() const {
@@ -85,6 +88,7 @@ Result<History> load_history(const std::string& run_dir, const chaos::Experiment
   load::transactions(run_dir, history);
   for (std::uint16_t i = 0; i < experiment.cluster.signers; ++i) load::journal(run_dir, i, history);
   for (std::uint16_t i = 0; i < experiment.cluster.ledgers; ++i) load::replica(run_dir, i, history);
+  load::replicas_from_the_beginning(history);
   return history;
 }
 

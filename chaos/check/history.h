@@ -299,10 +299,20 @@ struct TablesDigest {
   std::uint64_t index = 0;
   std::string digest;
 };
+// The snapshot that a replica's tables were restored from, when they were.
+struct ReplicaBase {
+  At at;
+  std::uint64_t index = 0;
+  std::string digest;
+};
 struct Replica {
   std::string name;  // "ledger-0"
   std::uint16_t source = 0;
+  std::optional<ReplicaBase> base;
+  // From 1 on. A replica with a base exported those behind it only: the ones before, and their
+  // postings, are another replica's record (history_base.cpp).
   std::vector<LedgerEntry> entries;
+  std::size_t borrowed = 0;  // so many of the entries
   std::vector<WithdrawalRow> withdrawals;
   std::vector<ReservationRow> reservations;
   std::vector<PostingRow> postings;
@@ -333,8 +343,8 @@ struct History {
   [[nodiscard]] std::set<std::string> lost() const;
   // The plan declares that fewer than t signers stay until the end, and it came true.
   [[nodiscard]] bool lasting_quorum_loss() const;
-  // The replica other records are compared with: the first whole one that applied EndOfRun; nothing
-  // when there is none.
+  // The replica other records are compared with: the first whole one that applied EndOfRun, one
+  // that has seen the whole log itself if there is any; nothing when there is none.
   [[nodiscard]] const Replica* reference() const;
   [[nodiscard]] std::uint32_t settle_depth() const;
   // What every coin of the wallet pays to: the BIP 86 output of the threshold key that the signers'
@@ -348,6 +358,8 @@ struct History {
 
 // ---- parts of load_history, one a file (history_*.cpp) ----
 namespace load {
+// Gives replicas with a base what came before it; one for which no record holds it is not whole.
+void replicas_from_the_beginning(History& history);
 void client(const std::string& run_dir, History& history);
 void faults(const std::string& run_dir, History& history);
 void events(const std::string& run_dir, History& history);

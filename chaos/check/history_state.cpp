@@ -108,6 +108,7 @@ class ReplicaReader {
   void take(Fields& f) {
     const std::string type = f.text("type");
     if (!f.good()) return;
+    if (type == "base") return take_base(f);
     if (type == "entry") return take_entry(f);
     if (type == "withdrawal") return take_withdrawal(f);
     if (type == "reservation") {
@@ -144,12 +145,21 @@ class ReplicaReader {
     });
     if (!f.good()) return;
     entry.canonical = f.raw().at("commands").dump();
-    const std::uint64_t next = out_.entries.empty() ? 1 : out_.entries.back().index + 1;
+    const std::uint64_t before = out_.base ? out_.base->index : 0;
+    const std::uint64_t next = (out_.entries.empty() ? before : out_.entries.back().index) + 1;
     if (entry.index != next) {
       return f.fail("index " + std::to_string(entry.index) + " where " + std::to_string(next) +
                     " was next");
     }
     out_.entries.push_back(std::move(entry));
+  }
+
+  void take_base(Fields& f) {
+    ReplicaBase base{f.at(), f.count("index"), f.hex("digest", kDigest)};
+    if (!f.good()) return;
+    if (out_.base || !out_.entries.empty()) return f.fail("a `base` that is not the first line");
+    if (base.index == 0) return f.fail("a `base` at index 0");
+    out_.base = std::move(base);
   }
 
   void take_withdrawal(Fields& f) {

@@ -314,6 +314,10 @@ class Maker {
                                             "30",
                                             "--election-timeout",
                                             "300",
+                                            "--auto-compaction-mode",
+                                            "periodic",
+                                            "--auto-compaction-retention",
+                                            "5m",
                                             "--log-level",
                                             "error"}));
     }

@@ -240,6 +240,24 @@ void ledgers(const Records& records, Violations& out) {
   }
 }
 
+// What a replica would start from is what the log says, and it can be started from.
+void snapshots(const Records& records, Violations& out) {
+  bool usable = records.trimmed == 0;
+  for (const SnapshotRecord& snapshot : records.snapshots) {
+    const std::string name = "snapshot " + std::to_string(snapshot.index);
+    if (!snapshot.fault.empty()) continue;  // nobody loads it
+    if (snapshot.digest != snapshot.replayed_digest) {
+      out.push_back({"ledger-replicas-agree", name + " is not what the log's replay gives"});
+    }
+    usable = usable || snapshot.index >= records.trimmed;
+  }
+  if (!usable) {
+    out.push_back({"ledger-replicas-agree", "the log was trimmed to " +
+                                                std::to_string(records.trimmed) +
+                                                " and no snapshot reaches there"});
+  }
+}
+
 // Reservations, templates, and the bytes of every send and of the chain, against the books.
 void templates(const Records& records, Violations& out) {
   const LedgerRecord* found = books_of(records);
@@ -402,6 +420,7 @@ std::vector<Violation> judge(const Records& records) {
   limits(records, out);
   shares(records, out);
   ledgers(records, out);
+  snapshots(records, out);
   templates(records, out);
   reservations(records, out);
   sessions(records, out);

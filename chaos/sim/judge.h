@@ -68,6 +68,13 @@ struct LedgerRecord {
   std::vector<wire::JournalHead> journal_heads;
   wire::ChainTip tip;
 };
+// What the log's store holds at the end.
+struct SnapshotRecord {
+  std::uint64_t index = 0;
+  std::string fault;         // why it does not open; empty: it does
+  Hash32 digest{};
+  Hash32 replayed_digest{};  // a fresh State fed the log up to `index`
+};
 struct Limit {
   std::string name;
   std::size_t value = 0;  // the largest seen
@@ -87,6 +94,8 @@ struct Records {
   std::vector<coordinator::SendTransaction> broadcasts;
   std::vector<LedgerRecord> ledgers;
   std::uint64_t log_length = 0;
+  std::uint64_t trimmed = 0;  // entries up to here are gone
+  std::vector<SnapshotRecord> snapshots;
   std::vector<ToyBlock> chain;
   std::int64_t node_wallet_sat = 0;
   std::vector<Limit> limits;

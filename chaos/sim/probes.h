@@ -29,6 +29,9 @@ enum class Probe : std::uint8_t {
   BadSignerBlamed,              // a lying signer was blamed by a coordinator
   ConflictAfterRollBack,        // a liar asked a signer whose journal had gone back
   AlteredReplicaFound,          // a replica with altered state found itself in the minority
+  LoadedBehindTrim,             // a replica whose next entry was trimmed loaded a snapshot
+  StaleAfterTrimRefused,        // a proposal for an index that was trimmed was not taken
+  AllWipedFromSnapshot,         // all replicas lost their disks at once, and all loaded it
   kCount
 };
 
@@ -53,6 +56,9 @@ inline constexpr std::size_t kProbes = static_cast<std::size_t>(Probe::kCount);
     case Probe::BadSignerBlamed: return "a lying signer is blamed";
     case Probe::ConflictAfterRollBack: return "conflicting request after journal roll-back";
     case Probe::AlteredReplicaFound: return "an altered replica stops";
+    case Probe::LoadedBehindTrim: return "a replica behind the trim loaded a snapshot";
+    case Probe::StaleAfterTrimRefused: return "stale proposer refused after trim";
+    case Probe::AllWipedFromSnapshot: return "all replicas wiped, started from a snapshot";
     case Probe::kCount: break;
   }
   return "";

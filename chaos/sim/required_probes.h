@@ -18,6 +18,8 @@ inline constexpr std::array kRequiredProbes = {
     Probe::StaleProposerRefused,      Probe::KillInRestore,
     Probe::AllDownAtOnce,             Probe::QuorumLost,
     Probe::TakeoverOfSigning,         Probe::SettledTakenBack,
+    Probe::LoadedBehindTrim,          Probe::StaleAfterTrimRefused,
+    Probe::AllWipedFromSnapshot,
 };
 
 }  // namespace roulette::sim

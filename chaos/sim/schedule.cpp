@@ -23,6 +23,7 @@ class Drawing {
     schedule_.world.over_budget = prng_.below(5) == 0;
     for (std::uint64_t n = prng_.below(10); n > 0; --n) strike_somewhere();
     for (std::uint64_t n = 1 + prng_.below(10); n > 0; --n) timed();
+    snapshots();
     Duration over = microseconds(faults_us());
     for (const Fault& fault : schedule_.faults) over = std::max(over, over_at(fault));
     schedule_.safety = over;
@@ -228,6 +229,45 @@ class Drawing {
     schedule_.faults.push_back(fault);
   }
 
+  // Drawn last: what a seed meant before there were snapshots, it means with them.
+  void snapshots() {
+    WorldOptions& world = schedule_.world;
+    constexpr std::uint64_t intervals[] = {16, 16, 16, 32, 48, 0};  // of 16: the checkpoints'
+    world.snapshot_interval = intervals[prng_.below(std::size(intervals))];
+    world.snapshot_chunk_bytes = 256U << prng_.below(6);
+    if (world.snapshot_interval == 0) return;
+    const std::uint64_t pick = prng_.below(8);
+    if (pick == 0) return;
+    if (pick > 4) return late(FaultKind::Trim);
+    if (world.over_budget && pick == 1) {  // with nothing but the newest snapshot to start from
+      late(FaultKind::Trim);
+      schedule_.faults.push_back(schedule_.faults.back());
+      Fault& wipe = schedule_.faults.back();
+      wipe.kind = FaultKind::WipeReplicas;
+      wipe.at = wipe.at + milliseconds(prng_.between(0, 20));
+      return;
+    }
+    // The log's beginning goes while its proposer stands still: it wakes with a head of before.
+    late(FaultKind::Strike);
+    Fault& pause = schedule_.faults.back();
+    pause.a = {Role::Ledger, 0};
+    pause.blow = Blow::Pause;
+    pause.down = milliseconds(prng_.between(400, brisk_ ? 1'000 : 2'000));
+    Fault trim = pause;
+    trim.kind = FaultKind::Trim;
+    trim.a = {};
+    trim.blow = Blow::Kill;
+    trim.at = pause.at + pause.down - milliseconds(1);
+    trim.down = milliseconds(1);
+    schedule_.faults.push_back(trim);
+  }
+  // In the second half, when there are snapshots.
+  void late(FaultKind kind) {
+    Fault fault = fault_of(kind);
+    fault.at = microseconds(faults_us() / 2 + fault.at.us / 2);
+    schedule_.faults.push_back(fault);
+  }
+
   void of_liars() {
     constexpr FaultKind kinds[] = {FaultKind::BadSigner, FaultKind::BadSigner,
                                    FaultKind::BadCoordinator, FaultKind::BadCoordinator,
@@ -306,6 +346,7 @@ bool keeps_signing(const Schedule& schedule) {
       case FaultKind::Wipe:
       case FaultKind::CutLink:
       case FaultKind::LoseLog:
+      case FaultKind::Trim:
       case FaultKind::KillNode:
       case FaultKind::PauseNode:
       case FaultKind::LoseMempool:

@@ -55,6 +55,8 @@ struct WorldOptions {
   Duration block_interval = seconds(1);
   std::size_t flush_every = 3;          // blocks; a node kill loses fewer
   std::uint32_t unknown_per_mille = 0;  // of proposals end Unknown
+  std::uint64_t snapshot_interval = 16;  // log indices, of 16 a multiple; 0: never
+  std::size_t snapshot_chunk_bytes = 1024;
   bool over_budget = false;             // any number may be down at once
   friend bool operator==(const WorldOptions&, const WorldOptions&) = default;
 };
@@ -77,6 +79,7 @@ enum class FaultKind : std::uint8_t {
   FullDisk,     // commits of `a` fail for `down`; a failed commit ends the process
   RollBack,     // `a` dies and starts again with the first `amount` records its disk took
   Wipe,         // `a` dies and starts again with an empty disk
+  WipeReplicas, // all replicas die and start again with empty disks, over the budget only
   // Network.
   CutLink,      // the connection of `a` and `b` is reset: of what is under way a prefix arrives
   HalfOpen,     // `a` sees its connection to `b` end, `b` thinks it open for `down`
@@ -88,6 +91,7 @@ enum class FaultKind : std::uint8_t {
   LagLog,       // entries come `amount` ms later to replica `a`, for `down`
   NoLeader,     // no proposal and no barrier is answered for `down`; `amount` per mille stand later
   BlurLog,      // `amount` per mille of proposals end Unknown for `down`, done or not
+  Trim,         // all entries up to the newest complete snapshot go, and the older snapshots
   // The node.
   KillNode,     // SIGKILL: mempool and unflushed blocks are gone; starts again `down` later
   PauseNode,    // answers `down` later, and mines nothing meanwhile

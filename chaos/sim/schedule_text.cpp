@@ -11,11 +11,11 @@ namespace roulette::sim {
 namespace {
 
 constexpr std::array kKinds = {
-    "strike_place", "strike",       "retire",    "kill_all",   "power_loss", "full_disk",
-    "roll_back",    "wipe",         "cut_link",  "half_open",  "partition",  "slow_link",
-    "lose_replies", "lose_log",     "lag_log",   "no_leader",  "blur_log",   "kill_node",
-    "pause_node",   "lose_mempool", "slow_node", "hang_node",  "refuse_sends",
-    "split_node",   "bad_signer",   "bad_coordinator", "alter_replica"};
+    "strike_place", "strike", "retire", "kill_all", "power_loss", "full_disk", "roll_back",
+    "wipe", "wipe_replicas", "cut_link", "half_open", "partition", "slow_link", "lose_replies",
+    "lose_log", "lag_log", "no_leader", "blur_log", "trim", "kill_node", "pause_node",
+    "lose_mempool", "slow_node", "hang_node", "refuse_sends", "split_node", "bad_signer",
+    "bad_coordinator", "alter_replica"};
 static_assert(kKinds.size() == kFaultKinds);
 constexpr std::array kSchemes = {"frost", "stand-in"};
 constexpr std::array kBlows = {"kill", "stop", "pause"};
@@ -142,6 +142,8 @@ void schedule_fields(Of& schedule, F&& field) {
   field("block_interval", world.block_interval);
   field("flush_every", world.flush_every);
   field("unknown_per_mille", world.unknown_per_mille);
+  field("snapshot_interval", world.snapshot_interval);
+  field("snapshot_chunk_bytes", world.snapshot_chunk_bytes);
   field("over_budget", world.over_budget);
   field("payments", schedule.payments);
   field("duplicate_per_mille", schedule.duplicate_per_mille);
@@ -260,7 +262,9 @@ Result<Schedule> parse_schedule(std::string_view text) {
   const Shape& shape = schedule.world.shape;
   const bool fits = shape.signers <= 8 && shape.threshold <= shape.signers &&
                     2 * shape.threshold > shape.signers && shape.coordinators >= 1 &&
-                    shape.coordinators <= 3 && shape.ledgers >= 1 && shape.ledgers <= 7;
+                    shape.coordinators <= 3 && shape.ledgers >= 1 && shape.ledgers <= 7 &&
+                    schedule.world.snapshot_interval % 16 == 0 &&
+                    schedule.world.snapshot_chunk_bytes > 0;
   if (!fits) return Error{ErrorKind::Usage, "no cluster has this shape"};
   return schedule;
 }

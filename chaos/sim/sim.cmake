@@ -20,6 +20,7 @@ add_library(roulette_chaos_sim STATIC
   sim/world_end.cpp
   sim/world_faults.cpp
   sim/world_log.cpp
+  sim/world_store.cpp
   sim/world_network.cpp
   sim/world_node.cpp)
 target_link_libraries(roulette_chaos_sim

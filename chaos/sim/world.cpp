@@ -168,6 +168,8 @@ void World::start(LedgerSeat& seat) {
   config.genesis = genesis_;
   config.checkpoint_interval = 16;
   config.scheme = &scheme_;
+  config.snapshot_interval = options_.snapshot_interval;
+  config.snapshot_chunk_bytes = options_.snapshot_chunk_bytes;
   seat.machine.emplace(std::move(config));
   seat.delivered = 0;
   seat.ready = false;
@@ -175,9 +177,16 @@ void World::start(LedgerSeat& seat) {
   seat.log_lost = false;
   seat.follows_from = agenda.now() + draw(options_.hop) + draw(options_.hop);
   seat.fetching = false;
+  seat.behind = false;
+  ++seat.subscription;
   forget_altered(seat);
   std::optional<ledger::LoadedTables> tables;
-  if (!seat.tables.empty()) tables = seat.tables.back();
+  if (!seat.tables.empty()) {
+    const LedgerSeat::Row& last = seat.tables.back();
+    tables = ledger::LoadedTables{last.index, last.digest, {}, last.index};
+    for (const LedgerSeat::Row& row : seat.tables) tables->earlier[row.index] = row.digest;
+    tables->earlier.erase(tables->index);
+  }
   if (!at_place(seat, "restore", "log_opened", [] {})) return probes.hit(Probe::KillInRestore);
   step(seat, ledger::Event{ledger::Started{tables}});
   if (!seat.up) return;

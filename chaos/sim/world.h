@@ -3,8 +3,8 @@
 // Invariant: effects are executed in order; each is a numbered *place* of its process, which can be
 // killed right before or after it, also around a journal's group commit. A restart has a new boot
 // id, what the disk had taken, and nothing else. Passes when: story.h (clients), judge.h (checks).
-// Known gaps: no trimmed log, no members of etcd one by one, no full socket buffers, no fee market,
-// kills at effects only. Each file says what it leaves out.
+// Known gaps: no damaged snapshot, no members of etcd one by one, no full socket buffers, no fee
+// market, kills at effects only. Each file says what it leaves out.
 #pragma once
 
 #include <deque>
@@ -107,10 +107,15 @@ class World {
     std::size_t lies = 0;                                 // of signers
     std::size_t attacks = 0;                              // of coordinators
     std::size_t altered = 0;                              // replicas
+    std::size_t snapshots = 0;                            // complete ones
+    std::size_t trims = 0;                                // by replicas
+    std::size_t forced_trims = 0;                         // by faults
+    std::size_t snapshots_loaded = 0;
+    std::size_t stale_behind_trim = 0;                    // proposals for an index that was trimmed
     std::size_t encoded_messages = 0;
     [[nodiscard]] std::size_t faults() const {
       return kills + stops + pauses + node_kills + cut_links + half_open + windows + lost_logs +
-             disk_faults + node_faults + unknown_proposals;
+             disk_faults + node_faults + unknown_proposals + forced_trims;
     }
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -173,13 +178,19 @@ class World {
     std::uint64_t delivered = 0;
     bool watching = false;
     bool fetching = false;
+    bool behind = false;                                  // the trim: waits for FollowLog
+    std::uint64_t subscription = 0;                       // entries of an older one never arrive
     bool ready = false;
     enum class Altered { No, Next, Memory, Disk };        // Disk: its tables only, until it starts
     std::optional<std::size_t> clean_tables;              // those written before it was altered
     Altered altered = Altered::No;                        // what it applied is not the log's
     Instant follows_from;                                 // the first page's arrival
     bool log_lost = false;                                // by a fault of its own
-    std::vector<ledger::LoadedTables> tables;             // as they were, the last one is on disk
+    struct Row {
+      std::uint64_t index = 0;
+      Hash32 digest{};
+    };
+    std::vector<Row> tables;                              // digests by index, ascending
   };
   struct Link {                                           // one TCP connection
     Seat* ends[2];                                        // the first one called
@@ -303,6 +314,18 @@ class World {
   void restore_log(LedgerSeat& seat);
   bool lose_log(std::uint16_t replica, Duration down);
 
+  // world_store.cpp: snapshots and trims in the log's store
+  void store(LedgerSeat& seat, std::uint64_t order, std::function<bool()> action);
+  void store_chunk(LedgerSeat& seat, const ledger::StoreChunk& order);
+  void store_manifest(LedgerSeat& seat, const ledger::StoreManifest& order);
+  void read_snapshot(LedgerSeat& seat, const ledger::ReadSnapshot& order);
+  void trim_log(LedgerSeat& seat, const ledger::TrimLog& order);
+  void follow_log(LedgerSeat& seat, std::uint64_t after);
+  void restore_tables(LedgerSeat& seat, const ledger::RestoreTables& order);
+  void trim_to(std::uint64_t index);
+  bool force_trim();
+  bool wipe_replicas(Duration down);
+
   // world_adversaries.cpp
   [[nodiscard]] std::optional<wire::Message> lie(const Seat& seat, const wire::Message& told);
   void overhear(const Link& link, std::size_t to, const wire::Message& message);
@@ -327,6 +350,8 @@ class World {
   // world_end.cpp
   void watch_limits();
   void note_unsent_share(const SignerSeat& seat);
+  [[nodiscard]] std::vector<SnapshotRecord> stored_snapshots() const;
+  void replay_log(std::map<std::uint64_t, Hash32>& digests) const;
   void watch_limit(const char* name, std::size_t value, std::size_t bound);
   // Restores a second signer from the records, as a restart would.
   [[nodiscard]] Hash32 replayed_digest(std::uint16_t signer, BootId boot,
@@ -341,11 +366,19 @@ class World {
   std::vector<SignerSeat> signers_;
   std::vector<CoordinatorSeat> coordinators_;
   std::vector<LedgerSeat> ledgers_;
+  // The whole log, for the judge; replicas get nothing of it up to trimmed_.
   std::vector<std::vector<wire::Command>> log_;
   std::vector<Instant> appended_at_;                      // by entry
   std::uint64_t appended_ = 0;
   std::set<WithdrawalId> withdraws_;                      // in the log
   std::set<WithdrawalId> unknown_withdraws_;              // whose proposal ended Unknown
+  std::uint64_t trimmed_ = 0;
+  struct Kept {                                           // under one index of the log's store
+    std::map<std::uint32_t, Bytes> chunks;
+    std::optional<Bytes> manifest;
+  };
+  std::map<std::uint64_t, Kept> snapshots_;
+  std::set<std::uint16_t> wiped_together_;                // and not started from a snapshot yet
   std::vector<Window> windows_;                           // what goes wrong now
   std::uint64_t window_numbers_ = 0;
   std::unique_ptr<ToyChain> chain_;

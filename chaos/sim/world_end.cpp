@@ -121,6 +121,34 @@ void World::note_unsent_share(const SignerSeat& seat) {
   probes.hit(Probe::ShareDurableNotSentKilled);
 }
 
+// Complete ones only.
+std::vector<SnapshotRecord> World::stored_snapshots() const {
+  std::vector<SnapshotRecord> found;
+  for (const auto& [index, kept] : snapshots_) {
+    if (!kept.manifest) continue;
+    SnapshotRecord record;
+    record.index = index;
+    const ledger::StoredSnapshot stored{index, *kept.manifest, kept.chunks};
+    const auto opened = ledger::open_snapshot(stored, genesis_, scheme_);
+    if (opened) record.digest = opened->manifest.digest;
+    else record.fault = opened.error().message;
+    found.push_back(std::move(record));
+  }
+  return found;
+}
+
+// One pass over the whole log, from its first entry, that was trimmed or not.
+void World::replay_log(std::map<std::uint64_t, Hash32>& digests) const {
+  ledger::State fresh(scheme_);
+  std::uint64_t index = 0;
+  for (auto& [wanted, digest] : digests) {
+    for (; index < wanted; ++index) {
+      for (const wire::Command& command : log_[index]) (void)fresh.apply(command);
+    }
+    digest = fresh.digest();
+  }
+}
+
 Records World::records() const {
   Records records;
   records.wallet_script = genesis_.wallet_script;
@@ -148,6 +176,15 @@ Records World::records() const {
     journal.replayed_digest = replayed_digest(seat.name.index, seat.boot, all);
     records.journals.push_back(std::move(journal));
   }
+  records.trimmed = trimmed_;
+  records.snapshots = stored_snapshots();
+  std::map<std::uint64_t, Hash32> replayed;
+  for (const LedgerSeat& seat : ledgers_) replayed[seat.delivered] = {};
+  for (const SnapshotRecord& snapshot : records.snapshots) replayed[snapshot.index] = {};
+  replay_log(replayed);
+  for (SnapshotRecord& snapshot : records.snapshots) {
+    snapshot.replayed_digest = replayed.at(snapshot.index);
+  }
   for (const LedgerSeat& seat : ledgers_) {
     LedgerRecord record;
     record.gone = seat.retired;
@@ -159,11 +196,7 @@ Records World::records() const {
     record.ready = seat.ready;
     record.index = seat.delivered;
     record.digest = state.digest();
-    ledger::State fresh(scheme_);
-    for (std::uint64_t i = 0; i < seat.delivered; ++i) {
-      for (const wire::Command& command : log_[i]) (void)fresh.apply(command);
-    }
-    record.replayed_digest = fresh.digest();
+    record.replayed_digest = replayed.at(seat.delivered);
     record.balances = state.balances();
     record.withdrawals = state.all();
     record.reservations = state.reservations();

@@ -139,9 +139,11 @@ bool World::inject(const Fault& fault) {
     case FaultKind::PowerLoss: return seat != nullptr && lose_power(*seat, fault.down);
     case FaultKind::RollBack:
     case FaultKind::Wipe: return seat != nullptr && lose_disk(*seat, fault);
+    case FaultKind::WipeReplicas: return wipe_replicas(fault.down);
     case FaultKind::CutLink: return cut_link(fault.a, fault.b);
     case FaultKind::HalfOpen: return half_open(fault.a, fault.b, fault.down);
     case FaultKind::Partition: return part(fault);
+    case FaultKind::Trim: return force_trim();
     case FaultKind::LoseLog: return lose_log(fault.a.index, fault.down);
     case FaultKind::KillNode: return kill_node(fault.down);
     case FaultKind::PauseNode: pause_node(fault.down); return true;

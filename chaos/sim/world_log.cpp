@@ -2,8 +2,8 @@
 //
 // Invariant: nothing answers inside the step that asked, and every order is answered once. The log
 // compares heads as the etcd engine does: a proposal is taken only from a replica that has seen the
-// whole log. Not modelled: members of etcd one by one; a leader that is lost or cut off is a log
-// that answers nobody for a while.
+// whole log; what was trimmed (world_store.cpp) reaches nobody. Not modelled: members of etcd one
+// by one; a leader that is lost or cut off is a log that answers nobody for a while.
 #include "chaos/sim/world.h"
 #include "common/base/assert.h"
 #include "common/base/mutants.h"
@@ -14,6 +14,7 @@ namespace {
 constexpr ProcessName kLog{Role::Etcd, 0};
 constexpr Duration kLogDeadline = milliseconds(400);  // etcd_log.h
 constexpr Duration kEntryGap = microseconds(10);
+constexpr std::string_view kNoSnapshot = "no usable snapshot";
 constexpr Duration kLogPatience = milliseconds(250);  // etcd_log.cpp: then following is lost
 
 }  // namespace
@@ -38,7 +39,32 @@ void World::execute(LedgerSeat& seat, ledger::Effect& effect) {
     void operator()(const ledger::WriteTables& order) const {
       world.at_place(seat, "write", "tables", [this, &order] { world.write_tables(seat, order); });
     }
-    void operator()(const ledger::ReadinessChanged& order) const { seat.ready = order.ready; }
+    void operator()(const ledger::StoreChunk& order) const {
+      world.at_place(seat, "append", "snapshot_chunk",
+                     [this, &order] { world.store_chunk(seat, order); });
+    }
+    void operator()(const ledger::StoreManifest& order) const {
+      world.at_place(seat, "append", "snapshot_manifest",
+                     [this, &order] { world.store_manifest(seat, order); });
+    }
+    void operator()(const ledger::ReadSnapshot& order) const {
+      world.at_place(seat, "read", "snapshot",
+                     [this, &order] { world.read_snapshot(seat, order); });
+    }
+    void operator()(const ledger::TrimLog& order) const {
+      world.at_place(seat, "append", "trim", [this, &order] { world.trim_log(seat, order); });
+    }
+    void operator()(const ledger::FollowLog& order) const { world.follow_log(seat, order.after); }
+    void operator()(const ledger::RestoreTables& order) const {
+      world.at_place(seat, "restore", "snapshot_loaded",
+                     [this, &order] { world.restore_tables(seat, order); });
+    }
+    void operator()(const ledger::ReadinessChanged& order) const {
+      seat.ready = order.ready;
+      if (seat.altered != LedgerSeat::Altered::No && order.reason.starts_with(kNoSnapshot)) {
+        world.diverged(seat, order.reason);  // its tables contradict every snapshot
+      }
+    }
     void operator()(const ledger::Stop& order) const { world.diverged(seat, order.reason); }
     void operator()(const ledger::Drained&) const { world.drained(seat); }
   };
@@ -57,6 +83,7 @@ void World::write_tables(LedgerSeat& seat, const ledger::WriteTables& order) {
     if (!view.signed_tx.empty() && !progress.signed_at) progress.signed_at = agenda.now();
   }
   if (order.digest == Hash32{}) return;
+  if (!seat.tables.empty() && seat.tables.back().index >= order.index) return;  // replayed
   if (seat.altered == LedgerSeat::Altered::Memory && !seat.clean_tables)
     seat.clean_tables = seat.tables.size();
   seat.tables.push_back({order.index, order.digest});
@@ -82,6 +109,11 @@ void World::propose(LedgerSeat& seat, const ledger::Propose& order) {
       return true;
     }
     probes.hit(Probe::StaleProposerRefused);
+    if (head < trimmed_) {
+      // Its entry's key is unused again: only the head tells this proposer from the next one.
+      ++counts_.stale_behind_trim;
+      probes.hit(Probe::StaleAfterTrimRefused);
+    }
     return false;
   };
   const Instant now = agenda.now();
@@ -161,7 +193,7 @@ void World::append(const std::vector<wire::Command>& commands) {
 
 // In order, each after a delay of its own since it was appended; what waited comes at once.
 void World::fetch(LedgerSeat& seat) {
-  if (!seat.up || seat.paused || !seat.watching || seat.fetching) return;
+  if (!seat.up || seat.paused || !seat.watching || seat.fetching || seat.behind) return;
   if (seat.delivered >= log_.size() || blocked(kLog, seat.name)) return;
   seat.fetching = true;
   Instant due = appended_at_[seat.delivered] + hop(kLog, seat.name);
@@ -169,10 +201,15 @@ void World::fetch(LedgerSeat& seat) {
     due = due + milliseconds(lag->fault.amount);
   }
   due = std::max({due, seat.follows_from, agenda.now() + kEntryGap});
-  agenda.at(due, [this, s = &seat, life = seat.life] {
-    if (s->life != life || !s->up) return;
+  agenda.at(due, [this, s = &seat, life = seat.life, mine = seat.subscription] {
+    if (s->life != life || !s->up || s->subscription != mine) return;
     s->fetching = false;
     if (!s->watching || s->paused || blocked(kLog, s->name)) return;
+    if (s->delivered < trimmed_) {
+      s->behind = true;
+      trace.note(agenda.now(), s->name, "behind", "the trim", trimmed_);
+      return step(*s, ledger::Event{ledger::LogTrimmed{trimmed_ + 1}});
+    }
     const std::uint64_t index = ++s->delivered;
     if (s->altered == LedgerSeat::Altered::Next) {
       step(*s, ledger::Event{ledger::EntryDelivered{index, altered(*s, log_[index - 1])}});

@@ -82,6 +82,16 @@ inline constexpr Duration kBarrierPeriod = milliseconds(250);  // an idle replic
 inline constexpr Duration kBarrierRetry = milliseconds(20);    // after a barrier that failed
 inline constexpr std::size_t kCheckpointsKept = 64;            // digests remembered for comparison
 inline constexpr std::size_t kMaxLedgerPeers = 256;            // open connections
+// Log indices. Between two and three intervals of entries and two snapshots stand in the store: at
+// 2 KiB an entry 6 MiB, within etcd's default quota of 2 GiB also where every tenth is a full one.
+inline constexpr std::uint64_t kSnapshotInterval = 1024;
+inline constexpr std::size_t kSnapshotChunkBytes = 512 << 10;       // DESIGN 8
+inline constexpr std::size_t kMaxSnapshotBytes = 256 << 20;         // larger: none is taken
+inline constexpr Duration kSnapshotRetry = milliseconds(250);       // after an order that failed
+inline constexpr std::size_t kSnapshotTries = 8;                    // then the next one's turn
+inline constexpr Duration kSnapshotSearch = seconds(1);             // none was fit: look again
+inline constexpr std::size_t kSnapshotsConfirmed = 8;               // digests remembered for trims
+inline constexpr Duration kFullLogRetry = milliseconds(500);        // after a store without space
 
 // Client
 inline constexpr std::size_t kMaxIdempotencyKeyBytes = 255;

@@ -69,6 +69,9 @@ inline constexpr auto kKillPointRows = std::to_array<KillPointRow>({
     {Role::Coordinator, PointEffect::Process, ""},
 
     {Role::Ledger, PointEffect::Append, "command_batch"},
+    {Role::Ledger, PointEffect::Append, "snapshot_chunk"},
+    {Role::Ledger, PointEffect::Append, "snapshot_manifest"},
+    {Role::Ledger, PointEffect::Append, "trim"},
     {Role::Ledger, PointEffect::Apply, "command_batch"},
     {Role::Ledger, PointEffect::Persist, "tables"},
     {Role::Ledger, PointEffect::Send, "applied"},
@@ -77,6 +80,7 @@ inline constexpr auto kKillPointRows = std::to_array<KillPointRow>({
     {Role::Ledger, PointEffect::Send, "ledger_status"},
     {Role::Ledger, PointEffect::Send, "forward"},
     {Role::Ledger, PointEffect::Restore, "log_opened"},
+    {Role::Ledger, PointEffect::Restore, "snapshot_loaded"},
     {Role::Ledger, PointEffect::Restore, "log_replayed"},
     {Role::Ledger, PointEffect::Restore, "first_announcement"},
     {Role::Ledger, PointEffect::Process, ""},

@@ -170,6 +170,8 @@ std::string state_json(const StoredDigest& stored) {
 }
 
 struct Stored {
+  std::string damage;  // empty: every row is as it was written
+  std::optional<StoredBase> base;
   std::vector<StoredEntry> entries;
   std::vector<wire::WithdrawalView> withdrawals;
   std::vector<Reservation> reservations;
@@ -185,6 +187,8 @@ Result<Stored> load(Tables& tables) {
     into = std::move(result).value();
     return {};
   };
+  if (auto verified = tables.verify(); !verified) stored.damage = verified.error().message;
+  if (auto done = take(tables.base(), stored.base); !done) return done.error();
   if (auto done = take(tables.entries(), stored.entries); !done) return done.error();
   if (auto done = take(tables.withdrawals(), stored.withdrawals); !done) return done.error();
   if (auto done = take(tables.reservations(), stored.reservations); !done) return done.error();
@@ -203,6 +207,14 @@ struct Recomputed {
 Recomputed recompute(const Stored& stored) {
   Recomputed result;
   State state;
+  if (stored.base) {
+    auto restored = State::decode(stored.base->snapshot);
+    if (!restored || restored->digest() != stored.base->digest) {
+      return {{}, "the snapshot they were restored from is damaged"};
+    }
+    state = std::move(restored).value();
+    if (stored.digest && stored.base->index == stored.digest->index) result.digest = state.digest();
+  }
   std::vector<Posting> postings;
   for (const StoredEntry& entry : stored.entries) {
     for (std::size_t i = 0; i < entry.commands.size(); ++i) {
@@ -222,12 +234,18 @@ Recomputed recompute(const Stored& stored) {
     result.why = "postings differ";
   }
   if (state.reservations() != stored.reservations) result.why = "reservations differ";
+  if (!stored.damage.empty()) result.why = stored.damage;
   if (!result.why.empty()) result.digest = {};
   return result;
 }
 
 Status print(const Stored& stored) {
   std::string text = "{\"format\":\"roulette-ledger\",\"version\":1}\n";
+  if (stored.base) {
+    EventFields fields;
+    fields.add("type", "base").add("index", stored.base->index);
+    text += object(fields.add_hex("digest", stored.base->digest)) + "\n";
+  }
   for (const StoredEntry& entry : stored.entries) text += entry_json(entry) + "\n";
   for (const wire::WithdrawalView& view : stored.withdrawals) {
     auto line = withdrawal_json(view);

@@ -18,6 +18,8 @@ const char* name_of(ProposeOutcome outcome) {
       return "accepted";
     case ProposeOutcome::NotLeader:
       return "not-leader";
+    case ProposeOutcome::NoSpace:
+      return "no_space";
     case ProposeOutcome::Unknown:
       return "unknown";
   }
@@ -83,6 +85,14 @@ std::string LedgerMetrics::text(const Gauges& gauges, const EtcdLog::Counters& l
   set("roulette_ledger_withdrawals", "Withdrawals in the books", number(gauges.withdrawals));
   set("roulette_ledger_refused_messages", "Messages of a wrong kind or over a bound",
       number(gauges.dropped));
+  set("roulette_ledger_snapshot_index", "Index of the newest snapshot stored or loaded here",
+      number(gauges.newest_snapshot));
+  set("roulette_ledger_trimmed_to", "Entries up to this index were removed by this replica",
+      number(gauges.trimmed_to));
+  set("roulette_ledger_snapshots_given_up", "Snapshots begun here and not finished",
+      number(gauges.snapshots_given_up));
+  set("roulette_ledger_log_no_space", "Proposals refused because the log's store was full",
+      number(log.no_space));
   set("roulette_ledger_log_failovers", "Changes of the etcd member asked", number(log.failovers));
   set("roulette_ledger_log_subscriptions", "Times the log was followed anew",
       number(log.subscriptions));

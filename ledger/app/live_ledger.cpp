@@ -79,9 +79,15 @@ Status LiveLedger::open_tables() {
   config.boot = env_.boot;
   config.genesis = settings_.genesis;
   config.checkpoint_interval = limits::kCheckpointInterval;
+  config.snapshot_interval = settings_.snapshot_interval;
   machine_ = std::make_unique<Ledger>(std::move(config));
   Started started;
-  if (digest.value()) started.tables = LoadedTables{digest.value()->index, digest.value()->digest};
+  if (digest.value()) {
+    auto earlier = tables_->digests();
+    if (!earlier) return earlier.error();
+    started.tables = LoadedTables{digest.value()->index, digest.value()->digest,
+                                  std::move(earlier).value(), tables_->index()};
+  }
   env_.loop.post([this, started] { step(started); });
   return {};
 }
@@ -147,6 +153,7 @@ void LiveLedger::open_log() {
   };
   callbacks.on_lost = [this](const std::string& reason) { step(LogLost{reason}); };
   callbacks.on_restored = [this] { step(LogRestored{}); };
+  callbacks.on_trimmed = [this](std::uint64_t first) { step(LogTrimmed{first}); };
   log_->subscribe(std::move(callbacks));
 }
 
@@ -258,6 +265,67 @@ void LiveLedger::perform(WriteTables& effect) {
   unwritten_.push_back(std::move(effect));
 }
 
+// ---- snapshots ----
+
+ReplicatedLog::DoneCallback LiveLedger::snapshot_done(std::uint64_t order, const char* subject,
+                                                      EventFields fields) {
+  env_.points.announce(PointEffect::Append, subject, PointWhen::Before);
+  return [this, order, subject, fields](const Status& done) mutable {
+    env_.points.announce(PointEffect::Append, subject, PointWhen::After);
+    if (!done) {
+      fields.add("what", subject).add("why", done.error().message);
+      env_.log.write("snapshot_failed", fields);
+    } else if (subject != std::string_view("snapshot_chunk")) {
+      env_.log.write(subject == std::string_view("trim") ? "log_trimmed" : "snapshot_stored",
+                     fields);
+    }
+    step(SnapshotOrderDone{order, done.ok(), done ? "" : done.error().message});
+  };
+}
+
+void LiveLedger::perform(const StoreChunk& effect) {
+  EventFields fields;
+  fields.add("index", effect.index).add("number", effect.number);
+  log_->store_chunk(effect.index, effect.number, effect.bytes,
+                    snapshot_done(effect.order, "snapshot_chunk", fields));
+}
+
+void LiveLedger::perform(const StoreManifest& effect) {
+  log_->store_manifest(effect.index, effect.bytes,
+                       snapshot_done(effect.order, "snapshot_manifest",
+                                     EventFields().add("index", effect.index)));
+}
+
+void LiveLedger::perform(const ReadSnapshot& effect) {
+  log_->read_snapshot(effect.at_most,
+                      [this, order = effect.order](std::optional<StoredSnapshot> snapshot) {
+                        step(SnapshotRead{order, std::move(snapshot)});
+                      });
+}
+
+void LiveLedger::perform(const TrimLog& effect) {
+  EventFields fields;
+  fields.add("up_to", effect.up_to).add("newest", effect.newest);
+  log_->trim(effect.up_to, effect.newest, snapshot_done(effect.order, "trim", fields));
+}
+
+void LiveLedger::perform(const FollowLog& effect) {
+  log_->follow(effect.after);
+}
+
+// The state was replaced in this very step: it is still the one behind `index`.
+void LiveLedger::perform(const RestoreTables& effect) {
+  env_.points.announce(PointEffect::Restore, "snapshot_loaded", PointWhen::Before);
+  env_.log.write("snapshot_loaded", EventFields()
+                                        .add("index", effect.index)
+                                        .add_hex("digest", effect.digest)
+                                        .add("over", effect.over));
+  unwritten_.clear();  // of this batch, and before the snapshot
+  const auto restored = tables_->restore(effect, machine_->state());
+  if (!restored) tables_failed(restored.error());
+  env_.points.announce(PointEffect::Restore, "snapshot_loaded", PointWhen::After);
+}
+
 void LiveLedger::record_digest(const WriteTables& entry) {
   if (entry.digest == Hash32{}) return;
   EventFields fields;
@@ -318,13 +386,17 @@ void LiveLedger::write_tables(bool at_stop) {
   std::optional<Tables::Final> final_state;
   if (at_stop) final_state.emplace(Tables::Final{machine_->gauges().index, machine_->state()});
   if (auto written = tables_->write(unwritten_, final_state); !written) {
-    std::fprintf(stderr, "%s: the tables cannot be written: %s\n", settings_.name.text().c_str(),
-                 written.error().message.c_str());
-    ::_exit(kFailedExitCode);
+    tables_failed(written.error());
   }
   unwritten_.clear();
   metrics_.tables_written(env_.loop.now() - begun);
   env_.points.announce(PointEffect::Persist, "tables", PointWhen::After);
+}
+
+void LiveLedger::tables_failed(const Error& error) {
+  std::fprintf(stderr, "%s: the tables cannot be written: %s\n", settings_.name.text().c_str(),
+               error.message.c_str());
+  ::_exit(kFailedExitCode);
 }
 
 // ---- stop ----

@@ -72,9 +72,19 @@ class LiveLedger {
   void perform(const ReadBarrier& effect);
   void perform(const Send& effect);
   void perform(WriteTables& effect);
+  void perform(const StoreChunk& effect);
+  void perform(const StoreManifest& effect);
+  void perform(const ReadSnapshot& effect);
+  void perform(const TrimLog& effect);
+  void perform(const FollowLog& effect);
+  void perform(const RestoreTables& effect);
   void perform(const ReadinessChanged& effect);
   void perform(const Stop& effect);
   void perform(const Drained& effect);
+  // What an order of the snapshot kinds came to: point, record, event.
+  [[nodiscard]] ReplicatedLog::DoneCallback snapshot_done(std::uint64_t order, const char* subject,
+                                                          runtime::EventFields fields);
+  [[noreturn]] void tables_failed(const Error& error);
   void record_digest(const WriteTables& entry);
   void end_of_batch();
   void write_tables(bool at_stop);

@@ -22,6 +22,7 @@ constexpr std::int64_t kMostDrainMs = 600'000;
 constexpr std::int64_t kMostFeeRate = 1'000'000;
 constexpr std::int64_t kMostReplicas = 64;
 constexpr std::int64_t kMostSettleDepth = 1000;
+constexpr std::int64_t kMostSnapshotInterval = 1'000'000;
 
 template <class T>
 std::optional<T> parse_number(std::string_view text) {
@@ -115,6 +116,12 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   }
   if (settings.etcd.empty()) root.fail("etcd", "is empty");
   settings.genesis = read_genesis(root.object("genesis"), settings.cluster_id);
+  settings.snapshot_interval = static_cast<std::uint64_t>(root.integer(
+      "snapshot_interval", 0, kMostSnapshotInterval, std::int64_t{limits::kSnapshotInterval}));
+  if (settings.snapshot_interval % limits::kCheckpointInterval != 0) {
+    root.fail("snapshot_interval",
+              "is no multiple of " + std::to_string(limits::kCheckpointInterval));
+  }
   settings.drain = milliseconds(
       root.integer("drain_ms", 0, kMostDrainMs, limits::kDrain.us / milliseconds(1).us));
   if (auto complete = loaded->finish(); !complete) return complete.error();

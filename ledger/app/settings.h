@@ -33,6 +33,7 @@ struct Settings {
   std::map<ProcessName, Address> peers;  // the other replicas
   std::vector<Address> etcd;  // client addresses; this replica starts with another one each
   wire::Genesis genesis;
+  std::uint64_t snapshot_interval = 0;  // log indices; 0: no snapshots, and nothing is trimmed
   Duration drain;
 
   [[nodiscard]] std::filesystem::path tables_file() const { return folder / "tables.sqlite"; }

@@ -1,31 +1,123 @@
 // See tables.h. Structured columns (commands, outcomes, templates' prevouts) are canonical bytes.
 #include "ledger/app/tables.h"
 
+#include <algorithm>
+
 #include "common/base/canonical.h"
+#include "common/crypto/hash.h"
 
 namespace roulette::ledger {
 namespace {
 
-constexpr const char* kSchema = R"(
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entries (idx INTEGER PRIMARY KEY, commands BLOB NOT NULL,
-  outcomes BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS digests (idx INTEGER PRIMARY KEY, digest BLOB NOT NULL,
-  closed INTEGER NOT NULL, tip BLOB NOT NULL, height INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS withdrawals (ordinal INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,
-  key TEXT NOT NULL UNIQUE, account TEXT NOT NULL, script BLOB NOT NULL,
-  amount_sat INTEGER NOT NULL, payload_digest BLOB NOT NULL, state INTEGER NOT NULL,
-  reject INTEGER NOT NULL, owner INTEGER NOT NULL, requested_at_us INTEGER NOT NULL,
-  txid BLOB, unsigned_tx BLOB, prevouts BLOB, fee_sat INTEGER, signed_tx BLOB NOT NULL,
-  height INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS reservations (txid BLOB NOT NULL, vout INTEGER NOT NULL,
-  withdrawal_id BLOB NOT NULL, PRIMARY KEY (txid, vout)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS postings (number INTEGER PRIMARY KEY, idx INTEGER NOT NULL,
-  debit TEXT NOT NULL, credit TEXT NOT NULL, amount_sat INTEGER NOT NULL, reason TEXT NOT NULL,
-  reference TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS balances (account TEXT PRIMARY KEY, amount_sat INTEGER NOT NULL)
-  WITHOUT ROWID;
-)";
+// `kinds`: one letter a column, integer, text or blob; a capital one may be NULL. `taken`: what to
+// do with a row whose key is there already. Each table has one more column, `sum`.
+struct Table {
+  const char* name;
+  const char* columns;
+  std::string_view kinds;
+  enum class Taken { Refuse, Replace, Keep } taken;
+  const char* schema;
+};
+constexpr std::size_t kSumBytes = 16;  // of a SHA-256: damage, not malice
+constexpr std::size_t kDigestsKept = 4096;
+
+constexpr Table kMeta = {"meta", "name, value", "tt", Table::Taken::Refuse,
+                         "name TEXT PRIMARY KEY, value TEXT NOT NULL"};
+constexpr Table kBase = {"base", "idx, digest, snapshot", "ibb", Table::Taken::Refuse,
+                         "idx INTEGER PRIMARY KEY, digest BLOB NOT NULL, snapshot BLOB NOT NULL"};
+constexpr Table kEntries = {"entries", "idx, commands, outcomes", "ibb", Table::Taken::Refuse,
+                            "idx INTEGER PRIMARY KEY, commands BLOB NOT NULL,"
+                            " outcomes BLOB NOT NULL"};
+constexpr Table kDigests = {"digests", "idx, digest, closed, tip, height", "ibibi",
+                            Table::Taken::Replace,
+                            "idx INTEGER PRIMARY KEY, digest BLOB NOT NULL,"
+                            " closed INTEGER NOT NULL, tip BLOB NOT NULL, height INTEGER NOT NULL"};
+constexpr Table kWithdrawals = {
+    "withdrawals",
+    "ordinal, id, key, account, script, amount_sat, payload_digest, state, reject, owner,"
+    " requested_at_us, txid, unsigned_tx, prevouts, fee_sat, signed_tx, height",
+    "ibttbibiiiiBBBIbi", Table::Taken::Replace,
+    "ordinal INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE,"
+    " account TEXT NOT NULL, script BLOB NOT NULL, amount_sat INTEGER NOT NULL,"
+    " payload_digest BLOB NOT NULL, state INTEGER NOT NULL, reject INTEGER NOT NULL,"
+    " owner INTEGER NOT NULL, requested_at_us INTEGER NOT NULL, txid BLOB, unsigned_tx BLOB,"
+    " prevouts BLOB, fee_sat INTEGER, signed_tx BLOB NOT NULL, height INTEGER NOT NULL"};
+constexpr Table kReservations = {
+    "reservations", "txid, vout, withdrawal_id", "bib", Table::Taken::Keep,
+    "txid BLOB NOT NULL, vout INTEGER NOT NULL, withdrawal_id BLOB NOT NULL"};
+constexpr Table kPostings = {"postings",
+                             "number, idx, debit, credit, amount_sat, reason, reference", "iittitt",
+                             Table::Taken::Refuse,
+                             "number INTEGER PRIMARY KEY, idx INTEGER NOT NULL,"
+                             " debit TEXT NOT NULL, credit TEXT NOT NULL,"
+                             " amount_sat INTEGER NOT NULL, reason TEXT NOT NULL,"
+                             " reference TEXT NOT NULL"};
+constexpr Table kBalances = {"balances", "account, amount_sat", "ti", Table::Taken::Replace,
+                             "account TEXT PRIMARY KEY, amount_sat INTEGER NOT NULL"};
+constexpr const Table* kTables[] = {&kMeta,        &kBase,         &kEntries,  &kDigests,
+                                    &kWithdrawals, &kReservations, &kPostings, &kBalances};
+
+std::string create_sql(const Table& table) {
+  std::string sql = std::string("CREATE TABLE IF NOT EXISTS ") + table.name + " (" + table.schema +
+                    ", sum BLOB NOT NULL";
+  if (&table == &kReservations) sql += ", PRIMARY KEY (txid, vout)";
+  return sql + ");";
+}
+
+std::string insert_sql(const Table& table) {
+  std::string sql = table.taken == Table::Taken::Keep ? "INSERT OR IGNORE INTO " : "INSERT INTO ";
+  sql += std::string(table.name) + " (" + table.columns + ", sum) VALUES (?";
+  for (std::size_t i = 0; i < table.kinds.size(); ++i) sql += ", ?";
+  sql += ")";
+  if (table.taken != Table::Taken::Replace) return sql;
+  const std::string columns = table.columns;
+  const std::string key = columns.substr(0, columns.find(','));
+  sql += " ON CONFLICT (" + key + ") DO UPDATE SET sum = excluded.sum";
+  for (std::size_t at = columns.find(','); at != std::string::npos;) {
+    const std::size_t end = columns.find(',', at + 1);
+    const std::size_t length = end == std::string::npos ? end : end - at - 2;
+    const std::string column = columns.substr(at + 2, length);
+    sql += ", " + column + " = excluded." + column;
+    at = end;
+  }
+  return sql;
+}
+
+using Value = std::variant<std::monostate, std::int64_t, std::string, Bytes>;
+
+// Of a row as it is written and as it is read: a wrong bit in any column shows.
+Bytes sum_of(const Table& table, const std::vector<Value>& values) {
+  CanonicalWriter w;
+  w.text(table.name);
+  for (const Value& value : values) {
+    w.u8(static_cast<std::uint8_t>(value.index()));
+    if (const auto* number = std::get_if<std::int64_t>(&value)) w.i64(*number);
+    if (const auto* text = std::get_if<std::string>(&value)) w.text(*text);
+    if (const auto* blob = std::get_if<Bytes>(&value)) w.bytes(*blob);
+  }
+  const Hash32 hash = crypto::sha256(w.view());
+  return Bytes(hash.begin(), hash.begin() + kSumBytes);
+}
+
+std::vector<Value> values_of(const Table& table, const runtime::Statement& row) {
+  std::vector<Value> values;
+  for (int i = 0; i < static_cast<int>(table.kinds.size()); ++i) {
+    const char kind = table.kinds[static_cast<std::size_t>(i)];
+    if (row.is_null(i))
+      values.emplace_back();
+    else if (kind == 'i' || kind == 'I')
+      values.emplace_back(row.integer(i));
+    else if (kind == 't')
+      values.emplace_back(row.text(i));
+    else
+      values.emplace_back(row.blob(i));
+  }
+  return values;
+}
+
+Bytes blob_of(ByteSpan bytes) {
+  return Bytes(bytes.begin(), bytes.end());
+}
 
 Bytes encode_outcomes(const std::vector<wire::Outcome>& outcomes) {
   CanonicalWriter w;
@@ -125,7 +217,9 @@ Result<Tables> Tables::open(const std::filesystem::path& file, const std::string
   if (!database) return database.error();
   Tables tables(std::move(database).value());
   if (auto done = tables.prepare_schema(cluster_id); !done) return done.error();
+  if (auto done = tables.verify(); !done) return done.error();
   if (auto done = tables.read_index(); !done) return done.error();
+  if (auto done = tables.read_keys(); !done) return done.error();
   return tables;
 }
 
@@ -142,7 +236,9 @@ Result<Tables> Tables::open_to_read(const std::filesystem::path& file) {
 
 Status Tables::prepare_schema(const std::string& cluster_id) {
   if (auto begun = database_.begin(); !begun) return begun;
-  if (auto made = database_.execute(kSchema); !made) return made;
+  for (const Table* table : kTables) {
+    if (auto made = database_.execute(create_sql(*table)); !made) return made;
+  }
   std::map<std::string, std::string> facts;
   const auto read = for_each("SELECT name, value FROM meta", [&facts](runtime::Statement& row) {
     facts[row.text(0)] = row.text(1);
@@ -153,10 +249,8 @@ Status Tables::prepare_schema(const std::string& cluster_id) {
                                                      {"version", std::to_string(kTablesVersion)},
                                                      {"cluster_id", cluster_id}};
   if (facts.empty()) {
-    auto insert = statement("INSERT INTO meta (name, value) VALUES (?, ?)");
-    if (!insert) return insert.error();
     for (const auto& [name, value] : wanted) {
-      if (auto done = (*insert)->bind(1, name).bind(2, value).run(); !done) return done;
+      if (auto done = put("meta", {name, value}); !done) return done;
     }
   } else if (facts != wanted) {
     database_.rollback();
@@ -167,20 +261,92 @@ Status Tables::prepare_schema(const std::string& cluster_id) {
   return database_.commit();
 }
 
+// From the base, or 1, without a gap.
 Status Tables::read_index() {
-  return for_each("SELECT coalesce(max(idx), 0), count(*) FROM entries",
-                  [this](runtime::Statement& row) {
-                    index_ = unsigned_of(row.integer(0));
-                    return row.integer(0) == row.integer(1);  // from 1 without a gap
+  const auto stored = base();
+  if (!stored) return stored.error();
+  const std::uint64_t start = stored.value() ? stored.value()->index : 0;
+  return for_each("SELECT coalesce(min(idx), 0), coalesce(max(idx), 0), count(*) FROM entries",
+                  [this, start](runtime::Statement& row) {
+                    const std::uint64_t count = unsigned_of(row.integer(2));
+                    index_ = start + count;
+                    return count == 0 || (unsigned_of(row.integer(0)) == start + 1 &&
+                                          unsigned_of(row.integer(1)) == index_);
                   });
 }
 
-Result<runtime::Statement*> Tables::statement(const char* sql) {
-  const auto known = statements_.find(sql);
-  if (known != statements_.end()) return &known->second;
-  auto prepared = database_.prepare(sql);
-  if (!prepared) return prepared.error();
-  return &statements_.emplace(sql, std::move(prepared).value()).first->second;
+// What later rows are numbered after and added to.
+Status Tables::read_keys() {
+  ordinals_.clear();
+  balances_.clear();
+  auto done = for_each("SELECT ordinal, id FROM withdrawals ORDER BY ordinal",
+                       [this](runtime::Statement& row) {
+                         ByteArray<16> id{};
+                         if (!read_array(row.blob(1), id)) return false;
+                         ordinals_[WithdrawalId(id)] = row.integer(0);
+                         return row.integer(0) == static_cast<std::int64_t>(ordinals_.size());
+                       });
+  if (!done) return done;
+  done = for_each("SELECT account, amount_sat FROM balances", [this](runtime::Statement& row) {
+    balances_[row.text(0)] = row.integer(1);
+    return true;
+  });
+  if (!done) return done;
+  return for_each("SELECT coalesce(max(number), 0), count(*) FROM postings",
+                  [this](runtime::Statement& row) {
+                    next_posting_ = row.integer(0) + 1;
+                    return row.integer(0) == row.integer(1);
+                  });
+}
+
+Status Tables::verify() {
+  auto done = for_each("PRAGMA integrity_check", [](runtime::Statement& row) {
+    return row.text(0) == "ok";
+  });
+  if (!done) return done;
+  for (const Table* table : kTables) {
+    const std::string sql = std::string("SELECT ") + table->columns + ", sum FROM " + table->name;
+    std::size_t number = 0;
+    std::size_t damaged = 0;
+    done = for_each(sql.c_str(), [&](runtime::Statement& row) {
+      ++number;
+      const Bytes sum = row.blob(static_cast<int>(table->kinds.size()));
+      if (damaged == 0 && sum != sum_of(*table, values_of(*table, row))) damaged = number;
+      return true;
+    });
+    if (!done) return done;
+    if (damaged == 0) continue;
+    return Error{ErrorKind::Corrupt, database_.path().string() + ": row " +
+                                         std::to_string(damaged) + " of " + table->name +
+                                         " is damaged"};
+  }
+  return {};
+}
+
+Status Tables::put(const char* name, const std::vector<Value>& values) {
+  const auto same = [name](const Table* table) { return std::string_view(table->name) == name; };
+  const Table& table = **std::find_if(std::begin(kTables), std::end(kTables), same);
+  auto found = statements_.find(table.name);
+  if (found == statements_.end()) {
+    auto prepared = database_.prepare(insert_sql(table));
+    if (!prepared) return prepared.error();
+    found = statements_.emplace(table.name, std::move(prepared).value()).first;
+  }
+  runtime::Statement& insert = found->second;
+  int column = 0;
+  for (const Value& value : values) {
+    ++column;
+    if (const auto* number = std::get_if<std::int64_t>(&value))
+      insert.bind(column, *number);
+    else if (const auto* text = std::get_if<std::string>(&value))
+      insert.bind(column, *text);
+    else if (const auto* blob = std::get_if<Bytes>(&value))
+      insert.bind(column, ByteSpan(*blob));
+    else
+      insert.bind_null(column);
+  }
+  insert.bind(column + 1, ByteSpan(sum_of(table, values)));
+  return insert.run();
 }
 
 Status Tables::for_each(const char* sql, const std::function<bool(runtime::Statement&)>& take) {
@@ -241,104 +407,152 @@ Status Tables::write(std::span<const WriteTables> entries, const std::optional<F
 }
 
 Status Tables::write_entry(const WriteTables& entry) {
-  auto insert = statement("INSERT INTO entries (idx, commands, outcomes) VALUES (?, ?, ?)");
-  if (!insert) return insert.error();
-  const Bytes commands = wire::encode_batch(entry.commands);
-  const Bytes outcomes = encode_outcomes(entry.outcomes);
-  (*insert)
-      ->bind(1, signed_of(entry.index))
-      .bind(2, ByteSpan(commands))
-      .bind(3, ByteSpan(outcomes));
-  if (auto done = (*insert)->run(); !done) return done;
+  auto done = put("entries", {signed_of(entry.index), wire::encode_batch(entry.commands),
+                              encode_outcomes(entry.outcomes)});
+  if (!done) return done;
   for (std::size_t i = 0; i < entry.commands.size(); ++i) {
     const auto* genesis = std::get_if<wire::Genesis>(&entry.commands[i].body);
     if (genesis == nullptr || entry.outcomes[i].kind != wire::OutcomeKind::Applied) continue;
     for (const char* account : {"pending", "fees", "wallet", "outside"}) {
-      if (auto done = add_to_balance(account, 0); !done) return done;
+      if (done = add_to_balance(account, 0); !done) return done;
     }
     for (const std::string& name : genesis->accounts) {
-      if (auto done = add_to_balance("customer:" + name, 0); !done) return done;
+      if (done = add_to_balance("customer:" + name, 0); !done) return done;
     }
   }
   for (const wire::WithdrawalView& view : entry.changed) {
-    if (auto done = write_withdrawal(view); !done) return done;
+    if (done = write_withdrawal(view); !done) return done;
   }
   for (const Posting& posting : entry.postings) {
-    if (auto done = write_posting(entry.index, posting); !done) return done;
+    if (done = write_posting(entry.index, posting); !done) return done;
   }
   if (entry.digest == Hash32{}) return {};
   return write_digest({entry.index, entry.digest, entry.closed, entry.tip});
 }
 
 Status Tables::write_withdrawal(const wire::WithdrawalView& view) {
-  auto upsert = statement(
-      "INSERT INTO withdrawals (id, key, account, script, amount_sat, payload_digest, state, "
-      "reject,"
-      " owner, requested_at_us, txid, unsigned_tx, prevouts, fee_sat, signed_tx, height)"
-      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
-      " ON CONFLICT (id) DO UPDATE SET state = ?7, txid = ?11, unsigned_tx = ?12, prevouts = ?13,"
-      " fee_sat = ?14, signed_tx = ?15, height = ?16");
-  if (!upsert) return upsert.error();
-  runtime::Statement& row = **upsert;
-  row.bind(1, ByteSpan(view.id.value())).bind(2, view.key).bind(3, view.account);
-  row.bind(4, ByteSpan(view.script))
-      .bind(5, view.amount_sat)
-      .bind(6, ByteSpan(view.payload_digest));
-  row.bind(7, std::int64_t{static_cast<std::uint8_t>(view.state)});
-  row.bind(8, std::int64_t{static_cast<std::uint8_t>(view.reject)});
-  row.bind(9, std::int64_t{view.owner.value()}).bind(10, view.requested_at_us);
-  row.bind(15, ByteSpan(view.signed_tx)).bind(16, std::int64_t{view.height});
-  if (!view.planned) {
-    for (const int column : {11, 12, 13, 14}) row.bind_null(column);
-    return row.run();
+  const auto next = static_cast<std::int64_t>(ordinals_.size()) + 1;
+  const std::int64_t ordinal = ordinals_.emplace(view.id, next).first->second;
+  std::vector<Value> values = {ordinal,
+                               blob_of(view.id.value()),
+                               view.key,
+                               view.account,
+                               view.script,
+                               view.amount_sat,
+                               blob_of(view.payload_digest),
+                               std::int64_t{static_cast<std::uint8_t>(view.state)},
+                               std::int64_t{static_cast<std::uint8_t>(view.reject)},
+                               std::int64_t{view.owner.value()},
+                               view.requested_at_us};
+  if (view.planned) {
+    values.emplace_back(blob_of(view.planned->txid));
+    values.emplace_back(view.planned->unsigned_tx);
+    values.emplace_back(encode_prevouts(view.planned->prevouts));
+    values.emplace_back(view.planned->fee_sat);
+  } else {
+    values.resize(values.size() + 4);
   }
-  const Bytes prevouts = encode_prevouts(view.planned->prevouts);
-  row.bind(11, ByteSpan(view.planned->txid)).bind(12, ByteSpan(view.planned->unsigned_tx));
-  row.bind(13, ByteSpan(prevouts)).bind(14, view.planned->fee_sat);
-  if (auto done = row.run(); !done) return done;
-  auto reserve =
-      statement("INSERT OR IGNORE INTO reservations (txid, vout, withdrawal_id) VALUES (?, ?, ?)");
-  if (!reserve) return reserve.error();
+  values.emplace_back(view.signed_tx);
+  values.emplace_back(std::int64_t{view.height});
+  if (auto done = put("withdrawals", values); !done || !view.planned) return done;
   const auto tx = bitcoin::parse_transaction(view.planned->unsigned_tx);
   if (!tx) return tx.error();
   for (const bitcoin::TxIn& input : tx.value().inputs) {
-    (*reserve)->bind(1, ByteSpan(input.outpoint.txid)).bind(2, std::int64_t{input.outpoint.vout});
-    if (auto done = (*reserve)->bind(3, ByteSpan(view.id.value())).run(); !done) return done;
+    auto done = put("reservations",
+                    {blob_of(input.outpoint.txid), std::int64_t{input.outpoint.vout},
+                     blob_of(view.id.value())});
+    if (!done) return done;
   }
   return {};
 }
 
 Status Tables::write_posting(std::uint64_t index, const Posting& posting) {
-  auto insert = statement(
-      "INSERT INTO postings (idx, debit, credit, amount_sat, reason, reference)"
-      " VALUES (?, ?, ?, ?, ?, ?)");
-  if (!insert) return insert.error();
-  (*insert)->bind(1, signed_of(index)).bind(2, posting.debit).bind(3, posting.credit);
-  (*insert)->bind(4, posting.amount_sat).bind(5, posting.reason).bind(6, posting.reference);
-  if (auto done = (*insert)->run(); !done) return done;
-  if (auto done = add_to_balance(posting.debit, -posting.amount_sat); !done) return done;
+  auto done = put("postings", {next_posting_, signed_of(index), posting.debit, posting.credit,
+                               posting.amount_sat, posting.reason, posting.reference});
+  if (!done) return done;
+  ++next_posting_;
+  if (done = add_to_balance(posting.debit, -posting.amount_sat); !done) return done;
   return add_to_balance(posting.credit, posting.amount_sat);
 }
 
 // `amount_sat` as credited; `wallet` is kept on its debit side, as State::balances does.
 Status Tables::add_to_balance(const std::string& account, std::int64_t amount_sat) {
-  auto upsert = statement(
-      "INSERT INTO balances (account, amount_sat) VALUES (?1, ?2)"
-      " ON CONFLICT (account) DO UPDATE SET amount_sat = amount_sat + ?2");
-  if (!upsert) return upsert.error();
-  return (*upsert)->bind(1, account).bind(2, account == "wallet" ? -amount_sat : amount_sat).run();
+  std::int64_t& balance = balances_[account];
+  balance += account == "wallet" ? -amount_sat : amount_sat;
+  return put("balances", {account, balance});
 }
 
 Status Tables::write_digest(const StoredDigest& stored) {
-  auto insert = statement(
-      "INSERT OR REPLACE INTO digests (idx, digest, closed, tip, height) VALUES (?, ?, ?, ?, ?)");
-  if (!insert) return insert.error();
-  (*insert)->bind(1, signed_of(stored.index)).bind(2, ByteSpan(stored.digest));
-  (*insert)->bind(3, std::int64_t{stored.closed}).bind(4, ByteSpan(stored.tip.hash));
-  return (*insert)->bind(5, std::int64_t{stored.tip.height}).run();
+  return put("digests", {signed_of(stored.index), blob_of(stored.digest),
+                         std::int64_t{stored.closed}, blob_of(stored.tip.hash),
+                         std::int64_t{stored.tip.height}});
+}
+
+// ---- starting over from a snapshot ----
+
+Result<bool> Tables::restore(const RestoreTables& order, const State& state) {
+  const auto held = digests();
+  if (!held) return held.error();
+  const auto there = held->find(order.index);
+  const bool fits = there != held->end() && there->second == order.digest;
+  if (!order.over && index_ >= order.index && fits) return false;
+  if (auto begun = database_.begin(); !begun) return begun.error();
+  if (auto done = restore_rows(order, state); !done) {
+    database_.rollback();
+    return done.error();
+  }
+  if (auto done = database_.commit(); !done) return done.error();
+  index_ = order.index;
+  return true;
+}
+
+Status Tables::restore_rows(const RestoreTables& order, const State& state) {
+  for (const Table* table : kTables) {
+    if (table == &kMeta) continue;
+    auto done = database_.execute(std::string("DELETE FROM ") + table->name);
+    if (!done) return done;
+  }
+  ordinals_.clear();
+  balances_.clear();
+  next_posting_ = 1;
+  auto done = put("base", {signed_of(order.index), blob_of(order.digest), order.snapshot});
+  if (!done) return done;
+  for (const wire::WithdrawalView& view : state.all()) {
+    if (done = write_withdrawal(view); !done) return done;
+  }
+  for (const wire::Balance& line : state.balances()) {
+    balances_[line.account] = line.amount_sat;
+    if (done = put("balances", {line.account, line.amount_sat}); !done) return done;
+  }
+  return write_digest({order.index, order.digest, state.closed(), state.tip()});
 }
 
 // ---- reading ----
+
+Result<std::map<std::uint64_t, Hash32>> Tables::digests() {
+  std::map<std::uint64_t, Hash32> found;
+  const std::string sql =
+      "SELECT idx, digest FROM digests ORDER BY idx DESC LIMIT " + std::to_string(kDigestsKept);
+  const auto read = for_each(sql.c_str(), [&found](runtime::Statement& row) {
+    return read_array(row.blob(1), found[unsigned_of(row.integer(0))]);
+  });
+  if (!read) return read.error();
+  return found;
+}
+
+Result<std::optional<StoredBase>> Tables::base() {
+  std::optional<StoredBase> found;
+  const auto read =
+      for_each("SELECT idx, digest, snapshot FROM base", [&found](runtime::Statement& row) {
+        if (found) return false;  // one at most
+        found.emplace();
+        found->index = unsigned_of(row.integer(0));
+        found->snapshot = row.blob(2);
+        return read_array(row.blob(1), found->digest);
+      });
+  if (!read) return read.error();
+  return found;
+}
 
 Result<std::vector<StoredEntry>> Tables::entries() {
   std::vector<StoredEntry> list;

@@ -2,9 +2,11 @@
 // balances, and the digests that restarts and audits compare.
 //
 // Invariants: one transaction a batch, so the tables always stand exactly behind one entry; entries
-// follow each other without a gap; an entry that is stored already is skipped. They are a mirror
-// for queries and audit: the log is what is durable, so they are written with synchronous=NORMAL
-// and nobody waits for them.
+// follow each other without a gap, from 1 or from behind the snapshot that the tables were restored
+// from (the base, which they keep); an entry that is stored already is skipped; every row carries a
+// hash of itself, and open() refuses a file in which one is wrong. They are a mirror for queries
+// and audit: the log is what is durable, so they are written with synchronous=NORMAL and nobody
+// waits.
 #pragma once
 
 #include <filesystem>
@@ -14,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/runtime/sqlite.h"
@@ -21,13 +24,20 @@
 
 namespace roulette::ledger {
 
-inline constexpr int kTablesVersion = 1;
+inline constexpr int kTablesVersion = 2;
 
 struct StoredDigest {
   std::uint64_t index = 0;
   Hash32 digest{};
   bool closed = false;
   wire::ChainTip tip;
+};
+
+// The snapshot that the tables were restored from: what came before it, they never saw.
+struct StoredBase {
+  std::uint64_t index = 0;
+  Hash32 digest{};
+  Bytes snapshot;  // State::encode()
 };
 
 struct StoredEntry {
@@ -49,8 +59,16 @@ class Tables {
   // For exports: the file must exist and is not changed.
   [[nodiscard]] static Result<Tables> open_to_read(const std::filesystem::path& file);
 
+  // Every page and every row, by its sum. open() has done it; exports do it to say so.
+  [[nodiscard]] Status verify();
   [[nodiscard]] std::uint64_t index() const { return index_; }
   [[nodiscard]] Result<std::optional<StoredDigest>> last_digest();
+  [[nodiscard]] Result<std::map<std::uint64_t, Hash32>> digests();  // the newest kDigestsKept
+  [[nodiscard]] Result<std::optional<StoredBase>> base();
+
+  // Makes the tables those of this state, unless they stand at its index or behind it and hold its
+  // digest there; `over`: in any case. True when they were made anew.
+  [[nodiscard]] Result<bool> restore(const RestoreTables& order, const State& state);
 
   // All in one transaction. `at_stop`: the state's digest besides those of the entries, for an
   // orderly stop; kept only if the tables stand exactly where the state does.
@@ -68,7 +86,12 @@ class Tables {
   [[nodiscard]] Result<std::vector<wire::Balance>> balances();
 
  private:
+  using Value = std::variant<std::monostate, std::int64_t, std::string, Bytes>;
   explicit Tables(runtime::Database database) : database_(std::move(database)) {}
+  [[nodiscard]] Status read_keys();
+  // One row with its sum; the table is one of tables.cpp's.
+  [[nodiscard]] Status put(const char* table, const std::vector<Value>& values);
+  [[nodiscard]] Status restore_rows(const RestoreTables& order, const State& state);
   [[nodiscard]] Status prepare_schema(const std::string& cluster_id);
   [[nodiscard]] Status write_entry(const WriteTables& entry);
   [[nodiscard]] Status write_withdrawal(const wire::WithdrawalView& view);
@@ -76,14 +99,15 @@ class Tables {
   [[nodiscard]] Status add_to_balance(const std::string& account, std::int64_t amount_sat);
   [[nodiscard]] Status write_digest(const StoredDigest& stored);
   [[nodiscard]] Status read_index();
-  // Prepared once.
-  [[nodiscard]] Result<runtime::Statement*> statement(const char* sql);
   // Every row of a query; `take` returns false for a row that does not parse.
   [[nodiscard]] Status for_each(const char* sql,
                                 const std::function<bool(runtime::Statement&)>& take);
 
   runtime::Database database_;
-  std::map<std::string, runtime::Statement> statements_;
+  std::map<std::string, runtime::Statement> statements_;  // by table, prepared once
+  std::map<std::string, std::int64_t> balances_;
+  std::map<WithdrawalId, std::int64_t> ordinals_;
+  std::int64_t next_posting_ = 1;
   std::uint64_t index_ = 0;
 };
 

@@ -113,8 +113,8 @@ struct CoinChoice {
 };
 [[nodiscard]] std::optional<CoinChoice> choose_coins(const Books& books, ByteSpan script,
                                                      std::int64_t amount_sat);
-// Writes the one template of the withdrawal and reserves its inputs, whose coins held `amounts_sat`.
-// None of them may be reserved yet.
+// Writes the one template of the withdrawal and reserves its inputs, whose coins held
+// `amounts_sat`. None of them may be reserved yet.
 void set_template(Books& books, Ordinal ordinal, const CoinChoice& choice,
                   const std::vector<std::int64_t>& amounts_sat);
 // Plans waiting withdrawals first in, first out, and stops at the first that finds no coins: a

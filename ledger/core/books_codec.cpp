@@ -18,6 +18,7 @@ namespace {
 constexpr const char* kFormat = "roulette/ledger-snapshot/1";
 constexpr std::size_t kOutPointBytes = 36;
 constexpr std::size_t kSignatureBytes = 64;
+constexpr auto kLastReject = static_cast<std::uint8_t>(wire::RejectReason::BadScript);
 // The least that one element of each list takes.
 constexpr std::size_t kLeastWithdrawal = 16 + 3 * 4 + 8 + 1 + 2 + 8 + 4 + 3;
 constexpr std::size_t kLeastCoin = kOutPointBytes + 8 + 3 + 4;
@@ -139,7 +140,7 @@ class Decoder {
     view.script = r_.bytes();
     view.amount_sat = r_.i64();
     const std::uint8_t reject = r_.u8();
-    if (reject > static_cast<std::uint8_t>(wire::RejectReason::BadScript)) return refuse("a reason");
+    if (reject > kLastReject) return refuse("a reason");
     view.reject = static_cast<wire::RejectReason>(reject);
     view.owner = CoordinatorId(r_.u16());
     view.requested_at_us = r_.i64();
@@ -161,7 +162,7 @@ class Decoder {
     choice.fee_sat = r_.i64();
     choice.change_sat = r_.i64();
     const std::size_t inputs = r_.count(kOutPointBytes + 8);
-    if (inputs == 0 || inputs > limits::kMaxInputsPerTransaction) return refuse("a template's inputs");
+    if (inputs == 0 || inputs > limits::kMaxInputsPerTransaction) return refuse("its inputs");
     std::vector<std::int64_t> amounts;
     std::set<bitcoin::OutPoint> distinct;
     for (std::size_t i = 0; i < inputs; ++i) {
@@ -196,7 +197,8 @@ class Decoder {
     coin.credited = r_.boolean();
     if (r_.boolean()) coin.creator = r_.u32();
     coin.height = r_.u32();
-    if (coin.creator && *coin.creator >= books_.withdrawals.size()) return refuse("a coin's creator");
+    const bool known = !coin.creator || *coin.creator < books_.withdrawals.size();
+    if (!known) return refuse("a coin's creator");
     books_.coins.emplace(outpoint, coin);
   }
 

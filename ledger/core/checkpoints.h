@@ -24,6 +24,12 @@ class Checkpoints {
   [[nodiscard]] std::optional<std::string> logged(LedgerId replica, std::uint64_t index,
                                                   const Hash32& digest);
 
+  // The state at this index came from a snapshot, not from replay: it is compared like an own one,
+  // but never reported, for it would only repeat what the snapshot's writer said.
+  void loaded(std::uint64_t index, const Hash32& digest);
+  // What a majority of replicas, this one's earlier lives among them, reported in the log.
+  [[nodiscard]] std::optional<Hash32> majority(std::uint64_t index) const;
+
   struct Report {
     std::uint64_t index = 0;
     Hash32 digest{};
@@ -34,8 +40,8 @@ class Checkpoints {
  private:
   struct At {
     std::optional<Hash32> own;
-    std::map<LedgerId, Hash32> others;
-    bool reported = false;
+    std::map<LedgerId, Hash32> logged;  // by everybody, also by this replica
+    bool replayed = false;              // `own` is this replica's own finding
   };
   [[nodiscard]] std::optional<std::string> judge(std::uint64_t index) const;
   void forget_old();

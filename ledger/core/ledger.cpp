@@ -41,6 +41,9 @@ Gauges Ledger::gauges() const {
   gauges.waiting_requests = machine_->waiting;
   gauges.waiting_reads = machine_->reads;
   gauges.withdrawals = machine_->state.withdrawals();
+  gauges.newest_snapshot = machine_->newest_snapshot;
+  gauges.trimmed_to = machine_->trimmed_to;
+  gauges.snapshots_given_up = machine_->snapshots_given_up;
   return gauges;
 }
 
@@ -51,6 +54,9 @@ Machine::Machine(LedgerConfig settings)
   ROULETTE_ASSERT(config.replicas > 0 && config.id.value() < config.replicas);
   // Reports of a checkpoint take up to one index each: an interval they fill would never end.
   ROULETTE_ASSERT(config.checkpoint_interval > config.replicas);
+  // The majority's word on a snapshot is its word on the checkpoint at that index.
+  ROULETTE_ASSERT(config.snapshot_interval % config.checkpoint_interval == 0);
+  ROULETTE_ASSERT(config.snapshot_chunk_bytes > 0);
 }
 
 void Machine::step(Instant at, const Event& event, Effects& effects) {
@@ -65,6 +71,7 @@ void Machine::step(Instant at, const Event& event, Effects& effects) {
     serve_reads();
     settle_proposal();
     move_commands();
+    advance_snapshot();
     order_barrier();
     refresh_readiness();
     if (started && now >= next_heartbeat) heartbeat();
@@ -82,7 +89,7 @@ void Machine::handle(const Started& event) {
 }
 
 void Machine::handle(const EntryDelivered& event) {
-  if (event.index <= applied) return;
+  if (loading || event.index <= applied) return;
   if (event.index != applied + 1) return stop("the log engine skipped an index");
   applied = event.index;
   WriteTables entry;
@@ -92,7 +99,7 @@ void Machine::handle(const EntryDelivered& event) {
   const bool closed_before = state.closed();
   for (const wire::Command& command : event.commands) apply_command(command, entry);
   compare_digest(entry, state.closed() != closed_before);
-  if (stopped) return;
+  if (stopped || loading) return;
   if (ROULETTE_MUTANT("batch-applied-twice") && loaded && loaded->index == applied)
     for (const wire::Command& command : event.commands) (void)state.apply(command);
   if (state.genesis() && *state.genesis() != config.genesis) {
@@ -115,9 +122,9 @@ void Machine::handle(const EntryDelivered& event) {
 void Machine::apply_command(const wire::Command& command, WriteTables& entry) {
   Applied done = state.apply(command);
   if (const auto* report = std::get_if<wire::Checkpoint>(&command.body)) {
-    if (const auto why = checkpoints.logged(report->replica, report->index, report->digest)) {
-      stop(*why);
-    }
+    const auto why = checkpoints.logged(report->replica, report->index, report->digest);
+    checkpoint_logged(report->index);
+    if (why) stop_or_refuse(*why);
   }
   answer_waiters(command, done.outcome);
   if (queue.remove(command.id) && in_flight) --in_flight->unapplied;
@@ -143,8 +150,18 @@ void Machine::compare_digest(WriteTables& entry, bool ends_run) {
     return stop("replay and tables differ at index " + std::to_string(applied));
   }
   if (!checkpoint) return;
-  if (const auto why = checkpoints.own(applied, entry.digest)) return stop(*why);
+  if (const auto why = checkpoints.own(applied, entry.digest)) return stop_or_refuse(*why);
   if (caught_up) report_checkpoint();
+  if (config.snapshot_interval != 0 && applied % config.snapshot_interval == 0) {
+    start_snapshot(entry.digest);
+  }
+}
+
+// A state that came from a snapshot nobody has spoken for is not a state that diverged.
+void Machine::stop_or_refuse(const std::string& why) {
+  if (loading) return;  // it was refused already
+  if (!unconfirmed) return stop(why);
+  refuse_snapshot(unconfirmed->index, why);
 }
 
 void Machine::handle(const LogLost& event) {
@@ -233,10 +250,12 @@ void Machine::stop(std::string why) {
 std::string Machine::why_not_ready() const {
   if (stopped) return "diverged: " + stop_reason;
   if (!started) return "starting";
+  if (loading) return why_loading();
   if (log_lost) return "log lost: " + *log_lost;
   if (!caught_up) return "catching up";
   if (!state.genesis()) return "no genesis";
   if (draining) return "draining";
+  if (log_full) return "log full: its store has no space left";
   if (now - fresh_at > limits::kMaxReplicaLag) return "behind the log";
   return "";
 }
@@ -284,6 +303,10 @@ std::optional<Instant> Machine::next_deadline() const {
     next = std::min(next, due_at);
   }
   if (serving()) next = std::min(next, fresh_at + limits::kMaxReplicaLag + microseconds(1));
+  if (const auto at = snapshot_deadline()) next = std::min(next, *at);
+  if (log_full && can_propose() && !in_flight && !queue.empty()) {
+    next = std::min(next, propose_not_before);
+  }
   if (const auto since = queue.oldest_waiting(now - limits::kForwardPatience)) {
     next = std::min(next, *since + limits::kForwardPatience);
   }

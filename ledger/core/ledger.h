@@ -1,5 +1,6 @@
 // The ledger replica's machine: turns commands into log entries, log entries into state, state into
-// answers.
+// answers; writes snapshots, trims behind them, and starts from one where the log's beginning is
+// gone.
 //
 // Invariants (DESIGN 8): entries are applied in index order without a gap; answers come from apply,
 // never from propose; every client-visible read happens at or after a barrier taken after the
@@ -7,6 +8,7 @@
 // and the peers are effects and events.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,9 +17,11 @@
 
 #include "common/base/entropy.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/time.h"
 #include "common/crypto/scheme.h"
 #include "common/wire/messages.h"
+#include "ledger/core/snapshot.h"
 #include "ledger/core/state.h"
 
 namespace roulette::ledger {
@@ -29,6 +33,10 @@ struct LedgerConfig {
   wire::Genesis genesis;  // proposed when the log is empty
   std::uint64_t checkpoint_interval = 64;
   const crypto::Scheme* scheme = &crypto::frost_scheme();  // what `Signed` is verified by
+  // The preferred replica stores a snapshot at every multiple of this index, which must be one of
+  // checkpoint_interval; 0: never, and nothing is trimmed.
+  std::uint64_t snapshot_interval = 0;
+  std::size_t snapshot_chunk_bytes = limits::kSnapshotChunkBytes;
 };
 
 // What the tables said when they were opened: replay must arrive at the same digest at that index,
@@ -37,13 +45,16 @@ struct LedgerConfig {
 struct LoadedTables {
   std::uint64_t index = 0;
   Hash32 digest{};
+  std::map<std::uint64_t, Hash32> earlier;  // what they hold for indices before it
+  std::uint64_t last_entry = 0;             // where they stand
 };
 
 // ---- events ----
 struct Started {
   std::optional<LoadedTables> tables;
 };
-// The engine delivers entries from index 1 (there is no trim yet), each exactly once and in order.
+// The engine delivers entries from index 1, or from where FollowLog sent it, each exactly once and
+// in order.
 struct EntryDelivered {
   std::uint64_t index = 0;
   std::vector<wire::Command> commands;
@@ -51,7 +62,8 @@ struct EntryDelivered {
 enum class ProposeOutcome : std::uint8_t {
   Accepted,   // it stands in the log (its entry will be delivered)
   NotLeader,  // the head moved: not in the log, propose again
-  Unknown     // it may or may not stand in the log
+  Unknown,    // it may or may not stand in the log
+  NoSpace     // not in the log: its store is full and takes nothing
 };
 struct ProposeDone {
   std::uint64_t batch = 0;
@@ -68,6 +80,21 @@ struct LogLost {
   std::string reason;
 };
 struct LogRestored {};
+// The entry behind the last one delivered is gone; `first` is the oldest that is left. Nothing is
+// delivered until FollowLog.
+struct LogTrimmed {
+  std::uint64_t first = 0;
+};
+// Answers to the snapshot orders below, by number.
+struct SnapshotOrderDone {
+  std::uint64_t order = 0;
+  bool done = false;
+  std::string why;  // when it was not done: it may have been, nevertheless
+};
+struct SnapshotRead {
+  std::uint64_t order = 0;
+  std::optional<StoredSnapshot> snapshot;  // nothing: the store could not be read
+};
 struct PeerConnected {
   ConnectionId connection;
   ProcessName peer;
@@ -83,9 +110,10 @@ struct MessageReceived {
 struct EndOfRunRequested {};  // by the tool, through the control channel: propose EndOfRun
 struct ShutdownRequested {};
 struct DeadlineReached {};
-using Event = std::variant<Started, EntryDelivered, ProposeDone, BarrierDone, LogLost, LogRestored,
-                           PeerConnected, PeerLost, MessageReceived, EndOfRunRequested,
-                           ShutdownRequested, DeadlineReached>;
+using Event =
+    std::variant<Started, EntryDelivered, ProposeDone, BarrierDone, LogLost, LogRestored,
+                 LogTrimmed, SnapshotOrderDone, SnapshotRead, PeerConnected, PeerLost,
+                 MessageReceived, EndOfRunRequested, ShutdownRequested, DeadlineReached>;
 
 // ---- effects ----
 // The engine answers each Propose and each ReadBarrier exactly once, also when the log is lost
@@ -115,6 +143,44 @@ struct WriteTables {
   wire::ChainTip tip;  // after this entry
   bool closed = false;
 };
+// Snapshot orders: one of these five is outstanding at a time, unless the machine gave one up. All
+// may be repeated. A chunk is stored only while its snapshot has no manifest, a manifest only where
+// there is none: a complete snapshot never changes.
+struct StoreChunk {
+  std::uint64_t order = 0;
+  std::uint64_t index = 0;
+  std::uint32_t number = 0;
+  Bytes bytes;
+};
+struct StoreManifest {
+  std::uint64_t order = 0;
+  std::uint64_t index = 0;
+  Bytes bytes;
+};
+// The complete snapshot with the highest index up to `at_most`.
+struct ReadSnapshot {
+  std::uint64_t order = 0;
+  std::uint64_t at_most = 0;
+};
+// Removes the entries up to `up_to` and all that is stored of snapshots before it, but only while
+// the snapshots at `up_to` and at `newest` are complete.
+struct TrimLog {
+  std::uint64_t order = 0;
+  std::uint64_t up_to = 0;
+  std::uint64_t newest = 0;
+};
+// Deliver from the entry behind `after` on. LogRestored follows when the log is followed there.
+struct FollowLog {
+  std::uint64_t after = 0;
+};
+// The state is a snapshot's now, and the tables have to be, unless they stand at this index or
+// behind it and hold this digest for it. `over`: in any case.
+struct RestoreTables {
+  std::uint64_t index = 0;
+  Hash32 digest{};
+  Bytes snapshot;  // the state's encoding
+  bool over = false;
+};
 struct ReadinessChanged {
   bool ready = false;
   std::string reason;
@@ -125,7 +191,8 @@ struct Stop {
 };
 struct Drained {};  // after ShutdownRequested: nothing of ours is in flight any more
 using Effect =
-    std::variant<Propose, ReadBarrier, Send, WriteTables, ReadinessChanged, Stop, Drained>;
+    std::variant<Propose, ReadBarrier, Send, WriteTables, StoreChunk, StoreManifest, ReadSnapshot,
+                 TrimLog, FollowLog, RestoreTables, ReadinessChanged, Stop, Drained>;
 using Effects = std::vector<Effect>;
 
 struct Gauges {
@@ -136,12 +203,15 @@ struct Gauges {
   std::size_t waiting_requests = 0;
   std::size_t waiting_reads = 0;
   std::size_t withdrawals = 0;
+  std::uint64_t newest_snapshot = 0;  // the last this replica stored and read again, or loaded
+  std::uint64_t trimmed_to = 0;       // by this replica
+  std::uint64_t snapshots_given_up = 0;
 };
 
 class Ledger {
  public:
-  // Replicas keep nothing that the log does not hold: a restart begins empty and is fed entries
-  // from index 1.
+  // Replicas keep nothing that the log's store does not hold: a restart begins empty and is fed
+  // entries from index 1, or told that they are gone.
   explicit Ledger(LedgerConfig config);
   Ledger(Ledger&&) noexcept;
   Ledger& operator=(Ledger&&) noexcept;

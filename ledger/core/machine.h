@@ -1,5 +1,6 @@
 // The inside of Ledger: one replica's memory, split by job over ledger.cpp (events, entries,
-// readiness), proposals.cpp (queue to log) and reads.cpp (barriers, queries, feeds).
+// readiness), proposals.cpp (queue to log), reads.cpp (barriers, queries, feeds) and snapshots.cpp
+// (writing, trimming, loading).
 //
 // Invariant: see ledger.h. Everything here is rebuilt from the log at a restart; nothing is kept.
 #pragma once
@@ -28,6 +29,9 @@ struct Machine {
   void handle(const BarrierDone& event);
   void handle(const LogLost& event);
   void handle(const LogRestored& event);
+  void handle(const LogTrimmed& event);
+  void handle(const SnapshotOrderDone& event);
+  void handle(const SnapshotRead& event);
   void handle(const PeerConnected& event);
   void handle(const PeerLost& event);
   void handle(const MessageReceived& event);
@@ -37,6 +41,7 @@ struct Machine {
   void apply_command(const wire::Command& command, WriteTables& entry);
   void compare_digest(WriteTables& entry, bool ends_run);
   void stop(std::string why);
+  void stop_or_refuse(const std::string& why);
   void refresh_readiness();
   [[nodiscard]] std::string why_not_ready() const;
   void heartbeat();
@@ -77,6 +82,25 @@ struct Machine {
   void serve_followers();
   void feed(ConnectionId connection, std::vector<wire::WithdrawalView> views, bool first);
 
+  // ---- snapshots.cpp ----
+  void start_snapshot(const Hash32& digest);
+  void advance_snapshot();
+  void snapshot_read_again(const StoredSnapshot& snapshot);
+  void older_snapshot_read(const StoredSnapshot& snapshot);
+  void snapshot_failed();
+  void begin_search();
+  void search_snapshot(std::uint64_t at_most);
+  void no_snapshot_left(const std::string& why);
+  void note_refused(const std::string& why);
+  void judge_snapshot(const StoredSnapshot& stored);
+  [[nodiscard]] bool contradicts_tables(const Manifest& manifest) const;
+  void adopt(OpenedSnapshot snapshot);
+  void refuse_snapshot(std::uint64_t index, const std::string& why);
+  // The log's checkpoints have said more about a snapshot index.
+  void checkpoint_logged(std::uint64_t index);
+  [[nodiscard]] std::string why_loading() const;
+  [[nodiscard]] std::optional<Instant> snapshot_deadline() const;
+
   struct Peer {
     ProcessName name;
     bool ready = false;  // a ledger's own word
@@ -94,6 +118,7 @@ struct Machine {
       CatchingUp
     } phase = Phase::Outstanding;
     std::uint64_t head = 0;  // CatchingUp: whatever is not applied by then is not in the log
+    bool jumped = false;     // a snapshot took the place of entries that may have held it
   };
   struct Barrier {
     std::uint64_t number = 0;
@@ -101,6 +126,37 @@ struct Machine {
     std::uint64_t applied = 0;  // when it was ordered: the log's head cannot be lower
     std::vector<Read> reads;
     bool for_proposal = false;  // ordered after the outcome that it is to resolve
+  };
+
+  // Chunks --all stored--> Confirming --a majority reported its digest--> Manifest --stored-->
+  // Rereading --it opens--> Older --one below it opens--> Trimming --> done
+  struct SnapshotJob {
+    enum class Phase : std::uint8_t {
+      Chunks,
+      Confirming,
+      Manifest,
+      Rereading,
+      Older,
+      Trimming
+    } phase = Phase::Chunks;
+    std::uint64_t index = 0;
+    Hash32 digest{};
+    std::vector<Bytes> chunks;
+    Bytes manifest;
+    std::size_t stored = 0;   // chunks
+    std::uint64_t older = 0;  // Older: looked for up to here; Trimming: up to here
+    std::size_t failures = 0;
+  };
+  // Nothing is served and no entry applied meanwhile.
+  struct Loading {
+    std::uint64_t first = 0;           // the oldest entry that the log still holds
+    std::vector<std::string> refused;  // snapshots that were looked at, and why not
+    std::optional<Instant> again_at;   // none was fit
+    bool for_tables = false;           // one that the tables go on from is looked for, at first
+  };
+  struct Loaded {
+    std::uint64_t index = 0;
+    Hash32 digest{};
   };
 
   LedgerConfig config;
@@ -113,6 +169,7 @@ struct Machine {
   bool draining = false;
   bool drained = false;
   std::optional<std::string> log_lost;
+  bool log_full = false;  // the store took nothing: no space
   bool caught_up = false;  // applied what a barrier after the last loss showed
   std::optional<std::uint64_t> catch_up_to;
   std::uint64_t catch_up_barrier = 1;  // only this one and later ones count
@@ -132,6 +189,20 @@ struct Machine {
   bool end_of_run_proposed = false;
   std::map<wire::CommandId, std::vector<std::pair<ConnectionId, std::uint64_t>>> waiters;
   std::size_t waiting = 0;
+
+  std::optional<SnapshotJob> job;
+  std::optional<Loading> loading;
+  std::optional<Loaded> unconfirmed;        // loaded, and no majority of the log speaks for it yet
+  std::map<std::uint64_t, Hash32> confirmed;  // snapshot indices whose digest a majority reported
+  std::optional<std::uint64_t> order;       // the snapshot order that is waited for
+  std::uint64_t next_order = 1;
+  std::optional<Instant> snapshot_not_before;
+  bool restored_tables = false;             // a snapshot that this life loaded went into them
+  std::uint64_t log_first = 1;              // the oldest entry, as far as this replica was told
+  std::uint64_t newest_snapshot = 0;
+  std::uint64_t trimmed_to = 0;
+  std::uint64_t snapshots_given_up = 0;
+  Instant propose_not_before;
 
   std::vector<Read> arrived;  // wait for the next barrier
   std::optional<Barrier> barrier;

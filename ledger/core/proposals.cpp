@@ -84,7 +84,8 @@ void Machine::answer_waiters(const wire::Command& command, const wire::Outcome& 
   if (outcome.withdrawal) view = state.by_id(*outcome.withdrawal);
   for (const auto& [connection, request] : found->second) {
     --waiting;
-    if (!peers.contains(connection)) continue;
+    // Nobody has spoken for the snapshot below this state yet: the coordinator asks elsewhere.
+    if (unconfirmed || loading || !peers.contains(connection)) continue;
     send(connection, wire::LedgerApplied{request, applied, outcome, view});
   }
   waiters.erase(found);
@@ -93,8 +94,14 @@ void Machine::answer_waiters(const wire::Command& command, const wire::Outcome& 
 void Machine::handle(const ProposeDone& event) {
   if (!in_flight || in_flight->batch != event.batch) return;
   using Phase = InFlight::Phase;
-  in_flight->phase =
-      event.outcome == ProposeOutcome::Accepted ? Phase::InTheLog : Phase::AskingHead;
+  const bool accepted = event.outcome == ProposeOutcome::Accepted;
+  in_flight->phase = accepted && !in_flight->jumped ? Phase::InTheLog : Phase::AskingHead;
+  if (event.outcome == ProposeOutcome::NoSpace) {
+    log_full = true;
+    propose_not_before = now + limits::kFullLogRetry;
+  } else if (accepted) {
+    log_full = false;
+  }
   // An answer to a barrier that is under way may be older than this outcome.
   if (barrier) barrier->for_proposal = false;
 }
@@ -137,7 +144,10 @@ std::optional<ConnectionId> Machine::preferred() const {
 }
 
 void Machine::move_commands() {
-  if (queue.empty()) return;
+  if (queue.empty()) {
+    log_full = false;  // somebody got it in
+    return;
+  }
   const std::optional<ConnectionId> other = preferred();
   if (other && queue_moved && state.genesis()) {
     queue_moved = false;
@@ -146,14 +156,14 @@ void Machine::move_commands() {
       send(*other, wire::LedgerForward{std::move(batch)});
     }
   }
-  if (in_flight || !can_propose()) return;
+  if (in_flight || !can_propose() || (log_full && now < propose_not_before)) return;
   const auto eligible = [this, &other](const QueuedCommand& queued) {
     if (!state.genesis()) return std::holds_alternative<wire::Genesis>(queued.command.body);
     return !other || queued.own_duty || now - queued.since >= limits::kForwardPatience;
   };
   std::vector<wire::Command> batch = queue.take_batch(eligible);
   if (batch.empty()) return;
-  in_flight = InFlight{next_batch++, batch.size(), InFlight::Phase::Outstanding, 0};
+  in_flight = InFlight{next_batch++, batch.size(), InFlight::Phase::Outstanding, 0, false};
   out->push_back(Propose{in_flight->batch, std::move(batch)});
 }
 

@@ -84,6 +84,11 @@ void Machine::serve_reads() {
     heads.pop_front();
   }
   if (!caught_up && !log_lost && catch_up_to && applied >= *catch_up_to) {
+    // A manifest is stored only after the majority's reports: they would have come by now.
+    if (unconfirmed) {
+      return refuse_snapshot(unconfirmed->index,
+                             "no majority of the log's checkpoints confirms it");
+    }
     caught_up = true;
     catch_up_to.reset();
     queue_moved = true;

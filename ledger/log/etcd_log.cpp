@@ -3,6 +3,7 @@
 // Following the log:
 //   Reading --all pages read--> Opening --created--> Watching
 //      ^____ any error, gap, cancelled or silent watch: after a short rest, at another member ____|
+//   Reading --the next entry is gone--> Behind --follow()--> Reading
 // A watch that merely broke is opened again quietly; on_lost is reported when entries may be
 // missing (gap, cancelled, compacted, removed) or when no member let us follow for kPatience.
 #include "ledger/log/etcd_log.h"
@@ -20,6 +21,11 @@ namespace {
 constexpr std::size_t kConnectionsPerMember = 4;
 constexpr std::size_t kEntriesPerPage = 32;  // 32 full batches stay below the client's bound
 constexpr std::size_t kMaxWatchLineBytes = 24 << 20;
+constexpr std::size_t kSnapshotKeysPerPage = 16;
+constexpr std::uint64_t kTrimSlice = 512;  // entries a transaction
+constexpr std::int64_t kUnknownRevision = -1;  // equal to no key's: nothing can be proposed
+// etcd's own words, before and while its alarm is raised; nothing was written then.
+constexpr std::string_view kNoSpace = "database space exceeded";
 constexpr Duration kResubscribeRest = milliseconds(20);
 constexpr Duration kPatience = milliseconds(250);  // then following is lost, not only interrupted
 constexpr Duration kSilentWatch = milliseconds(100);  // behind a known head for so long: look again
@@ -59,6 +65,7 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
 
   std::uint64_t generation = 0;  // of the subscription; answers to older ones are void
   bool watching = false;
+  bool behind = false;  // the log's beginning is gone; waits for follow()
   bool lost = false;
   std::optional<Instant> interrupted_at;
   std::size_t watch_member = 0;
@@ -77,10 +84,18 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
   void on_page(Result<std::string> answer);
   void open_watch(std::int64_t revision);
   void on_watch_line(std::string_view line);
+  void fell_behind(std::uint64_t first);
   void interrupted(const std::string& why, bool entries_may_be_missing);
   void following();
   void on_silence();
   void head_seen(std::uint64_t head);
+  void store(std::string body, DoneCallback done);
+  struct Reading {
+    StoredSnapshot snapshot;
+    SnapshotCallback done;
+  };
+  void read_snapshot_page(std::shared_ptr<Reading> reading, const std::string& last_key);
+  void trim_slice(etcd::TrimRange range, DoneCallback done);
   // False when it is neither known nor the next one, or does not parse.
   bool take(const etcd::Entry& entry);
   void deliver(std::uint64_t index, std::int64_t revision, std::vector<wire::Command> commands);
@@ -105,7 +120,8 @@ void EtcdLog::State::ask_member(std::size_t tries_left, runtime::HttpCall call, 
     const auto self = weak.lock();
     if (!self) return;
     if (answer && answer->status == 200) return done(std::move(answer->body));
-    self->leave_member(asked);
+    const bool full = answer && answer->body.find(kNoSpace) != std::string::npos;
+    if (!full) self->leave_member(asked);
     if (answer) {
       const std::string text = answer->body.substr(0, 200);
       return done(
@@ -146,6 +162,7 @@ void EtcdLog::State::start_reading() {
 }
 
 void EtcdLog::State::read_page() {
+  if (behind) return;
   ask("kv/range", etcd::entries_request(options.cluster, delivered + 1, kEntriesPerPage),
       options.page_deadline,
       [weak = weak_from_this(), current = generation](Result<std::string> answer) {
@@ -158,7 +175,13 @@ void EtcdLog::State::on_page(Result<std::string> answer) {
   if (!answer) return interrupted(answer.error().message, false);
   const auto page = etcd::parse_entries(*answer, options.cluster);
   if (!page) return interrupted(page.error().message, true);
-  for (const etcd::Entry& entry : page.value().entries) {
+  const auto& entries = page.value().entries;
+  if (!entries.empty() && entries.front().index > delivered + 1) {
+    return fell_behind(entries.front().index);
+  }
+  // A head was seen, and its entry must be there.
+  if (entries.empty() && known_head > delivered) return fell_behind(known_head + 1);
+  for (const etcd::Entry& entry : entries) {
     if (!take(entry)) return;
   }
   if (page.value().more) return read_page();
@@ -199,11 +222,20 @@ void EtcdLog::State::on_watch_line(std::string_view text) {
   if (!line) return interrupted(line.error().message, true);
   if (line.value().cancelled)
     return interrupted("watch cancelled: " + *line.value().cancelled, true);
-  if (line.value().deleted) return interrupted("an entry was removed", true);
   if (line.value().created) following();
   for (const etcd::Entry& entry : line.value().entries) {
     if (!take(entry)) return;
   }
+  // A trim removes what was handed over long ago.
+  if (line.value().last_deleted > delivered) interrupted("an entry was removed", true);
+}
+
+void EtcdLog::State::fell_behind(std::uint64_t first) {
+  ++generation;
+  watching = false;
+  behind = true;
+  lost = true;  // until it is followed again
+  callbacks.on_trimmed(first);
 }
 
 // The subscription ends here and starts again after a rest; its objects go in a later turn, for
@@ -302,6 +334,10 @@ void EtcdLog::propose(const std::vector<wire::Command>& batch, ProposeCallback d
               if (!answer) {
                 // Nothing left this process, so nothing can be in the log.
                 const bool unsent = runtime::HttpClient::not_sent(answer.error());
+                if (answer.error().message.find(kNoSpace) != std::string::npos) {
+                  ++self->counters.no_space;
+                  return done(ProposeOutcome::NoSpace);
+                }
                 if (!unsent) ++self->counters.unknown;
                 return done(unsent ? ProposeOutcome::NotLeader : ProposeOutcome::Unknown);
               }
@@ -333,6 +369,117 @@ void EtcdLog::read_barrier(BarrierCallback done) {
               self->head_seen(head.value());
               done(head.value());
             });
+}
+
+void EtcdLog::follow(std::uint64_t after) {
+  State& state = *state_;
+  state.delivered = after;
+  state.head_revision = kUnknownRevision;
+  state.behind = false;
+  state.lost = true;
+  state.start_reading();
+  state.loop.post([weak = std::weak_ptr(state_), current = state.generation] {
+    const auto self = weak.lock();
+    if (self && self->generation == current) self->read_page();
+  });
+}
+
+// ---- snapshots ----
+
+void EtcdLog::State::store(std::string body, DoneCallback done) {
+  ask("kv/txn", std::move(body), options.page_deadline,
+      [done = std::move(done)](Result<std::string> answer) {
+        if (!answer) return done(answer.error());
+        // Not succeeded: it is complete already. Whoever cares reads it again.
+        const auto result = etcd::parse_append(*answer);
+        done(result ? Status() : Status(result.error()));
+      });
+}
+
+void EtcdLog::store_chunk(std::uint64_t index, std::uint32_t number, ByteSpan bytes,
+                          DoneCallback done) {
+  const std::string& cluster = state_->options.cluster;
+  const std::string key = etcd::chunk_key(cluster, index, number);
+  state_->store(etcd::snapshot_put_request(cluster, index, key, bytes), std::move(done));
+}
+
+void EtcdLog::store_manifest(std::uint64_t index, ByteSpan bytes, DoneCallback done) {
+  const std::string& cluster = state_->options.cluster;
+  const std::string key = etcd::manifest_key(cluster, index);
+  state_->store(etcd::snapshot_put_request(cluster, index, key, bytes), std::move(done));
+}
+
+void EtcdLog::read_snapshot(std::uint64_t at_most, SnapshotCallback done) {
+  State& state = *state_;
+  state.ask("kv/range", etcd::snapshots_request(state.options.cluster, at_most),
+            state.options.page_deadline,
+            [weak = std::weak_ptr(state_), done = std::move(done)](Result<std::string> answer) {
+              const auto self = weak.lock();
+              if (!self) return;
+              if (!answer) return done(std::nullopt);
+              const auto index = etcd::parse_newest_snapshot(*answer, self->options.cluster);
+              if (!index) return done(std::nullopt);
+              if (index.value() == 0) return done(StoredSnapshot{});
+              auto reading = std::make_shared<State::Reading>();
+              reading->snapshot.index = index.value();
+              reading->done = done;
+              self->read_snapshot_page(reading, "");
+            });
+}
+
+void EtcdLog::State::read_snapshot_page(std::shared_ptr<Reading> reading,
+                                        const std::string& last_key) {
+  const std::uint64_t index = reading->snapshot.index;
+  ask("kv/range",
+      etcd::snapshot_request(options.cluster, index, last_key, kSnapshotKeysPerPage),
+      options.page_deadline,
+      [weak = weak_from_this(), reading, index](Result<std::string> answer) {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (!answer) return reading->done(std::nullopt);
+        auto page = etcd::parse_snapshot(*answer, self->options.cluster, index);
+        if (!page) return reading->done(std::nullopt);
+        reading->snapshot.chunks.merge(page->chunks);
+        if (page->manifest) reading->snapshot.manifest = std::move(*page->manifest);
+        if (page->more) return self->read_snapshot_page(reading, page->last_key);
+        reading->done(std::move(reading->snapshot));
+      });
+}
+
+void EtcdLog::trim(std::uint64_t up_to, std::uint64_t newest, DoneCallback done) {
+  State& state = *state_;
+  state.ask("kv/range", etcd::first_entry_request(state.options.cluster),
+            state.options.page_deadline,
+            [weak = std::weak_ptr(state_), up_to, newest,
+             done = std::move(done)](Result<std::string> answer) {
+              const auto self = weak.lock();
+              if (!self) return;
+              if (!answer) return done(answer.error());
+              const auto first = etcd::parse_first_entry(*answer, self->options.cluster);
+              if (!first) return done(first.error());
+              self->trim_slice({std::min(first.value(), up_to), 0, up_to, newest, false}, done);
+            });
+}
+
+// The oldest first, so that the log is without a gap at every moment.
+void EtcdLog::State::trim_slice(etcd::TrimRange range, DoneCallback done) {
+  range.to = std::min(range.up_to, range.from + kTrimSlice - 1);
+  range.older_snapshots = range.to == range.up_to;
+  ask("kv/txn", etcd::trim_request(options.cluster, range), options.page_deadline,
+      [weak = weak_from_this(), range, done = std::move(done)](Result<std::string> answer) {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (!answer) return done(answer.error());
+        const auto result = etcd::parse_append(*answer);
+        if (!result) return done(result.error());
+        if (!result.value().succeeded) {
+          return done(Error{ErrorKind::Refused, "not both snapshots are complete"});
+        }
+        if (range.to == range.up_to) return done({});
+        etcd::TrimRange next = range;
+        next.from = range.to + 1;
+        self->trim_slice(next, done);
+      });
 }
 
 const EtcdLog::Counters& EtcdLog::counters() const {

@@ -3,7 +3,8 @@
 // Invariants: an append compares the head's revision with that of the last entry handed over here,
 // so a proposer that has not seen everything writes nothing; an answer that did not come is
 // Unknown, never a guess. A member that fails or stands still is left for the next one: every
-// request has a deadline. Global compaction is never called, and no process is started here.
+// request has a deadline. Only own keys are removed, global compaction is never called, and no
+// process is started here.
 #pragma once
 
 #include <memory>
@@ -35,6 +36,7 @@ class EtcdLog final : public ReplicatedLog {
     std::uint64_t appends = 0;
     std::uint64_t stale_heads = 0;  // NotLeader
     std::uint64_t unknown = 0;
+    std::uint64_t no_space = 0;  // refused: the database is over its quota
     std::uint64_t failovers = 0;
     std::uint64_t subscriptions = 0;
   };
@@ -45,6 +47,12 @@ class EtcdLog final : public ReplicatedLog {
   void subscribe(Callbacks callbacks) override;
   void propose(const std::vector<wire::Command>& batch, ProposeCallback done) override;
   void read_barrier(BarrierCallback done) override;
+  void follow(std::uint64_t after) override;
+  void store_chunk(std::uint64_t index, std::uint32_t number, ByteSpan bytes,
+                   DoneCallback done) override;
+  void store_manifest(std::uint64_t index, ByteSpan bytes, DoneCallback done) override;
+  void read_snapshot(std::uint64_t at_most, SnapshotCallback done) override;
+  void trim(std::uint64_t up_to, std::uint64_t newest, DoneCallback done) override;
 
   [[nodiscard]] const Counters& counters() const;
 

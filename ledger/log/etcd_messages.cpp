@@ -2,6 +2,7 @@
 // has its default value is left out.
 #include "ledger/log/etcd_messages.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -15,6 +16,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kIndexDigits = 20;
+constexpr std::size_t kChunkDigits = 6;
+constexpr std::string_view kChunk = "chunk/";
+constexpr std::string_view kManifest = "manifest";
 
 Error corrupt(const std::string& what) {
   return {ErrorKind::Corrupt, "etcd: " + what};
@@ -89,11 +93,43 @@ Result<Entry> parse_entry(const json& kv, const std::string& cluster, std::uint6
   return entry;
 }
 
-std::string range_body(const std::string& key, const std::string& end, std::size_t limit) {
+std::string range_body(const std::string& key, const std::string& end, std::size_t limit,
+                       const std::string& more = "") {
   std::string body = R"({"key":)" + quoted64(key);
   if (!end.empty()) body += R"(,"range_end":)" + quoted64(end);
   if (limit > 0) body += R"(,"limit":")" + std::to_string(limit) + "\"";
-  return body + "}";
+  return body + more + "}";
+}
+
+std::string padded(std::uint64_t number, std::size_t digits) {
+  std::string text = std::to_string(number);
+  if (text.size() < digits) text.insert(0, digits - text.size(), '0');
+  return text;
+}
+
+std::string snapshots_folder(const std::string& cluster) {
+  return cluster + "/snap/";
+}
+std::string snapshot_folder(const std::string& cluster, std::uint64_t index) {
+  return snapshots_folder(cluster) + padded(index, kIndexDigits) + "/";
+}
+
+// The key exists: it was created at some revision.
+std::string exists(const std::string& key) {
+  return R"({"target":"CREATE","result":"GREATER","key":)" + quoted64(key) +
+         R"(,"create_revision":"0"})";
+}
+std::string remove(const std::string& from, const std::string& end) {
+  return R"({"request_delete_range":{"key":)" + quoted64(from) + R"(,"range_end":)" +
+         quoted64(end) + "}}";
+}
+
+// The kvs of a range's answer.
+Result<const json*> kvs_of(const json& parsed) {
+  if (member(parsed, "header") == nullptr) return corrupt("a range's answer without header");
+  const json* kvs = member(parsed, "kvs");
+  if (kvs != nullptr && !kvs->is_array()) return corrupt("keys that are no list");
+  return kvs;
 }
 
 std::string put(const std::string& key, ByteSpan value) {
@@ -108,14 +144,57 @@ std::string head_key(const std::string& cluster) {
 }
 
 std::string entry_key(const std::string& cluster, std::uint64_t index) {
-  std::string digits = std::to_string(index);
-  digits.insert(0, kIndexDigits - digits.size(), '0');
-  return cluster + "/log/" + digits;
+  return cluster + "/log/" + padded(index, kIndexDigits);
 }
 
 std::string entries_end(const std::string& cluster) {
   return cluster + "/log0";
 }  // '0' is '/' + 1
+
+std::string chunk_key(const std::string& cluster, std::uint64_t index, std::uint32_t number) {
+  return snapshot_folder(cluster, index) + std::string(kChunk) + padded(number, kChunkDigits);
+}
+
+std::string manifest_key(const std::string& cluster, std::uint64_t index) {
+  return snapshot_folder(cluster, index) + std::string(kManifest);
+}
+
+std::string snapshot_put_request(const std::string& cluster, std::uint64_t index,
+                                 const std::string& key, ByteSpan value) {
+  return R"({"compare":[{"target":"CREATE","result":"EQUAL","key":)" +
+         quoted64(manifest_key(cluster, index)) + R"(,"create_revision":"0"}],"success":[)" +
+         put(key, value) + "]}";
+}
+
+std::string trim_request(const std::string& cluster, const TrimRange& range) {
+  std::string body = R"({"compare":[)" + exists(manifest_key(cluster, range.up_to)) + "," +
+                     exists(manifest_key(cluster, range.newest)) + R"(],"success":[)" +
+                     remove(entry_key(cluster, range.from), entry_key(cluster, range.to + 1));
+  if (range.older_snapshots) {
+    body += "," + remove(snapshots_folder(cluster), snapshot_folder(cluster, range.up_to));
+  }
+  return body + "]}";
+}
+
+std::string first_entry_request(const std::string& cluster) {
+  return range_body(entry_key(cluster, 0), entries_end(cluster), 1, R"(,"keys_only":true)");
+}
+
+std::string snapshots_request(const std::string& cluster, std::uint64_t at_most) {
+  // '0' is '/' + 1: behind every key of that snapshot.
+  std::string end = snapshot_folder(cluster, at_most);
+  end.back() = '0';
+  return range_body(snapshots_folder(cluster), end, 0,
+                    R"(,"keys_only":true,"sort_order":"DESCEND","sort_target":"KEY")");
+}
+
+std::string snapshot_request(const std::string& cluster, std::uint64_t index,
+                             const std::string& last_key, std::size_t limit) {
+  const std::string folder = snapshot_folder(cluster, index);
+  std::string end = folder;
+  end.back() = '0';
+  return range_body(last_key.empty() ? folder : last_key + std::string(1, '\0'), end, limit);
+}
 
 std::string append_request(const std::string& cluster, std::uint64_t index,
                            std::int64_t head_revision, ByteSpan batch) {
@@ -187,6 +266,64 @@ Result<EntriesPage> parse_entries(std::string_view text, const std::string& clus
   return page;
 }
 
+Result<std::uint64_t> parse_newest_snapshot(std::string_view text, const std::string& cluster) {
+  auto parsed = parse_object(text);
+  if (!parsed) return parsed.error();
+  const auto kvs = kvs_of(*parsed);
+  if (!kvs) return kvs.error();
+  if (kvs.value() == nullptr) return std::uint64_t{0};
+  const std::string folder = snapshots_folder(cluster);
+  for (const json& kv : **kvs) {
+    const auto key = text64(kv, "key");
+    if (!key) return corrupt("a key that is no base64");
+    if (!key->ends_with("/" + std::string(kManifest)) || !key->starts_with(folder)) continue;
+    const auto index = number_of<std::uint64_t>(
+        std::string_view(*key).substr(folder.size(), kIndexDigits));
+    if (index && *key == manifest_key(cluster, *index)) return *index;
+  }
+  return std::uint64_t{0};
+}
+
+Result<std::uint64_t> parse_first_entry(std::string_view text, const std::string& cluster) {
+  auto parsed = parse_object(text);
+  if (!parsed) return parsed.error();
+  const auto kvs = kvs_of(*parsed);
+  if (!kvs) return kvs.error();
+  if (kvs.value() == nullptr || (*kvs)->empty()) return std::uint64_t{0};
+  const auto key = text64((**kvs)[0], "key");
+  const auto index = key ? index_of(*key, cluster) : std::nullopt;
+  if (!index) return corrupt("a key that is no entry of this log");
+  return *index;
+}
+
+Result<SnapshotPage> parse_snapshot(std::string_view text, const std::string& cluster,
+                                    std::uint64_t index) {
+  auto parsed = parse_object(text);
+  if (!parsed) return parsed.error();
+  SnapshotPage page;
+  page.more = flag(*parsed, "more");
+  const auto kvs = kvs_of(*parsed);
+  if (!kvs) return kvs.error();
+  if (kvs.value() == nullptr) return page;
+  const std::string chunks = snapshot_folder(cluster, index) + std::string(kChunk);
+  for (const json& kv : **kvs) {
+    auto key = text64(kv, "key");
+    auto value = text64(kv, "value");
+    if (!key || !value) return corrupt("a snapshot's key or value that is no base64");
+    page.last_key = std::move(*key);
+    Bytes bytes(value->begin(), value->end());
+    if (page.last_key == manifest_key(cluster, index)) {
+      page.manifest = std::move(bytes);
+    } else if (page.last_key.starts_with(chunks)) {
+      const auto number =
+          number_of<std::uint32_t>(std::string_view(page.last_key).substr(chunks.size()));
+      if (!number) return corrupt("a chunk without a number");
+      page.chunks[*number] = std::move(bytes);
+    }
+  }
+  return page;
+}
+
 Result<WatchLine> parse_watch_line(std::string_view text, const std::string& cluster,
                                    std::uint64_t known) {
   auto parsed = parse_object(text);
@@ -209,12 +346,15 @@ Result<WatchLine> parse_watch_line(std::string_view text, const std::string& clu
   if (!events->is_array()) return corrupt("events that are no list");
   for (const json& event : *events) {
     const json* type = member(event, "type");
-    if (type != nullptr && *type != "PUT") {
-      line.deleted = true;
-      continue;
-    }
     const json* kv = member(event, "kv");
     if (kv == nullptr) return corrupt("an event without key and value");
+    if (type != nullptr && *type != "PUT") {
+      const auto key = text64(*kv, "key");
+      const auto index = key ? index_of(*key, cluster) : std::nullopt;
+      if (!index) return corrupt("a removed key that is no entry of this log");
+      line.last_deleted = std::max(line.last_deleted, *index);
+      continue;
+    }
     auto entry = parse_entry(*kv, cluster, known);
     if (!entry) return entry.error();
     line.entries.push_back(std::move(entry).value());

@@ -3,10 +3,12 @@
 // Invariant: parsing never throws; what is not exactly such an answer is an Error of kind Corrupt.
 // Keys: `<cluster>/head` (the last index, decimal) and `<cluster>/log/<20 digits>` (one batch in
 // its canonical encoding). Both are put by one transaction, so an entry's mod_revision is the
-// head's as long as it is the last one. Nothing else is kept in etcd.
+// head's as long as it is the last one. A snapshot is `<cluster>/snap/<20 digits>/chunk/<6 digits>`
+// and, last, `.../manifest`. Nothing else is kept in etcd, and only these keys are ever removed.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,14 +24,37 @@ namespace roulette::ledger::etcd {
 // Behind every entry: the end of the range of all entries.
 [[nodiscard]] std::string entries_end(const std::string& cluster);
 
+[[nodiscard]] std::string chunk_key(const std::string& cluster, std::uint64_t index,
+                                    std::uint32_t number);
+[[nodiscard]] std::string manifest_key(const std::string& cluster, std::uint64_t index);
+
 // POST /v3/kv/txn. The head's revision keeps a stale proposer out; that the entry's key is unused
 // alone would not: a trimmed key's create_revision is 0 again (DESIGN 8).
 [[nodiscard]] std::string append_request(const std::string& cluster, std::uint64_t index,
                                          std::int64_t head_revision, ByteSpan batch);
+// POST /v3/kv/txn: puts a key of a snapshot unless the snapshot has its manifest.
+[[nodiscard]] std::string snapshot_put_request(const std::string& cluster, std::uint64_t index,
+                                               const std::string& key, ByteSpan value);
+// POST /v3/kv/txn: removes the entries from `from` up to `to` while both snapshots are complete;
+// with `older_snapshots` also everything of those before `up_to`.
+struct TrimRange {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  std::uint64_t up_to = 0;
+  std::uint64_t newest = 0;
+  bool older_snapshots = false;
+};
+[[nodiscard]] std::string trim_request(const std::string& cluster, const TrimRange& range);
 // POST /v3/kv/range, linearizable.
 [[nodiscard]] std::string head_request(const std::string& cluster);
 [[nodiscard]] std::string entries_request(const std::string& cluster, std::uint64_t from,
                                           std::size_t limit);
+// Keys only: of the oldest entry; of snapshots up to `at_most`, the last first.
+[[nodiscard]] std::string first_entry_request(const std::string& cluster);
+[[nodiscard]] std::string snapshots_request(const std::string& cluster, std::uint64_t at_most);
+// Chunks and manifest of one snapshot, from behind `last_key` on (empty: all).
+[[nodiscard]] std::string snapshot_request(const std::string& cluster, std::uint64_t index,
+                                           const std::string& last_key, std::size_t limit);
 // POST /v3/watch
 [[nodiscard]] std::string watch_request(const std::string& cluster, std::int64_t from_revision);
 
@@ -53,11 +78,26 @@ struct EntriesPage {
 };
 [[nodiscard]] Result<EntriesPage> parse_entries(std::string_view json, const std::string& cluster);
 
+// Index of the first complete snapshot in the answer to snapshots_request; 0: none.
+[[nodiscard]] Result<std::uint64_t> parse_newest_snapshot(std::string_view json,
+                                                          const std::string& cluster);
+// Index of the oldest entry; 0: the log holds none.
+[[nodiscard]] Result<std::uint64_t> parse_first_entry(std::string_view json,
+                                                      const std::string& cluster);
+struct SnapshotPage {
+  bool more = false;
+  std::string last_key;
+  std::map<std::uint32_t, Bytes> chunks;
+  std::optional<Bytes> manifest;
+};
+[[nodiscard]] Result<SnapshotPage> parse_snapshot(std::string_view json, const std::string& cluster,
+                                                  std::uint64_t index);
+
 struct WatchLine {
   bool created = false;
   std::optional<std::string> cancelled;  // why
   std::vector<Entry> entries;
-  bool deleted = false;  // somebody removed an entry
+  std::uint64_t last_deleted = 0;  // the highest index among the entries that were removed
 };
 // `known`: batches of entries up to this index are left empty.
 [[nodiscard]] Result<WatchLine> parse_watch_line(std::string_view json, const std::string& cluster,

@@ -1,9 +1,11 @@
-// The ordered log as a replica sees it: propose at its end, read its head, follow it from an index.
+// The ordered log as a replica sees it: propose at its end, read its head, follow it from an index,
+// keep snapshots beside it and remove its beginning.
 //
 // Invariants: entries are handed over strictly in index order, each exactly once; a proposal is
 // taken only if nothing came before it that was not handed over here first; every order is answered
-// exactly once. Callbacks come from the loop, never inside the call. Trimming (compact) and a
-// leader's name, which DESIGN 8 lists, come with snapshots: nobody needs them before.
+// exactly once; a complete snapshot never changes. Callbacks come from the loop, never inside the
+// call. What snapshots say and when to trim is the machine's business (ledger/core). A leader's
+// name, which DESIGN 8 lists, is left out: nobody needs it.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +27,14 @@ class ReplicatedLog {
     // on_restored; entries in between are those that were missed.
     std::function<void(const std::string& reason)> on_lost;
     std::function<void()> on_restored;
+    // The entry behind the last one handed over is gone; `first` is the oldest that is left.
+    // Nothing comes until follow().
+    std::function<void(std::uint64_t first)> on_trimmed;
   };
+  // An error: it may have been done, nevertheless.
+  using DoneCallback = std::function<void(const Status&)>;
+  // Nothing: could not be read. Index 0: there is none.
+  using SnapshotCallback = std::function<void(std::optional<StoredSnapshot>)>;
   using ProposeCallback = std::function<void(ProposeOutcome)>;
   using BarrierCallback = std::function<void(std::optional<std::uint64_t> head)>;
 
@@ -33,11 +42,23 @@ class ReplicatedLog {
 
   // Once. Entries from index 1 on.
   virtual void subscribe(Callbacks callbacks) = 0;
+  // Entries from the one behind `after` on; on_restored when it is followed there.
+  virtual void follow(std::uint64_t after) = 0;
   // One batch as the entry behind the last one handed over. At most one at a time. After Accepted
   // its entry is handed over like any other, before or after the answer.
   virtual void propose(const std::vector<wire::Command>& batch, ProposeCallback done) = 0;
   // The index of the last entry at some moment after the call (0: empty), or nothing.
   virtual void read_barrier(BarrierCallback done) = 0;
+
+  // Does nothing when the snapshot has its manifest already: that it does is success.
+  virtual void store_chunk(std::uint64_t index, std::uint32_t number, ByteSpan bytes,
+                           DoneCallback done) = 0;
+  virtual void store_manifest(std::uint64_t index, ByteSpan bytes, DoneCallback done) = 0;
+  // The complete snapshot with the highest index up to `at_most`, with whatever lies there.
+  virtual void read_snapshot(std::uint64_t at_most, SnapshotCallback done) = 0;
+  // Removes the entries up to `up_to` and what is stored of snapshots before it; refused unless the
+  // snapshots at `up_to` and `newest` have their manifests.
+  virtual void trim(std::uint64_t up_to, std::uint64_t newest, DoneCallback done) = 0;
 };
 
 }  // namespace roulette::ledger

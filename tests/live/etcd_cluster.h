@@ -48,7 +48,8 @@ inline std::uint16_t free_port() {
 
 class EtcdCluster {
  public:
-  explicit EtcdCluster(std::size_t members) {
+  explicit EtcdCluster(std::size_t members, std::vector<std::string> more_flags = {})
+      : more_flags_(std::move(more_flags)) {
     std::string initial;
     for (std::size_t i = 0; i < members; ++i) {
       members_.push_back({free_port(), free_port(), nullptr});
@@ -66,7 +67,7 @@ class EtcdCluster {
     const std::string name = "m" + std::to_string(i);
     const std::string client = "http://127.0.0.1:" + std::to_string(member.client_port);
     const std::string peer = "http://127.0.0.1:" + std::to_string(member.peer_port);
-    const std::vector<std::string> words = {ROULETTE_ETCD,
+    std::vector<std::string> words = {ROULETTE_ETCD,
                                             "--name",
                                             name,
                                             "--data-dir",
@@ -90,6 +91,7 @@ class EtcdCluster {
                                             "--log-level",
                                             "error",
                                             "--unsafe-no-fsync"};
+    words.insert(words.end(), more_flags_.begin(), more_flags_.end());
     const std::string output = (folder_ / (name + ".log")).string();
     member.process = std::make_unique<runtime::test::Child>([&] {
       become(words, output);
@@ -157,6 +159,7 @@ class EtcdCluster {
     FAIL("etcd does not answer: " << std::string(std::istreambuf_iterator<char>(log), {}));
   }
 
+  std::vector<std::string> more_flags_;
   runtime::test::TemporaryFolder folder_;
   std::vector<Member> members_;
   std::string initial_;

@@ -1,7 +1,9 @@
 // The etcd engine and the replica machine on it, against real etcd members.
+#include <functional>
 #include <set>
 
 #include "common/base/base64.h"
+#include "common/base/limits.h"
 #include "ledger/core/ledger.h"
 #include "ledger/log/etcd_log.h"
 #include "ledger/log/etcd_messages.h"
@@ -35,11 +37,12 @@ struct Reader {
 
   void subscribe() {
     log.subscribe({[this](std::uint64_t index, std::vector<wire::Command> commands) {
-                     CHECK(index == entries.size() + 1);
+                     CHECK(index == followed + entries.size() + 1);
                      entries.push_back(std::move(commands));
                    },
                    [this](const std::string& why) { lost.push_back(why); },
-                   [this] { ++restored; }});
+                   [this] { ++restored; },
+                   [this](std::uint64_t first) { trimmed.push_back(first); }});
   }
   ProposeOutcome propose(std::vector<wire::Command> batch) {
     std::optional<ProposeOutcome> outcome;
@@ -61,7 +64,32 @@ struct Reader {
   EtcdLog log;
   std::vector<std::vector<wire::Command>> entries;
   std::vector<std::string> lost;
+  std::vector<std::uint64_t> trimmed;
+  std::uint64_t followed = 0;  // entries come from behind it
   int restored = 0;
+
+  Status chunk(std::uint64_t index, std::uint32_t number, const Bytes& bytes) {
+    return wait([&](auto done) { log.store_chunk(index, number, bytes, done); });
+  }
+  Status manifest(std::uint64_t index, const Bytes& bytes) {
+    return wait([&](auto done) { log.store_manifest(index, bytes, done); });
+  }
+  Status trim(std::uint64_t up_to, std::uint64_t newest) {
+    return wait([&](auto done) { log.trim(up_to, newest, done); });
+  }
+  StoredSnapshot snapshot(std::uint64_t at_most = ~std::uint64_t{0}) {
+    std::optional<std::optional<StoredSnapshot>> found;
+    log.read_snapshot(at_most, [&found](std::optional<StoredSnapshot> read) { found = read; });
+    REQUIRE(loop.run_until([&] { return found.has_value(); }, kPatience));
+    REQUIRE(found->has_value());
+    return **found;
+  }
+  Status wait(const std::function<void(std::function<void(const Status&)>)>& order) {
+    std::optional<Status> result;
+    order([&result](const Status& status) { result = status; });
+    REQUIRE(loop.run_until([&] { return result.has_value(); }, kPatience));
+    return *result;
+  }
 };
 
 wire::Command command_of(std::uint64_t counter) {
@@ -93,30 +121,144 @@ TEST_CASE("entries come in order, each once, to whoever proposed and whoever wat
   CHECK(late.lost.empty());
 }
 
+TEST_CASE("snapshots are stored once, read as they are, and removed with the log before them") {
+  const EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Reader a(loop, etcd);
+  a.subscribe();
+  CHECK(a.snapshot().index == 0);
+  const Bytes full(limits::kSnapshotChunkBytes, 0xab);
+  for (std::uint32_t i = 0; i < 20; ++i) {  // more than a page
+    Bytes chunk = full;
+    chunk[0] = static_cast<std::uint8_t>(i);
+    REQUIRE(a.chunk(10, i, chunk).ok());
+  }
+  CHECK(a.snapshot().index == 0);  // no manifest yet
+  REQUIRE(a.manifest(10, {1, 2, 3}).ok());
+  const StoredSnapshot stored = a.snapshot();
+  CHECK(stored.index == 10);
+  CHECK(stored.manifest == Bytes{1, 2, 3});
+  REQUIRE(stored.chunks.size() == 20);
+  for (const auto& [number, chunk] : stored.chunks) {
+    CHECK(chunk.size() == full.size());
+    CHECK(chunk[0] == number);
+  }
+  // Complete: nothing changes it any more.
+  CHECK(a.chunk(10, 0, {9}).ok());
+  CHECK(a.chunk(10, 20, {9}).ok());
+  CHECK(a.manifest(10, {9}).ok());
+  CHECK(a.snapshot() == stored);
+
+  for (std::uint64_t i = 1; i <= 30; ++i) {
+    REQUIRE(a.propose({command_of(i)}) == ProposeOutcome::Accepted);
+  }
+  REQUIRE(a.chunk(15, 0, {7}).ok());  // left without its manifest
+  CHECK_FALSE(a.trim(10, 20).ok());   // not complete: nothing goes
+  CHECK(a.snapshot(9).index == 0);
+  REQUIRE(a.chunk(20, 0, {5}).ok());
+  REQUIRE(a.manifest(20, {6}).ok());
+  CHECK(a.snapshot().index == 20);
+  CHECK(a.snapshot(19) == stored);
+  REQUIRE(a.trim(10, 20).ok());
+  CHECK(a.snapshot(19) == stored);
+  Reader late(loop, etcd);
+  late.subscribe();
+  REQUIRE(loop.run_until([&] { return !late.trimmed.empty(); }, kPatience));
+  CHECK(late.trimmed[0] == 11);
+  CHECK(late.entries.empty());
+  // From behind the snapshot it follows like anybody else, and proposes once it has seen the head.
+  late.followed = 10;
+  late.log.follow(10);
+  REQUIRE(late.wait_for(20));
+  CHECK(late.propose({command_of(31)}) == ProposeOutcome::Accepted);
+  REQUIRE(loop.run_until([&] { return late.restored == 1; }, kPatience));
+  CHECK(a.lost.empty());  // a trim of what was handed over is no loss
+
+  REQUIRE(a.chunk(30, 0, {5}).ok());
+  REQUIRE(a.manifest(30, {6}).ok());
+  REQUIRE(a.trim(20, 30).ok());
+  CHECK(a.snapshot(19).index == 0);
+  const auto left = etcd.call(loop, 0, "/v3/kv/range",
+                              R"({"key":")" + encode_base64(as_bytes("c/")) + R"(","range_end":")" +
+                                  encode_base64(as_bytes("c0")) + R"(","keys_only":true})");
+  CHECK(left["kvs"].size() == 1 + 11 + 4);  // head, entries 21 to 31, two snapshots of two keys
+}
+
+TEST_CASE("a trim of thousands of entries leaves the log without a gap") {
+  const EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Reader a(loop, etcd);
+  a.subscribe();
+  for (std::uint64_t i = 1; i <= 1300; ++i) {
+    REQUIRE(a.propose({command_of(i)}) == ProposeOutcome::Accepted);
+  }
+  for (const std::uint64_t index : {1200U, 1250U}) {
+    REQUIRE(a.chunk(index, 0, {5}).ok());
+    REQUIRE(a.manifest(index, {6}).ok());
+  }
+  REQUIRE(a.trim(1200, 1250).ok());
+  REQUIRE(a.trim(1200, 1250).ok());  // again: nothing left to remove
+  Reader late(loop, etcd);
+  late.subscribe();
+  REQUIRE(loop.run_until([&] { return !late.trimmed.empty(); }, kPatience));
+  CHECK(late.trimmed[0] == 1201);
+  CHECK(a.propose({command_of(9999)}) == ProposeOutcome::Accepted);
+  CHECK(a.lost.empty());
+}
+
 TEST_CASE("the head comparison keeps a stale proposer out, also where entries were trimmed") {
   const EtcdCluster etcd(1);
   runtime::EventLoop loop;
   Reader current(loop, etcd);
   current.subscribe();
-  for (std::uint64_t i = 1; i <= 3; ++i) {
+  Reader stale(loop, etcd);  // has seen two entries and nothing since: it would write index 3
+  for (std::uint64_t i = 1; i <= 2; ++i) {
     REQUIRE(current.propose({command_of(i)}) == ProposeOutcome::Accepted);
   }
-  Reader stale(loop, etcd);  // has seen nothing: it would write index 1
-  CHECK(stale.propose({command_of(9)}) == ProposeOutcome::NotLeader);
+  stale.subscribe();
+  REQUIRE(stale.wait_for(2));
+  // While it stands still the others go on, store snapshots, and trim.
+  Reader others(loop, etcd);
+  others.subscribe();
+  REQUIRE(others.wait_for(2));
+  const auto blind = etcd::append_request(
+      "c", 3, [&] {
+        const auto head = etcd.call(loop, 0, "/v3/kv/range", etcd::head_request("c"));
+        return std::stoll(head["kvs"][0]["mod_revision"].get<std::string>());
+      }(), wire::encode_batch({command_of(77)}));  // what the stale one has on its way
+  for (std::uint64_t i = 3; i <= 6; ++i) {
+    REQUIRE(others.propose({command_of(i)}) == ProposeOutcome::Accepted);
+  }
+  for (const std::uint64_t index : {4U, 6U}) {
+    REQUIRE(others.chunk(index, 0, {5}).ok());
+    REQUIRE(others.manifest(index, {6}).ok());
+  }
+  REQUIRE(others.trim(4, 6).ok());
 
-  // Index 1 is trimmed: its create_revision is 0 again, so the entry's own comparison would let the
-  // stale proposer overwrite history.
-  const std::string key = encode_base64(as_bytes(etcd::entry_key("c", 1)));
-  REQUIRE(etcd.call(loop, 0, "/v3/kv/deleterange", R"({"key":")" + key + "\"}").is_object());
+  // Index 3 is trimmed: its create_revision is 0 again, so the entry's own comparison alone would
+  // let the stale proposer write there.
+  const std::string key = encode_base64(as_bytes(etcd::entry_key("c", 3)));
   const auto alone = etcd.call(loop, 0, "/v3/kv/txn",
                                R"({"compare":[{"target":"CREATE","result":"EQUAL","key":")" + key +
                                    R"(","create_revision":"0"}],"success":[]})");
   CHECK(alone.value("succeeded", false));
-  CHECK(stale.propose({command_of(9)}) == ProposeOutcome::NotLeader);
-  CHECK(current.barrier() == 3U);
+  const auto answer = etcd.call(loop, 0, "/v3/kv/txn", blind);
+  REQUIRE(answer.is_object());
+  CHECK_FALSE(answer.value("succeeded", false));
+  CHECK(current.barrier() == 6U);
+  // One that starts behind the trim writes nothing before it has followed the log, either.
+  Reader newcomer(loop, etcd);
+  newcomer.subscribe();
+  CHECK(newcomer.propose({command_of(9)}) == ProposeOutcome::NotLeader);
+  REQUIRE(loop.run_until([&] { return !newcomer.trimmed.empty(); }, kPatience));
+  newcomer.followed = 4;
+  newcomer.log.follow(4);
+  CHECK(newcomer.propose({command_of(9)}) == ProposeOutcome::NotLeader);
+  const auto written = etcd.call(loop, 0, "/v3/kv/range", R"({"key":")" + key + "\"}");
+  CHECK_FALSE(written.contains("kvs"));
 }
 
-TEST_CASE("a removed entry makes the log lost until it was followed anew") {
+TEST_CASE("an entry removed before it was handed over is told as a log that begins later") {
   const EtcdCluster etcd(1);
   runtime::EventLoop loop;
   Reader reader(loop, etcd);
@@ -126,17 +268,76 @@ TEST_CASE("a removed entry makes the log lost until it was followed anew") {
   }
   const std::string key = encode_base64(as_bytes(etcd::entry_key("c", 1)));
   REQUIRE(etcd.call(loop, 0, "/v3/kv/deleterange", R"({"key":")" + key + "\"}").is_object());
-  REQUIRE(loop.run_until([&] { return reader.restored == 1; }, kPatience));
-  REQUIRE(reader.lost.size() == 1);
-  CHECK(reader.lost[0] == "an entry was removed");
   CHECK(reader.propose({command_of(3)}) == ProposeOutcome::Accepted);
   CHECK(reader.entries.size() == 3);
   // A newcomer needs what is gone and says so.
   Reader newcomer(loop, etcd);
   newcomer.subscribe();
-  REQUIRE(loop.run_until([&] { return !newcomer.lost.empty(); }, kPatience));
-  CHECK(newcomer.lost[0] == "a gap behind index 0");
+  REQUIRE(loop.run_until([&] { return !newcomer.trimmed.empty(); }, kPatience));
+  CHECK(newcomer.trimmed[0] == 2);
   CHECK(newcomer.entries.empty());
+  CHECK(reader.lost.empty());
+}
+
+TEST_CASE("one batch of exactly the largest size goes through") {
+  const EtcdCluster etcd(1);
+  runtime::EventLoop loop;
+  Reader a(loop, etcd);
+  Reader b(loop, etcd);
+  a.subscribe();
+  b.subscribe();
+  wire::BlockConnected block;
+  block.hash = hash_of("large");
+  const wire::Command small{command_of(1).id, block};
+  const std::size_t overhead = wire::encode_batch({small}).size();
+  // Outputs of 17 bytes and txids of 32 fill it to the byte.
+  std::size_t outputs = 0;
+  wire::BlockConnected probe = block;
+  probe.txids.resize(1);
+  const std::size_t without = wire::encode_batch({{small.id, probe}}).size();
+  probe.wallet_outputs.resize(1);
+  const std::size_t per_output = wire::encode_batch({{small.id, probe}}).size() - without;
+  while ((limits::kMaxBatchBytes - overhead - outputs * per_output) % 32 != 0) {
+    ++outputs;
+    REQUIRE(outputs < 64);
+  }
+  block.txids.resize((limits::kMaxBatchBytes - overhead - outputs * per_output) / 32);
+  for (std::size_t i = 0; i < block.txids.size(); ++i) {
+    block.txids[i] = hash_of(std::to_string(i));
+  }
+  for (std::size_t i = 0; i < outputs; ++i) {
+    block.wallet_outputs.push_back({{block.txids[i], 0}, 1000, false});
+  }
+  const std::vector<wire::Command> batch = {{small.id, block}};
+  REQUIRE(wire::encode_batch(batch).size() == limits::kMaxBatchBytes);
+  REQUIRE(a.propose(batch) == ProposeOutcome::Accepted);
+  REQUIRE(b.wait_for(1));
+  CHECK(b.entries[0] == batch);
+  Reader late(loop, etcd);  // by a page, not by the watch
+  late.subscribe();
+  REQUIRE(late.wait_for(1));
+  CHECK(late.entries[0] == batch);
+}
+
+TEST_CASE("a database over its quota refuses by name, and nothing is written") {
+  const EtcdCluster etcd(1, {"--quota-backend-bytes", "3000000"});
+  runtime::EventLoop loop;
+  Reader reader(loop, etcd);
+  reader.subscribe();
+  ProposeOutcome outcome = ProposeOutcome::Accepted;
+  std::uint64_t i = 0;
+  wire::BlockConnected block;
+  block.txids.resize(10'000);
+  while (outcome == ProposeOutcome::Accepted && i < 50) {
+    outcome = reader.propose({{command_of(++i).id, block}});
+  }
+  REQUIRE(outcome == ProposeOutcome::NoSpace);
+  const auto head = reader.barrier();
+  CHECK(head == i - 1);
+  CHECK(reader.propose({command_of(999)}) == ProposeOutcome::NoSpace);
+  CHECK(reader.log.counters().failovers == 0);
+  CHECK(reader.log.counters().no_space == 2);
+  CHECK_FALSE(reader.chunk(5, 0, {1}).ok());
 }
 
 TEST_CASE("a member that stands still is left for another one within the deadline") {
@@ -173,7 +374,8 @@ struct Replica {
                      step(EntryDelivered{index, std::move(commands)});
                    },
                    [this](const std::string& why) { step(LogLost{why}); },
-                   [this] { step(LogRestored{}); }});
+                   [this] { step(LogRestored{}); },
+                   [this](std::uint64_t first) { step(LogTrimmed{first}); }});
     step(PeerConnected{kCoordinator, {Role::Coordinator, 0}, {}});
   }
   static LedgerConfig config_of(std::uint16_t id, std::uint16_t replicas, std::uint8_t life) {

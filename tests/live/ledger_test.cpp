@@ -182,11 +182,16 @@ void converse(const LedgerFiles& files, const std::vector<std::uint16_t>& replic
   (void)caller.ask(victim, wire::QueryByKey{"k"});
 }
 
+bool of_snapshots(const runtime::KillPoint& point) {
+  return point.subject.starts_with("snapshot") || point.subject == "trim";
+}
+
 TEST_CASE("a replica stands still at every one of its points, and is whole after the kill there") {
   const EtcdCluster etcd(1);
   std::size_t points = 0;
   for (const auto& point : runtime::list_kill_points()) {
     if (point.role != Role::Ledger || point.when == runtime::PointWhen::AtTime) continue;
+    if (of_snapshots(point)) continue;  // ledger_snapshots_test.cpp passes those
     CAPTURE(point.point);
     // Only a replica that is not preferred forwards.
     const bool pair = point.subject == "forward";
@@ -229,6 +234,46 @@ TEST_CASE("a replica stands still at every one of its points, and is whole after
   CHECK(points == 27);
 }
 
+// Every row with a digest that no replay gives and a sum that fits it, as tables.cpp makes it.
+void falsify_digests(const std::filesystem::path& file) {
+  auto database = runtime::Database::open(file);
+  REQUIRE(database.ok());
+  struct Row {
+    std::int64_t index, closed, height;
+    Bytes tip;
+  };
+  std::vector<Row> rows;
+  {
+    auto read = database->prepare("SELECT idx, closed, tip, height FROM digests");
+    REQUIRE(read.ok());
+    while (read->step().value()) {
+      rows.push_back({read->integer(0), read->integer(1), read->integer(3), read->blob(2)});
+    }
+  }
+  const Hash32 false_digest = hash_of("no replay gives this");
+  for (const Row& row : rows) {
+    CanonicalWriter w;
+    w.text("digests");
+    w.u8(1);
+    w.i64(row.index);
+    w.u8(3);
+    w.bytes(false_digest);
+    w.u8(1);
+    w.i64(row.closed);
+    w.u8(3);
+    w.bytes(row.tip);
+    w.u8(1);
+    w.i64(row.height);
+    const Hash32 sum = crypto::sha256(w.view());
+    auto update = database->prepare("UPDATE digests SET digest = ?, sum = ? WHERE idx = ?");
+    REQUIRE(update.ok());
+    update->bind(1, ByteSpan(false_digest));
+    update->bind(2, ByteSpan(sum).first(16));
+    update->bind(3, row.index);
+    REQUIRE(update->run().ok());
+  }
+}
+
 TEST_CASE("a replica whose tables were wiped replays; one whose tables lie refuses to serve") {
   const EtcdCluster etcd(1);
   const LedgerFiles files(etcd, 1);
@@ -246,11 +291,7 @@ TEST_CASE("a replica whose tables were wiped replays; one whose tables lie refus
       lines_of(run_ledger(files, {"export", "--config", files.config(0).string()}).out);
   CHECK(line_of(lines, "withdrawal")["key"] == "k");
   CHECK(line_of(lines, "withdrawal")["reject"] == "insufficient-funds");
-  {
-    auto database = runtime::Database::open(files / "ledger-0/tables.sqlite");
-    REQUIRE(database.ok());
-    REQUIRE(database->execute("UPDATE digests SET digest = zeroblob(31) || x'01'").ok());
-  }
+  falsify_digests(files / "ledger-0/tables.sqlite");
   LedgerProcess liar(files.config(0));
   CHECK(
       liar.hear("not_ready diverged").starts_with("not_ready diverged: replay and tables differ"));
@@ -276,7 +317,8 @@ TEST_CASE("an export tells tables that were changed behind its back") {
   }
   const auto lines =
       lines_of(run_ledger(files, {"export", "--config", files.config(0).string()}).out);
-  CHECK(line_of(lines, "tables")["why"] == "balances differ");
+  const std::string why = line_of(lines, "tables")["why"];
+  CHECK(why.find("of balances is damaged") != std::string::npos);
   CHECK(line_of(lines, "tables")["digest"] != line_of(lines, "state")["digest"]);
 }
 

@@ -59,6 +59,7 @@ Schedule schedule_of(const Block& first) {
   world.flush_every = static_cast<std::size_t>(stage.number("flush_every", 100));
   world.unknown_per_mille = static_cast<std::uint32_t>(stage.number("unknown", 0));
   world.over_budget = stage.number("over_budget", 0) != 0;
+  world.snapshot_interval = static_cast<std::uint64_t>(stage.number("snapshots", 0));
   return schedule;
 }
 

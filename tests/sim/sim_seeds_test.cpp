@@ -37,11 +37,18 @@ TEST_CASE("two hundred seeds of random faults all settle") {
     sum.failed_commits += outcome.counts.failed_commits;
     sum.node_faults += outcome.counts.node_faults;
     probes.add(outcome.probes);
+    sum.snapshots += outcome.counts.snapshots;
+    sum.trims += outcome.counts.trims;
+    sum.forced_trims += outcome.counts.forced_trims;
+    sum.snapshots_loaded += outcome.counts.snapshots_loaded;
   }
   std::cout << stories << " stories: " << sum.kills << " kills, " << sum.stops
             << " stops, " << sum.pauses << " pauses, " << sum.node_kills
             << " node kills, " << sum.unmined_payments << " payments un-mined, " << sum.cut_links
-            << " links cut, " << sum.unknown_proposals << " unknown proposals\n";
+            << " links cut, " << sum.unknown_proposals << " unknown proposals, " << sum.snapshots
+            << " snapshots, " << sum.trims << " trims and " << sum.forced_trims << " forced ones, "
+            << sum.snapshots_loaded
+            << " snapshots loaded\n";
   // The faults were really there.
   CHECK(sum.kills > 300);
   CHECK(sum.stops > 80);
@@ -63,6 +70,10 @@ TEST_CASE("two hundred seeds of random faults all settle") {
     const auto probe = static_cast<Probe>(i);
     std::cout << "  " << probe_name(probe) << ": " << probes.hits(probe) << "\n";
   }
+  CHECK(sum.snapshots > 250);
+  CHECK(sum.trims > 150);
+  CHECK(sum.forced_trims > 30);
+  CHECK(sum.snapshots_loaded > 15);
 }
 
 // Not part of the suite: many more seeds, from ROULETTE_SIM_FROM, ROULETTE_SIM_COUNT of them.

@@ -28,8 +28,10 @@ enum class ProposeFault { None, UnknownLost, UnknownCommitted, UnknownCommittedL
 class Cluster {
  public:
   explicit Cluster(std::uint16_t replicas, wire::Genesis genesis = test_genesis(),
-                   std::uint64_t checkpoint_interval = 64)
-      : genesis_(std::move(genesis)), interval_(checkpoint_interval) {
+                   std::uint64_t checkpoint_interval = 64, std::uint64_t snapshot_interval = 0)
+      : genesis_(std::move(genesis)),
+        interval_(checkpoint_interval),
+        snapshot_interval_(snapshot_interval) {
     for (std::uint16_t i = 0; i < replicas; ++i) nodes_.push_back(std::make_unique<Node>());
     for (std::uint16_t i = 0; i < replicas; ++i) boot(i);
   }
@@ -48,9 +50,14 @@ class Cluster {
         BootId(ByteArray<16>{static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(node.life)});
     config.genesis = genesis_;
     config.checkpoint_interval = interval_;
+    config.snapshot_interval = snapshot_interval_;
+    config.snapshot_chunk_bytes = 1000;
     node.machine = std::make_unique<Ledger>(config);
     node.engine_seen = 0;
+    node.behind = false;
+    ++node.subscription;
     node.ready = false;
+    node.restored.reset();
     node.stop_reason.clear();
     node.tables.clear();
     at(now_, i, Started{tables});
@@ -188,6 +195,32 @@ class Cluster {
     return n;
   }
   [[nodiscard]] Instant now() const { return now_; }
+
+  // ---- the store of snapshots, for tests to look at and to damage ----
+  struct Kept {
+    std::map<std::uint32_t, Bytes> chunks;
+    std::optional<Bytes> manifest;
+  };
+  std::map<std::uint64_t, Kept> snapshots;
+  [[nodiscard]] std::vector<std::uint64_t> complete_snapshots() const {
+    std::vector<std::uint64_t> indices;
+    for (const auto& [index, kept] : snapshots) {
+      if (kept.manifest) indices.push_back(index);
+    }
+    return indices;
+  }
+  [[nodiscard]] std::uint64_t trimmed() const { return trimmed_; }
+  [[nodiscard]] const std::optional<RestoreTables>& restored(std::uint16_t i) const {
+    return nodes_[i]->restored;
+  }
+  // What this replica ordered from the store, in order: "chunk 32/0", "manifest 32", "read 32",
+  // "trim 32 64".
+  [[nodiscard]] const std::vector<std::string>& orders(std::uint16_t i) const {
+    return nodes_[i]->orders;
+  }
+  // The store refuses this replica's orders from here on, or loses their answers.
+  enum class StoreFault { None, Fails, DoneButFails, CannotRead };
+  std::map<std::uint16_t, StoreFault> store_faults;
   void require_agreement() const {
     for (std::size_t i = 1; i < nodes_.size(); ++i) {
       if (!nodes_[i]->alive || !nodes_[0]->alive) continue;
@@ -199,6 +232,7 @@ class Cluster {
   // ---- faults of the engine ----
   std::map<std::uint16_t, std::deque<ProposeFault>> propose_faults;
   std::map<std::uint16_t, bool> barrier_fails;
+  bool full = false;  // the store takes no entry
   std::map<std::uint16_t, Duration> barrier_time;
   // Called just before the sequencer judges a proposal of this replica: the place for a race.
   std::map<std::uint16_t, std::function<void()>> before_propose;
@@ -216,6 +250,10 @@ class Cluster {
     bool drained = false;
     int life = 0;
     std::uint64_t engine_seen = 0;  // entries handed to the machine (or on their way)
+    bool behind = false;            // told so; waits for FollowLog
+    std::uint64_t subscription = 0;
+    std::optional<RestoreTables> restored;
+    std::vector<std::string> orders;
     std::string why_not;
     std::string stop_reason;
     std::size_t proposals = 0;
@@ -278,6 +316,7 @@ class Cluster {
       append(commands);
       return true;
     };
+    if (full) return answer(ProposeOutcome::NoSpace);
     switch (fault) {
       case ProposeFault::None:
         if (commit(order.commands))
@@ -323,6 +362,67 @@ class Cluster {
     }
   }
   void perform(std::uint16_t i, WriteTables& order) { nodes_[i]->tables.push_back(order); }
+  void store(std::uint16_t i, std::uint64_t order, std::string what,
+             const std::function<bool()>& action) {
+    nodes_[i]->orders.push_back(std::move(what));
+    const StoreFault fault = store_faults[i];
+    const bool done = fault != StoreFault::Fails && action();
+    at(now_ + kEngine, i, SnapshotOrderDone{order, done && fault != StoreFault::DoneButFails, ""});
+  }
+  void perform(std::uint16_t i, const StoreChunk& order) {
+    const std::string what =
+        "chunk " + std::to_string(order.index) + "/" + std::to_string(order.number);
+    store(i, order.order, what, [&] {
+      CHECK(order.bytes.size() <= 1000);
+      Kept& kept = snapshots[order.index];
+      if (!kept.manifest) kept.chunks[order.number] = order.bytes;
+      return true;
+    });
+  }
+  void perform(std::uint16_t i, const StoreManifest& order) {
+    store(i, order.order, "manifest " + std::to_string(order.index), [&] {
+      Kept& kept = snapshots[order.index];
+      if (!kept.manifest) kept.manifest = order.bytes;
+      return true;
+    });
+  }
+  void perform(std::uint16_t i, const ReadSnapshot& order) {
+    nodes_[i]->orders.push_back("read " + std::to_string(order.at_most));
+    SnapshotRead answer{order.order, StoredSnapshot{}};
+    for (const auto& [index, kept] : snapshots) {
+      if (index <= order.at_most && kept.manifest) {
+        answer.snapshot = StoredSnapshot{index, *kept.manifest, kept.chunks};
+      }
+    }
+    if (store_faults[i] == StoreFault::CannotRead) answer.snapshot.reset();
+    at(now_ + kEngine, i, answer);
+  }
+  void perform(std::uint16_t i, const TrimLog& order) {
+    const std::string what =
+        "trim " + std::to_string(order.up_to) + " " + std::to_string(order.newest);
+    store(i, order.order, what, [&] {
+      const auto complete = [this](std::uint64_t index) {
+        return snapshots.contains(index) && snapshots[index].manifest;
+      };
+      if (!complete(order.up_to) || !complete(order.newest)) return false;
+      CHECK(order.up_to < order.newest);
+      trimmed_ = std::max(trimmed_, order.up_to);
+      snapshots.erase(snapshots.begin(), snapshots.lower_bound(order.up_to));
+      return true;
+    });
+  }
+  void perform(std::uint16_t i, const FollowLog& order) {
+    Node& node = *nodes_[i];
+    ++node.subscription;
+    node.behind = false;
+    node.engine_seen = order.after;
+    at(now_, i, LogRestored{});
+    watch(i);
+  }
+  void perform(std::uint16_t i, const RestoreTables& order) {
+    nodes_[i]->restored = order;
+    nodes_[i]->tables.clear();
+  }
   void perform(std::uint16_t i, const ReadinessChanged& order) {
     nodes_[i]->ready = order.ready;
     nodes_[i]->why_not = order.reason;
@@ -336,10 +436,20 @@ class Cluster {
   }
   void watch(std::uint16_t i) {
     Node& node = *nodes_[i];
-    if (!node.alive || !node.watching) return;
+    if (!node.alive || !node.watching || node.behind) return;
+    if (node.engine_seen < trimmed_) {
+      node.behind = true;
+      at(now_ + kHop, i, LogTrimmed{trimmed_ + 1});
+      return;
+    }
     while (node.engine_seen < log_.size()) {
       const std::uint64_t index = ++node.engine_seen;
-      at(now_ + kHop, i, EntryDelivered{index, log_[index - 1]});
+      // What an older subscription had on its way never arrives.
+      schedule(now_ + kHop, [this, i, index, life = node.life, mine = node.subscription] {
+        Node& later = *nodes_[i];
+        if (!later.alive || later.life != life || later.subscription != mine) return;
+        step(i, EntryDelivered{index, log_[index - 1]});
+      });
     }
   }
   [[nodiscard]] std::optional<Instant> earliest_deadline() const {
@@ -361,6 +471,8 @@ class Cluster {
 
   wire::Genesis genesis_;
   std::uint64_t interval_;
+  std::uint64_t snapshot_interval_;
+  std::uint64_t trimmed_ = 0;
   NoEntropy entropy_;
   Instant now_{1'000'000};
   std::uint64_t order_ = 0;
@@ -371,5 +483,46 @@ class Cluster {
   std::uint64_t stamp_ = 0;
   std::uint64_t requests_ = 0;
 };
+
+// ---- what most stories begin with ----
+
+inline constexpr std::int64_t kCoin = 1'000'000;
+
+inline wire::Withdraw withdraw_of(const std::string& key, std::int64_t amount_sat = 50'000,
+                           std::uint8_t id = 0) {
+  wire::Withdraw withdraw;
+  const Hash32 hash = hash_of("id of " + key);
+  ByteArray<16> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = hash[i];
+  bytes[15] = static_cast<std::uint8_t>(bytes[15] ^ id);
+  withdraw.id = WithdrawalId(bytes);
+  withdraw.key = key;
+  withdraw.account = "alice";
+  withdraw.script = bitcoin::p2tr_script(hash_of("address of " + key));
+  withdraw.amount_sat = amount_sat;
+  withdraw.payload_digest = wire::payload_digest("alice", withdraw.script, amount_sat);
+  return withdraw;
+}
+
+// Deposits for alice, settled.
+inline void fund(Cluster& cluster, const Cluster::Client& client, std::uint32_t coins) {
+  Hash32 prev = test_genesis().anchor_block;
+  for (std::uint32_t height = 1; height <= 3; ++height) {
+    wire::BlockConnected block;
+    block.prev = prev;
+    block.hash = hash_of("block " + std::to_string(height));
+    block.height = height;
+    if (height == 1) {
+      block.txids = {hash_of("funding")};
+      for (std::uint32_t i = 0; i < coins; ++i) {
+        block.wallet_outputs.push_back({{block.txids[0], 2 * i}, kCoin, false});
+      }
+    }
+    prev = block.hash;
+    (void)cluster.submit(client, block);
+  }
+  cluster.run(milliseconds(100));
+  REQUIRE(cluster.state(client.replica).tip().height == 3);
+}
 
 }  // namespace roulette::ledger

@@ -7,45 +7,6 @@ namespace {
 
 using wire::OutcomeKind;
 
-constexpr std::int64_t kCoin = 1'000'000;
-
-wire::Withdraw withdraw_of(const std::string& key, std::int64_t amount_sat = 50'000,
-                           std::uint8_t id = 0) {
-  wire::Withdraw withdraw;
-  const Hash32 hash = hash_of("id of " + key);
-  ByteArray<16> bytes{};
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = hash[i];
-  bytes[15] = static_cast<std::uint8_t>(bytes[15] ^ id);
-  withdraw.id = WithdrawalId(bytes);
-  withdraw.key = key;
-  withdraw.account = "alice";
-  withdraw.script = bitcoin::p2tr_script(hash_of("address of " + key));
-  withdraw.amount_sat = amount_sat;
-  withdraw.payload_digest = wire::payload_digest("alice", withdraw.script, amount_sat);
-  return withdraw;
-}
-
-// Deposits for alice, settled.
-void fund(Cluster& cluster, const Cluster::Client& client, std::uint32_t coins) {
-  Hash32 prev = test_genesis().anchor_block;
-  for (std::uint32_t height = 1; height <= 3; ++height) {
-    wire::BlockConnected block;
-    block.prev = prev;
-    block.hash = hash_of("block " + std::to_string(height));
-    block.height = height;
-    if (height == 1) {
-      block.txids = {hash_of("funding")};
-      for (std::uint32_t i = 0; i < coins; ++i) {
-        block.wallet_outputs.push_back({{block.txids[0], 2 * i}, kCoin, false});
-      }
-    }
-    prev = block.hash;
-    (void)cluster.submit(client, block);
-  }
-  cluster.run(milliseconds(100));
-  REQUIRE(cluster.state(client.replica).tip().height == 3);
-}
-
 std::optional<wire::LedgerApplied> answer_to(const Cluster::Client& client, std::uint64_t request) {
   for (const auto& answer : client.all<wire::LedgerApplied>()) {
     if (answer.request == request) return answer;
@@ -690,7 +651,7 @@ TEST_CASE("tables that differ from the replay stop the replica, equal ones do no
   }
   LoadedTables loaded;
   for (const WriteTables& entry : cluster.tables(0)) {
-    if (entry.digest != Hash32{}) loaded = {entry.index, entry.digest};
+    if (entry.digest != Hash32{}) loaded = LoadedTables{entry.index, entry.digest, {}, 0};
   }
   REQUIRE(loaded.index == 8);
   cluster.boot(0, loaded);

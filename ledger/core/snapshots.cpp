@@ -1,0 +1,294 @@
+// Snapshots of this replica's making, trims behind them, and starting from one of another's.
+//
+// Invariants (DESIGN 8): a manifest is stored only after a majority of replicas reported the
+// snapshot's digest in the log; entries are removed only up to a snapshot that was read again and
+// has such a digest, while a newer one of that kind stands; so the last two always stay, and the
+// log reaches back to the older. A loaded state is served only after the log's own checkpoints
+// spoke for it, and what it was loaded with is never reported as this replica's finding.
+// Who: the preferred proposer, at every multiple of snapshot_interval. What fails is tried again a
+// few times, then given up: the next interval is the next chance. Chunks without a manifest are
+// removed by a later trim.
+#include <algorithm>
+
+#include "ledger/core/machine.h"
+
+namespace roulette::ledger {
+namespace {
+
+constexpr std::uint64_t kNewest = ~std::uint64_t{0};
+
+}  // namespace
+
+// ---- writing ----
+
+void Machine::start_snapshot(const Hash32& digest) {
+  if (!serving() || preferred()) return;
+  Bytes bytes = state.encode();
+  if (bytes.size() > limits::kMaxSnapshotBytes) {
+    ++snapshots_given_up;
+    return;
+  }
+  if (job) ++snapshots_given_up;  // the one before is still under way: it took a whole interval
+  job.emplace();
+  job->index = applied;
+  job->digest = digest;
+  job->chunks = cut_into_chunks(bytes, config.snapshot_chunk_bytes);
+  job->manifest =
+      encode_manifest(make_manifest(config.genesis.cluster_id, applied, digest, job->chunks));
+  order.reset();
+  snapshot_not_before.reset();
+}
+
+void Machine::advance_snapshot() {
+  if (loading && loading->again_at && now >= *loading->again_at) {
+    loading->refused.clear();
+    begin_search();
+  }
+  if (!job || order || loading || log_lost) return;
+  if (snapshot_not_before && now < *snapshot_not_before) return;
+  snapshot_not_before.reset();
+  using Phase = SnapshotJob::Phase;
+  if (job->phase == Phase::Confirming) {
+    // The majority's word on another state stops this replica before it comes to this.
+    if (checkpoints.majority(job->index) != job->digest) return;
+    job->phase = Phase::Manifest;
+  }
+  order = next_order++;
+  switch (job->phase) {
+    case Phase::Chunks:
+      out->push_back(StoreChunk{*order, job->index, static_cast<std::uint32_t>(job->stored),
+                                job->chunks[job->stored]});
+      return;
+    case Phase::Confirming:
+    case Phase::Manifest:
+      out->push_back(StoreManifest{*order, job->index, job->manifest});
+      return;
+    case Phase::Rereading:
+      out->push_back(ReadSnapshot{*order, job->index});
+      return;
+    case Phase::Older:
+      out->push_back(ReadSnapshot{*order, job->older});
+      return;
+    case Phase::Trimming:
+      out->push_back(TrimLog{*order, job->older, job->index});
+      return;
+  }
+}
+
+void Machine::handle(const SnapshotOrderDone& event) {
+  if (order != event.order || !job) return;
+  order.reset();
+  if (!event.done) return snapshot_failed();
+  job->failures = 0;
+  using Phase = SnapshotJob::Phase;
+  switch (job->phase) {
+    case Phase::Chunks:
+      if (++job->stored < job->chunks.size()) return;
+      job->phase = Phase::Confirming;
+      return;
+    case Phase::Manifest:
+      job->phase = Phase::Rereading;
+      return;
+    case Phase::Trimming:
+      trimmed_to = job->older;
+      log_first = std::max(log_first, job->older + 1);
+      job.reset();
+      return;
+    case Phase::Confirming:
+    case Phase::Rereading:
+    case Phase::Older:
+      return;
+  }
+}
+
+void Machine::handle(const SnapshotRead& event) {
+  if (order != event.order) return;
+  order.reset();
+  if (loading) {
+    if (!event.snapshot) {
+      loading->again_at = now + limits::kSnapshotRetry;
+      return;
+    }
+    return judge_snapshot(*event.snapshot);
+  }
+  if (!job) return;
+  if (!event.snapshot) return snapshot_failed();
+  if (job->phase == SnapshotJob::Phase::Rereading) return snapshot_read_again(*event.snapshot);
+  if (job->phase == SnapshotJob::Phase::Older) return older_snapshot_read(*event.snapshot);
+}
+
+void Machine::snapshot_read_again(const StoredSnapshot& snapshot) {
+  const auto opened = open_snapshot(snapshot, config.genesis, *config.scheme);
+  if (!opened || opened->manifest.index != job->index || opened->manifest.digest != job->digest) {
+    ++snapshots_given_up;  // it stands there damaged: nothing is ever removed on its account
+    job.reset();
+    return;
+  }
+  newest_snapshot = job->index;
+  job->chunks.clear();
+  job->phase = SnapshotJob::Phase::Older;
+  job->older = job->index - 1;
+}
+
+void Machine::older_snapshot_read(const StoredSnapshot& snapshot) {
+  if (snapshot.index == 0) return job.reset();  // there is none yet: everything stays
+  const auto spoken_for = confirmed.find(snapshot.index);
+  const auto opened = open_snapshot(snapshot, config.genesis, *config.scheme);
+  if (opened && spoken_for != confirmed.end() && opened->manifest.digest == spoken_for->second) {
+    job->phase = SnapshotJob::Phase::Trimming;
+    job->older = snapshot.index;
+    return;
+  }
+  // Damaged, or older than what this replica knows a majority's word on.
+  job->older = snapshot.index - 1;
+  if (job->older == 0) job.reset();
+}
+
+void Machine::snapshot_failed() {
+  if (++job->failures >= limits::kSnapshotTries) {
+    ++snapshots_given_up;
+    job.reset();
+    return;
+  }
+  snapshot_not_before = now + limits::kSnapshotRetry;
+}
+
+void Machine::checkpoint_logged(std::uint64_t index) {
+  if (config.snapshot_interval == 0 || index % config.snapshot_interval != 0) return;
+  const std::optional<Hash32> digest = checkpoints.majority(index);
+  if (!digest) return;
+  if (unconfirmed && unconfirmed->index == index && !loading) {
+    if (*digest != unconfirmed->digest) {
+      return refuse_snapshot(index, "a majority of the log's checkpoints has another digest");
+    }
+    unconfirmed.reset();
+  }
+  confirmed.insert_or_assign(index, *digest);
+  while (confirmed.size() > limits::kSnapshotsConfirmed) confirmed.erase(confirmed.begin());
+}
+
+// ---- loading ----
+
+void Machine::handle(const LogTrimmed& event) {
+  log_lost = "its beginning is gone";
+  caught_up = false;
+  catch_up_to.reset();
+  refuse_reads();
+  job.reset();
+  unconfirmed.reset();
+  log_first = event.first;
+  loading.emplace();
+  loading->first = event.first;
+  begin_search();
+}
+
+// The newest one, but where the log still reaches back to the tables' end an older one is better:
+// the tables keep their history then.
+void Machine::begin_search() {
+  loading->for_tables = loaded && loaded->last_entry + 1 >= loading->first;
+  search_snapshot(loading->for_tables ? loaded->last_entry : kNewest);
+}
+
+void Machine::no_snapshot_left(const std::string& why) {
+  if (std::exchange(loading->for_tables, false)) return search_snapshot(kNewest);
+  if (!why.empty()) note_refused(why);
+  if (loading->refused.empty()) loading->refused.emplace_back("the store holds none");
+  loading->again_at = now + limits::kSnapshotSearch;
+}
+
+void Machine::search_snapshot(std::uint64_t at_most) {
+  loading->again_at.reset();
+  order = next_order++;
+  out->push_back(ReadSnapshot{*order, at_most});
+}
+
+void Machine::judge_snapshot(const StoredSnapshot& stored) {
+  const std::string name = "snapshot " + std::to_string(stored.index);
+  if (stored.index == 0) return no_snapshot_left("");
+  if (stored.index + 1 < loading->first) {  // older ones even more
+    return no_snapshot_left(name + ": the log does not reach back to it");
+  }
+  auto opened = open_snapshot(stored, config.genesis, *config.scheme);
+  if (opened && contradicts_tables(opened->manifest)) {
+    opened = Error{ErrorKind::Corrupt, name + ": the tables hold another digest for its index"};
+  }
+  if (opened) return adopt(std::move(opened).value());
+  note_refused(opened.error().message);
+  search_snapshot(stored.index - 1);
+}
+
+void Machine::note_refused(const std::string& why) {
+  auto& refused = loading->refused;
+  if (std::find(refused.begin(), refused.end(), why) == refused.end()) refused.push_back(why);
+}
+
+bool Machine::contradicts_tables(const Manifest& manifest) const {
+  if (!loaded) return false;
+  if (loaded->index == manifest.index) return loaded->digest != manifest.digest;
+  const auto earlier = loaded->earlier.find(manifest.index);
+  return earlier != loaded->earlier.end() && earlier->second != manifest.digest;
+}
+
+void Machine::adopt(OpenedSnapshot snapshot) {
+  const Manifest& manifest = snapshot.manifest;
+  state = std::move(snapshot.state);
+  applied = manifest.index;
+  newest_snapshot = manifest.index;
+  checkpoints = Checkpoints(config.id, config.replicas);
+  checkpoints.loaded(manifest.index, manifest.digest);
+  unconfirmed = Loaded{manifest.index, manifest.digest};
+  loading.reset();
+  log_lost = "not followed yet behind snapshot " + std::to_string(applied);
+  // Entries were jumped: the proposal under way may stand in one of them. What the books do not
+  // show of it is proposed again, which every command's idempotence allows (DESIGN 8).
+  if (in_flight) {
+    in_flight->jumped = true;
+    if (in_flight->phase != InFlight::Phase::Outstanding) {
+      in_flight->phase = InFlight::Phase::CatchingUp;
+      in_flight->head = applied;
+    }
+  }
+  withdraw_genesis();
+  // Followers missed the changes of those entries and hear everything again.
+  for (auto& [connection, peer] : peers) {
+    if (!peer.follows) continue;
+    peer.follows = false;
+    peer.wants_follow = true;
+  }
+  out->push_back(RestoreTables{applied, manifest.digest, std::move(snapshot.bytes),
+                               std::exchange(restored_tables, true)});
+  out->push_back(FollowLog{applied});
+}
+
+// The state stands on a snapshot that is not what the majority had: an older one has to do.
+void Machine::refuse_snapshot(std::uint64_t index, const std::string& why) {
+  unconfirmed.reset();
+  log_lost = "its beginning is gone";
+  caught_up = false;
+  catch_up_to.reset();
+  refuse_reads();
+  job.reset();
+  loading.emplace();
+  loading->first = log_first;
+  loading->for_tables = loaded && index <= loaded->last_entry;  // newer ones were passed over
+  loading->refused.push_back("snapshot " + std::to_string(index) + ": " + why);
+  search_snapshot(index - 1);
+}
+
+std::string Machine::why_loading() const {
+  if (!loading->again_at) return "behind the log's beginning: loading a snapshot";
+  if (loading->refused.empty()) return "behind the log's beginning: the store does not answer";
+  std::string why = "no usable snapshot";
+  for (std::size_t i = 0; i < loading->refused.size(); ++i) {
+    why += (i == 0 ? ": " : "; ") + loading->refused[i];
+  }
+  return why;
+}
+
+std::optional<Instant> Machine::snapshot_deadline() const {
+  if (loading) return loading->again_at;
+  if (job && !order && !log_lost) return snapshot_not_before;
+  return std::nullopt;
+}
+
+}  // namespace roulette::ledger
