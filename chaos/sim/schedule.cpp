@@ -232,8 +232,8 @@ class Drawing {
   // Drawn last: what a seed meant before there were snapshots, it means with them.
   void snapshots() {
     WorldOptions& world = schedule_.world;
-    constexpr std::uint64_t intervals[] = {16, 16, 16, 32, 48, 0};  // of 16: the checkpoints'
-    world.snapshot_interval = intervals[prng_.below(std::size(intervals))];
+    constexpr std::uint64_t intervals[] = {1, 1, 2, 2, 3, 0};
+    world.snapshot_interval = kCheckpointEvery * intervals[prng_.below(std::size(intervals))];
     world.snapshot_chunk_bytes = 256U << prng_.below(6);
     if (world.snapshot_interval == 0) return;
     const std::uint64_t pick = prng_.below(8);

@@ -32,6 +32,9 @@ enum class SimScheme : std::uint8_t {
 [[nodiscard]] const char* scheme_name(SimScheme scheme);  // "frost", "stand-in"
 [[nodiscard]] std::optional<SimScheme> scheme_named(std::string_view name);
 
+// Log indices. A story has a few dozen entries: it must see more than one of these.
+inline constexpr std::uint64_t kCheckpointEvery = 8;
+
 struct Shape {
   std::uint16_t signers = 5;
   std::uint16_t threshold = 3;  // 2t > n
@@ -55,7 +58,7 @@ struct WorldOptions {
   Duration block_interval = seconds(1);
   std::size_t flush_every = 3;          // blocks; a node kill loses fewer
   std::uint32_t unknown_per_mille = 0;  // of proposals end Unknown
-  std::uint64_t snapshot_interval = 16;  // log indices, of 16 a multiple; 0: never
+  std::uint64_t snapshot_interval = 16;  // log indices, of kCheckpointEvery a multiple; 0: never
   std::size_t snapshot_chunk_bytes = 1024;
   bool over_budget = false;             // any number may be down at once
   friend bool operator==(const WorldOptions&, const WorldOptions&) = default;

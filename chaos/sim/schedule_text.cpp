@@ -263,7 +263,7 @@ Result<Schedule> parse_schedule(std::string_view text) {
   const bool fits = shape.signers <= 8 && shape.threshold <= shape.signers &&
                     2 * shape.threshold > shape.signers && shape.coordinators >= 1 &&
                     shape.coordinators <= 3 && shape.ledgers >= 1 && shape.ledgers <= 7 &&
-                    schedule.world.snapshot_interval % 16 == 0 &&
+                    schedule.world.snapshot_interval % kCheckpointEvery == 0 &&
                     schedule.world.snapshot_chunk_bytes > 0;
   if (!fits) return Error{ErrorKind::Usage, "no cluster has this shape"};
   return schedule;

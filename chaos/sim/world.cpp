@@ -166,7 +166,7 @@ void World::start(LedgerSeat& seat) {
   config.replicas = options_.shape.ledgers;
   config.boot = seat.boot;
   config.genesis = genesis_;
-  config.checkpoint_interval = 16;
+  config.checkpoint_interval = kCheckpointEvery;
   config.scheme = &scheme_;
   config.snapshot_interval = options_.snapshot_interval;
   config.snapshot_chunk_bytes = options_.snapshot_chunk_bytes;
