@@ -62,7 +62,7 @@ class Agenda {
     const std::uint32_t slot = free_slot();
     actions_[slot].put(std::forward<F>(action));
     heap_.push_back({std::max(when, now_), ++ordered_, slot});
-    std::push_heap(heap_.begin(), heap_.end(), later);
+    std::push_heap(heap_.begin(), heap_.end(), Later());
   }
   template <class F>
   void after(Duration delay, F&& action) {
@@ -71,7 +71,7 @@ class Agenda {
   // The next action, unless nothing is left.
   bool run_one() {
     if (heap_.empty()) return false;
-    std::pop_heap(heap_.begin(), heap_.end(), later);
+    std::pop_heap(heap_.begin(), heap_.end(), Later());
     const Entry next = heap_.back();
     heap_.pop_back();
     now_ = next.when;
@@ -89,9 +89,11 @@ class Agenda {
     std::uint64_t order = 0;
     std::uint32_t slot = 0;
   };
-  static bool later(const Entry& a, const Entry& b) {
-    return a.when != b.when ? b.when < a.when : b.order < a.order;
-  }
+  struct Later {
+    bool operator()(const Entry& a, const Entry& b) const {
+      return a.when.us != b.when.us ? b.when.us < a.when.us : b.order < a.order;
+    }
+  };
   std::uint32_t free_slot() {
     if (free_.empty()) {
       actions_.emplace_back();

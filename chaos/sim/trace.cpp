@@ -18,14 +18,16 @@ void Trace::note(Instant at, ProcessName who, const char* what, const char* subj
   fold(as_bytes(what));
   fold(as_bytes(subject));
   fold(number);
-  lines_.push_back({at, who, what, subject, number});
-  if (listener_) listener_(lines_.back());
-  if (lines_.size() > kTraceLines) lines_.pop_front();
+  TraceLine& line = lines_[noted_++ % kTraceLines];
+  line = {at, who, what, subject, number};
+  if (listener_) listener_(line);
 }
 
 std::string Trace::tail() const {
   std::string text;
-  for (const TraceLine& line : lines_) {
+  const std::uint64_t first = noted_ > kTraceLines ? noted_ - kTraceLines : 0;
+  for (std::uint64_t i = first; i < noted_; ++i) {
+    const TraceLine& line = lines_[i % kTraceLines];
     std::string ms = std::to_string(line.at.us / 1000) + "." +
                      std::to_string(1000 + line.at.us % 1000).substr(1);
     ms.insert(0, ms.size() < 10 ? 10 - ms.size() : 0, ' ');

@@ -4,7 +4,7 @@
 // same order at the same virtual times. Only the last kTraceLines are kept as text.
 #pragma once
 
-#include <deque>
+#include <array>
 #include <functional>
 #include <string>
 
@@ -38,7 +38,8 @@ class Trace {
  private:
   void fold(std::uint64_t number);
   std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a
-  std::deque<TraceLine> lines_;
+  std::array<TraceLine, kTraceLines> lines_{};  // a ring
+  std::uint64_t noted_ = 0;
   Listener listener_;
 };
 

@@ -20,6 +20,7 @@
 
 #include "chaos/plan/prng.h"
 #include "chaos/sim/agenda.h"
+#include "chaos/sim/fifo.h"
 #include "chaos/sim/judge.h"
 #include "chaos/sim/probes.h"
 #include "chaos/sim/remembered_scheme.h"
@@ -201,7 +202,7 @@ class World {
       std::optional<wire::Message> message;               // nothing: the connection's end
     };
     struct Way {                                          // to that end
-      std::deque<Item> under_way;
+      Fifo<Item> under_way;
       Instant last;                                       // when the last one is due
       Instant silent_until;                               // nothing arrives before
       bool ended = false;

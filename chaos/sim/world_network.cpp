@@ -143,7 +143,7 @@ void World::dial(Seat& from, Seat& to) {
 void World::send(Seat& from, ConnectionId connection, wire::Message&& message) {
   const auto known = from.links.find(connection);
   if (known == from.links.end()) return;
-  const std::shared_ptr<Link> link = known->second;
+  const std::shared_ptr<Link>& link = known->second;
   const std::size_t to = link->ends[0] == &from ? 1 : 0;
   const Seat& receiver = *link->ends[to];
   if (plants_.lose && plants_.lose(from.name, receiver.name, message)) return;
@@ -217,7 +217,7 @@ void World::lose_end(const std::shared_ptr<Link>& link, std::size_t end) {
 void World::cut_short(const std::shared_ptr<Link>& link, std::size_t end) {
   Link::Way& way = link->ways[end];
   if (way.under_way.empty() || way.ended) return;
-  way.under_way.resize(prng_.below(way.under_way.size() + 1));
+  way.under_way.keep(prng_.below(way.under_way.size() + 1));
 }
 
 // The process is gone. Its kernel sends what it took before, unless there was something unread:

@@ -121,13 +121,15 @@ void SignerPool::tick(Step& s) {
 }
 
 std::optional<Instant> SignerPool::next_deadline(Instant now) const {
-  std::optional<Instant> due;
+  // Asked after every step, so plain comparisons.
+  Instant due{INT64_MAX};
   for (const Signer& signer : signers_) {
     if (!signer.connection) continue;
-    due = earlier(due, signer.next_ping);
+    due = std::min(due, signer.next_ping);
     const Instant silent = signer.last_heard + limits::kSignerSilent;
-    if (silent >= now) due = earlier(due, silent + microseconds(1));
+    if (silent >= now) due = std::min(due, silent + microseconds(1));
   }
+  if (due.us == INT64_MAX) return std::nullopt;
   return due;
 }
 
