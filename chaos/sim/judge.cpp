@@ -101,6 +101,9 @@ void quarantines(const Records& records, Violations& out) {
     const bool holds = kept.length <= journal.records.size() &&
                        journal.records[kept.length - 1].head == kept.head;
     if (holds != journal.quarantined) continue;
+    // Of two journals of one signer the ledger keeps the longer one's head. Who lost records that
+    // became known late was quarantined for a head that its own, longer by then, has replaced.
+    if (holds && !journal.taken.empty()) continue;
     out.push_back({"journal-quarantine",
                    "signer-" + std::to_string(kept.signer.value()) +
                        (holds ? " is quarantined with a whole journal"

@@ -133,6 +133,8 @@ std::vector<SignerId> Signing::choose(const Job& job, Instant now) const {
     const std::uint64_t turn =
         ROULETTE_MUTANT("control-other-quorum") ? n - i : (i + n - opened_ % n) % n;
     if (job.excluded.contains(id) || !signers_.usable(id, job.sighashes.size(), now)) continue;
+    const auto later = job.put_off.find(id);
+    if (later != job.put_off.end() && later->second > now) continue;
     const bool in_unanswered =
         std::any_of(job.sessions.begin(), job.sessions.end(), [&](const Hash32& digest) {
           const Session& session = sessions_.at(digest);
@@ -313,6 +315,12 @@ void Signing::refusal(Step& s, SignerId from, const wire::SignRefusal& refusal) 
       if (job != jobs_.end()) exclude(s, job->second, from, wire::refusal_name(refusal.reason));
       break;
   }
+  // Once is what a restart brings. Whoever refuses again is free at once, while the honest ones are
+  // at work in the sessions that it spoiled: it would be in every next one, with too few others.
+  if (job != jobs_.end()) {
+    const auto [again, first] = job->second.put_off.try_emplace(from, s.now);
+    if (!first) again->second = s.now + limits::kSignerOverdue;
+  }
   kill(session);
   release(refusal.session_digest);
   if (job != jobs_.end()) want(job->second);
@@ -360,6 +368,7 @@ void Signing::signer_lost(SignerId id) {
 
 void Signing::signer_rejoined(SignerId id) {
   for (auto& [withdrawal, job] : jobs_) {
+    job.put_off.erase(id);
     if (job.excluded.erase(id) == 0) continue;
     if (job.sighashes.empty()) continue;  // the template itself is broken
     job.given_up = false;

@@ -55,6 +55,7 @@ class Signing {
     Hash32 payload_digest{};
     std::vector<Hash32> sighashes;
     std::set<SignerId> excluded;   // blamed for, or refusing, this message
+    std::map<SignerId, Instant> put_off;  // refused for a reason that may pass: not before then
     std::vector<Hash32> sessions;  // with somebody's answer missing
     bool aggregated = false;
     bool given_up = false;
