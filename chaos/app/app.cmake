@@ -5,4 +5,7 @@ target_compile_definitions(roulette PRIVATE ROULETTE_VERSION="${PROJECT_VERSION}
 target_link_libraries(roulette PRIVATE roulette_chaos_live roulette_chaos_check roulette_chaos_plan
   roulette_chaos_sim roulette_crypto nlohmann_json::nlohmann_json)
 target_sources(roulette PRIVATE app/carry.cpp)
+if(ROULETTE_MUTANTS)
+  target_sources(roulette PRIVATE app/mutants_live.cpp)
+endif()
 include(app/matrix.cmake)

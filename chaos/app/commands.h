@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "chaos/check/verdict.h"
 #include "chaos/live/cluster.h"
 #include "chaos/plan/matrix.h"
 
@@ -28,10 +29,17 @@ struct RunOptions {
   bool keep = false;  // keeps work/
   bool json = false;
   bool dry_run = false;  // prints the schedule, starts nothing
+  std::optional<std::uint32_t> heal_s;  // for accepted withdrawals to settle; nothing: the usual
   std::string program;   // as it was called, for the words at the end
   BinaryOptions binaries;
 };
 [[nodiscard]] int run_command(const RunOptions& options);
+struct RunEnd {
+  check::Verdict verdict;
+  std::string run_dir;
+};
+// One experiment to its verdict, which is written and not printed.
+[[nodiscard]] Result<RunEnd> run_experiment(const std::string& path, const RunOptions& options);
 
 struct UpOptions {
   ClusterPlan plan;
@@ -112,8 +120,12 @@ struct MutantOptions {
   std::uint64_t seed = 1;
   unsigned jobs = 0;  // 0: one a usable core
   bool list = false;
+  bool live = false;  // real processes in place of the simulator
   bool json = false;
   std::string runs_dir = "runs/mutants";
+  std::string cells_dir = "chaos/mutants";  // experiments of --live
+  std::string program;
+  BinaryOptions binaries;
 };
 [[nodiscard]] int mutants_command(const MutantOptions& options);
 // The names of all planted bugs of this build; a release has none.

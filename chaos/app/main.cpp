@@ -167,6 +167,10 @@ void add_mutants(CLI::App& app, MutantOptions& o) {
       ->check(CLI::Range(1U, 1024U));
   mutants->add_option("--runs", o.runs_dir, "Where the smallest schedule of each find is kept")
       ->capture_default_str();
+  add_binaries(*mutants, o.binaries);
+  mutants->add_flag("--live", o.live, "On real processes: each bug's cell");
+  mutants->add_option("--cells", o.cells_dir, "With --live: the folder of the cells' experiments")
+      ->capture_default_str();
   mutants->add_flag("--list", o.list, "Name the bugs and what must find them, and stop");
   mutants->add_flag("--json", o.json, "The table as one JSON object on stdout");
 }
@@ -222,7 +226,7 @@ int dispatch(int argc, char** argv) {
     app.exit(error);
     return kExitUsage;
   }
-  run.program = judge.program = argv[0];
+  run.program = judge.program = mutants.program = argv[0];
   if (app.got_subcommand("judge")) return judge_command(judge);
   if (const Status bug = runtime::choose_planted_bug(); !bug) return report_error(bug.error());
   if (app.got_subcommand("run")) return run_command(run);

@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 
 #include "chaos/app/fan_out.h"
+#include "chaos/app/mutants.h"
 #include "chaos/app/shrunk.h"
 #include "chaos/sim/mutant_hunt.h"
 
@@ -247,6 +248,7 @@ int mutants_command(const MutantOptions& options) {
     }
     return kExitPass;
   }
+  if (options.live) return hunt_live(options, *wanted);
   std::FILE* const to = options.json ? stderr : stdout;
   (void)interrupted();
   std::fprintf(to, "%-26s %-12s %9s %8s %9s  %s\n", "planted bug", "judged", "schedules", "seconds",

@@ -183,7 +183,8 @@ class Run {
     progress_->line("waiting until every accepted withdrawal is settled");
     bool settled = false;
     bool asking = false;
-    const Instant deadline = s_->loop.now() + kHealBound;
+    const Duration bound = options_.heal_s ? seconds(*options_.heal_s) : kHealBound;
+    const Instant deadline = s_->loop.now() + bound;
     while (!settled && !stopped_ && s_->loop.now() < deadline) {
       if (!asking) {
         asking = true;
@@ -313,26 +314,31 @@ void print_schedule(const Experiment& experiment) {
   std::cout << "schedule_hash " << to_hex(schedule.hash) << "\n";
 }
 
-int run_one(const std::string& path, const RunOptions& options) {
+Result<Experiment> load(const std::string& path, const RunOptions& options) {
   Result<Experiment> experiment = load_experiment(path);
-  if (!experiment) return report_error(experiment.error());
+  if (!experiment) return experiment;
   if (options.seed) experiment->seed = *options.seed;
   if (options.duration_s) experiment->workload.duration_s = *options.duration_s;
   if (experiment->workload.duration_s <= experiment->workload.undisturbed_s) {
-    return report_error(
-        Error{ErrorKind::Usage, "--duration " + std::to_string(experiment->workload.duration_s) +
-                                    " leaves no time for faults after undisturbed_s"});
+    return Error{ErrorKind::Usage,
+                 "--duration " + std::to_string(experiment->workload.duration_s) +
+                     " leaves no time for faults after undisturbed_s"};
   }
+  return experiment;
+}
+
+int run_one(const std::string& path, const RunOptions& options) {
   if (options.dry_run) {
+    const Result<Experiment> experiment = load(path, options);
+    if (!experiment) return report_error(experiment.error());
     print_schedule(*experiment);
     return kExitPass;
   }
-  Run run(std::move(experiment).value(), options);
-  const Result<check::Verdict> verdict = run.execute();
-  if (!verdict) return report_error(verdict.error());
-  if (options.json) std::cout << check::verdict_json(*verdict) << std::endl;
-  print_verdict(*verdict, run.run_dir(), options.program);
-  return check::verdict_exit_code(verdict->verdict);
+  const Result<RunEnd> end = run_experiment(path, options);
+  if (!end) return report_error(end.error());
+  if (options.json) std::cout << check::verdict_json(end->verdict) << std::endl;
+  print_verdict(end->verdict, end->run_dir, options.program);
+  return check::verdict_exit_code(end->verdict.verdict);
 }
 
 // The gravest of several: fail, then the user's errors, then inconclusive.
@@ -344,6 +350,15 @@ int gravest(int a, int b) {
 }
 
 }  // namespace
+
+Result<RunEnd> run_experiment(const std::string& path, const RunOptions& options) {
+  Result<Experiment> experiment = load(path, options);
+  if (!experiment) return experiment.error();
+  Run run(std::move(experiment).value(), options);
+  Result<check::Verdict> verdict = run.execute();
+  if (!verdict) return verdict.error();
+  return RunEnd{std::move(verdict).value(), run.run_dir()};
+}
 
 int run_command(const RunOptions& options) {
   const auto files = experiment_files(options.paths);

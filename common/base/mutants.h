@@ -21,6 +21,8 @@ struct Mutant {
   std::string_view wrong;       // what the build does
   std::string_view exposed_by;  // the fault or adversary, named beforehand
   std::string_view must_fail;   // invariants, one of which must; empty: a negative control
+  std::string_view live_cell = {};       // the experiment in chaos/mutants; empty: simulator only
+  std::string_view live_must_fail = {};  // the invariant of chaos/check; of a control: none
 };
 
 // All of them, bugs first, then the negative controls.

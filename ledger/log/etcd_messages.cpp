@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/base64.h"
+#include "common/base/mutants.h"
 
 namespace roulette::ledger::etcd {
 namespace {
@@ -200,6 +201,10 @@ std::string append_request(const std::string& cluster, std::uint64_t index,
                            std::int64_t head_revision, ByteSpan batch) {
   const std::string head = head_key(cluster);
   const std::string entry = entry_key(cluster, index);
+  if (ROULETTE_MUTANT("head-not-compared")) {
+    return R"({"compare":[],"success":[)" + put(entry, batch) + "," +
+           put(head, as_bytes(std::to_string(index))) + "]}";
+  }
   std::string body = R"({"compare":[{"target":"MOD","result":"EQUAL","key":)" + quoted64(head);
   body += R"(,"mod_revision":")" + std::to_string(head_revision);
   body += R"("},{"target":"CREATE","result":"EQUAL","key":)" + quoted64(entry);

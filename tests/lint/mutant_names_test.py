@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Planted bugs: the table and the code name the same ones, and no released program holds a name.
+"""Planted bugs: table, code and cells name the same ones, and no released program holds a name.
 
 Invariant: the same search must find every name in a program built with planted bugs, so that an
 empty answer means absence; and every released program refuses to start when it is asked for a bug.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 USED = re.compile(r'ROULETTE_MUTANT\("([^"]+)"\)')
 ROW = re.compile(r'^    \{"([a-z-]+)",', re.MULTILINE)
+FIELDS = re.compile(r'"([^"]*)"')
 FOLDERS = ("common", "signer", "coordinator", "ledger", "chaos")
 
 
@@ -28,6 +29,19 @@ def main(root, with_bugs, tool, released):
     problems += [f"{name} is in the code and not in the table" for name in sorted(used)
                  if name not in table]
     problems += [f"{name} stands twice" for name in set(table) if table.count(name) > 1]
+    rows = (root / "common/base/mutants.cpp").read_text().split("kMutants[] = {")[1].split("};")[0]
+    cells = {path.stem: path for path in (root / "chaos/mutants").glob("*.yaml")}
+    fields = [FIELDS.findall(row) for row in re.findall(r"\{([^{}]*)\}", rows)]
+    named = {row[4] for row in fields if len(row) > 4}
+    if [row[0] for row in fields] != table:
+        problems.append("the rows were not read")
+    problems += [f"no chaos/mutants/{name}.yaml" for name in sorted(named - set(cells))]
+    problems += [f"{cells[name]} is nobody's cell" for name in sorted(set(cells) - named)]
+    for path in cells.values():
+        drawn = subprocess.run([tool, "run", "--dry-run", path], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, check=False)
+        if drawn.returncode != 0:
+            problems.append(f"{path}: {drawn.stderr}")
     data = Path(with_bugs).read_bytes()
     problems += [f"{with_bugs} lacks {name}: the search proves nothing" for name in table
                  if name.encode() not in data]
