@@ -19,7 +19,10 @@ inline constexpr std::array kRequiredProbes = {
     Probe::AllDownAtOnce,             Probe::QuorumLost,
     Probe::TakeoverOfSigning,         Probe::SettledTakenBack,
     Probe::LoadedBehindTrim,          Probe::StaleAfterTrimRefused,
-    Probe::AllWipedFromSnapshot,
+    Probe::AllWipedFromSnapshot,      Probe::ConflictAfterRollBack,
+    Probe::BadSignerBlamed,           Probe::AlteredReplicaFound,
+    Probe::SecondConnection,          Probe::JournalWentBack,
+    Probe::ForkLeft,
 };
 
 }  // namespace roulette::sim
