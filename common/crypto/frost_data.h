@@ -26,6 +26,7 @@ struct Quorum::Data {
 
 struct SessionAccess {
   static const Quorum::Data& data(const Session& s) { return *s.quorum_.data_; }
+  static const Quorum::Data& data(const Quorum& q) { return *q.data_; }
   static const std::vector<Point>& nonce_points(const Session& s) { return s.nonce_points_; }
   static const XOnly& r_x(const Session& s) { return s.r_x_; }
   static bool r_odd(const Session& s) { return s.r_odd_; }

@@ -1,4 +1,5 @@
-// What every scheme that spends real coins keeps of scheme.h's promises: frost, musig2, single.
+// What every scheme that spends real coins keeps of scheme.h's promises: frost, frost-tr, musig2,
+// single.
 #include <catch2/catch.hpp>
 
 #include "common/crypto/frost_scheme.h"
@@ -25,6 +26,14 @@ Subject frost_of(std::uint8_t seed) {
   return out;
 }
 
+Subject frost_tr_of(std::uint8_t seed) {
+  SeededEntropy entropy(seed);
+  DealtGroup dealt = deal(5, 3, entropy).value();
+  Subject out{frost_tr_group(dealt.group).value(), {}};
+  for (auto& share : dealt.shares) out.shares.push_back(frost_tr_share(std::move(share)));
+  return out;
+}
+
 Subject musig2_of(std::uint8_t seed) {
   SeededEntropy entropy(seed);
   Subject out;
@@ -46,7 +55,7 @@ Subject single_of(std::uint8_t seed) {
 }
 
 using Maker = Subject (*)(std::uint8_t);
-constexpr Maker kMakers[] = {frost_of, musig2_of, single_of};
+constexpr Maker kMakers[] = {frost_of, frost_tr_of, musig2_of, single_of};
 
 struct Opening {
   std::vector<SignerId> ids;
@@ -153,7 +162,7 @@ TEST_CASE("in every scheme a share of another message is a bad share", "[schemes
 
 TEST_CASE("a nonce of two rounds makes one share, and is gone when the share is refused",
           "[schemes]") {
-  for (const Maker make : {frost_of, musig2_of}) {
+  for (const Maker make : {frost_of, frost_tr_of, musig2_of}) {
     const Subject subject = make(1);
     INFO(subject.group->scheme().facts().name);
     SeededEntropy entropy(5);
@@ -210,6 +219,12 @@ TEST_CASE("nonces that are no points are named, signer sets that cannot sign ref
     CHECK_FALSE(subject.group->signer_set(ids_of({90, 91, 92})).ok());
     CHECK(subject.group->public_share(SignerId(90)).empty());
   }
+}
+
+TEST_CASE("one dealing is two groups under frost and frost-tr, with one wallet key", "[schemes]") {
+  const Subject bip = frost_of(1), rfc = frost_tr_of(1);
+  CHECK(bip.group->wallet_key() == rfc.group->wallet_key());
+  CHECK(bip.group->id() != rfc.group->id());
 }
 
 TEST_CASE("musig2 has one signer set, all of its signers in any order", "[schemes]") {
