@@ -17,6 +17,7 @@ add_library(roulette_chaos_check STATIC
   check/record_reader.cpp
   check/refusal.cpp
   check/replicas.cpp
+  check/trims.cpp
   check/run_journal.cpp
   check/signatures.cpp
   check/timelines.cpp

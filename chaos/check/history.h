@@ -126,7 +126,10 @@ struct DigestEvent : EventHead {
   std::string event;
   std::uint64_t index = 0;
   std::string digest;
-};  // checkpoint, end_of_run_applied
+};  // checkpoint, end_of_run_applied, snapshot_stored, snapshot_loaded
+struct Trimmed : EventHead {
+  std::uint64_t up_to = 0, newest = 0;
+};
 struct Diverged : EventHead {
   std::uint64_t index = 0;
 };
@@ -161,6 +164,7 @@ struct Events {
   std::vector<RequestReceived> requests;
   std::vector<Answered> answers;
   std::vector<LimitsEvent> limits;
+  std::vector<Trimmed> trims;
   std::vector<DigestEvent> digests;
   std::vector<Diverged> diverged;
   std::vector<UpDown> up_down;
@@ -240,7 +244,11 @@ struct WalletOutput {
 };
 struct JournalHead {
   std::string signer, head;
-  std::uint64_t length = 0;
+  std::uint64_t length = 0, share_epoch = 0;
+};
+struct KeptHeadRow {  // the longest of the newest share epoch, as the ledger's state keeps it
+  At at;
+  JournalHead head;
 };
 struct LedgerCommand {
   std::string command, outcome, detail, withdrawal_id;
@@ -317,6 +325,7 @@ struct Replica {
   std::vector<ReservationRow> reservations;
   std::vector<PostingRow> postings;
   std::vector<BalanceRow> balances;
+  std::vector<KeptHeadRow> kept_heads;
   std::optional<LedgerState> state;
   std::vector<TablesDigest> tables;
   [[nodiscard]] bool closed() const { return state && state->closed; }

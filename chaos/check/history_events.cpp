@@ -78,10 +78,7 @@ class EventReader {
                                              "quorum",
                                              "signing_given_up",
                                              "signer_refused",
-                                             "snapshot_stored",
-                                             "snapshot_loaded",
                                              "snapshot_failed",
-                                             "log_trimmed",
                                              "cell",
                                              "restart_failed",
                                              "control_line_not_sent",
@@ -101,8 +98,11 @@ class EventReader {
       keep(f, out_.lifecycle, std::move(life));
     } else if (event == "limits") {
       keep(f, out_.limits, read_limits(f, head));
-    } else if (event == "checkpoint" || event == "end_of_run_applied") {
+    } else if (event == "checkpoint" || event == "end_of_run_applied" ||
+               event == "snapshot_stored" || event == "snapshot_loaded") {
       keep(f, out_.digests, DigestEvent{head, event, f.count("index"), f.hex("digest", kDigest)});
+    } else if (event == "log_trimmed") {
+      keep(f, out_.trims, Trimmed{head, f.count("up_to"), f.count("newest")});
     } else if (event == "diverged") {
       keep(f, out_.diverged, Diverged{head, f.count("index")});
     } else {

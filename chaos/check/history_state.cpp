@@ -49,14 +49,19 @@ void take_block(Fields& fields, History& history) {
   keep_block(fields, history, *block, static_cast<std::uint32_t>(height));
 }
 
+JournalHead read_head(Fields& f) {
+  JournalHead head;
+  head.signer = f.text("signer");
+  head.length = f.count("length");
+  head.head = f.hex("head", kDigest);
+  head.share_epoch = static_cast<std::uint64_t>(f.maybe_integer("share_epoch").value_or(0));
+  return head;
+}
+
 void take_signatures(Fields& f, LedgerCommand& c) {
   c.signatures = f.hex_list("signatures", kSignature);
   f.each("journals", [&](Fields& j) {
-    JournalHead head;
-    head.signer = j.text("signer");
-    head.length = j.count("length");
-    head.head = j.hex("head", kDigest);
-    c.journals.push_back(std::move(head));
+    c.journals.push_back(read_head(j));
   });
 }
 
@@ -122,6 +127,7 @@ class ReplicaReader {
     }
     if (type == "balance")
       return keep(f, out_.balances, BalanceRow{f.at(), f.text("account"), f.integer("amount_sat")});
+    if (type == "journal_head") return keep(f, out_.kept_heads, KeptHeadRow{f.at(), read_head(f)});
     if (type == "tables")
       return keep(f, out_.tables, TablesDigest{f.at(), f.count("index"), f.hex("digest", kDigest)});
     if (type == "state") return take_state(f);

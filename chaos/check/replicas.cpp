@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <map>
 #include <span>
+#include <tuple>
 
 #include "chaos/check/checkers.h"
 #include "chaos/check/ledger_model.h"
 #include "chaos/check/told.h"
+#include "chaos/check/trims.h"
 
 namespace roulette::check {
 namespace {
@@ -108,6 +110,37 @@ class Agreement {
                        " was accepted, but the tables do not hold it");
     }
     compare_state(replica, model);
+    compare_heads(replica);
+  }
+
+  // What the state keeps of signers' journals (DESIGN 6.8) is what applied signatures told.
+  void compare_heads(const Replica& replica) {
+    std::map<std::string, JournalHead> expected;
+    for (const LedgerEntry& entry : replica.entries) {
+      for (const LedgerCommand& c : entry.commands) {
+        if (c.command != "signed" || c.outcome != "applied") continue;
+        for (const JournalHead& told : c.journals) {
+          const auto [known, first] = expected.emplace(told.signer, told);
+          if (!first && std::tie(told.share_epoch, told.length) >
+                            std::tie(known->second.share_epoch, known->second.length))
+            known->second = told;
+        }
+      }
+    }
+    for (const KeptHeadRow& row : replica.kept_heads) {
+      out_.checked();
+      const JournalHead& kept = row.head;
+      const auto found = expected.find(kept.signer);
+      const bool same = found != expected.end() && found->second.length == kept.length &&
+                        found->second.share_epoch == kept.share_epoch &&
+                        found->second.head == kept.head;
+      if (!same)
+        out_.violation(row.at, replica.name + " keeps another journal head of " + kept.signer +
+                                   " than its entries lead to");
+      expected.erase(kept.signer);
+    }
+    for (const auto& [signer, head] : expected)
+      out_.violation(replica.name + " keeps no journal head of " + signer);
   }
 
   void compare_row(const WithdrawalRow& row, const ModelWithdrawal& w) {
@@ -272,6 +305,7 @@ InvariantResult check_replicas_agree(const History& history) {
   Agreement(history, out).run();
   check_linearizable(history, out);
   check_checkpoints_told(history, out);
+  check_trims(history, out);
   return out.result();
 }
 

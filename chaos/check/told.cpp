@@ -25,7 +25,9 @@ class Checkpoints {
   Checkpoints(const History& history, const std::string& name) {
     for (const DigestEvent& e : history.events.digests) {
       if (e.process != name) continue;
+      if (e.event == "snapshot_stored") continue;  // of an index that it passed before
       if (e.event == "checkpoint") told_.insert(e.index);
+      if (e.event == "snapshot_loaded") loaded_ = std::max(loaded_, e.index);
       if (e.event == "end_of_run_applied") end_ = &e;
       lives_[e.boot].push_back(&e);
     }
@@ -43,12 +45,13 @@ class Checkpoints {
         const std::uint64_t next =
             last_checkpoint(told[i - 1]->index) + limits::kCheckpointInterval;
         if (told[i]->index <= next) continue;
+        if (told[i]->event == "snapshot_loaded") continue;  // it passed none on its way there
         out.violation(told[i]->at, name + " told a digest at " + std::to_string(told[i]->index) +
                                        ", but none at its checkpoint " + std::to_string(next));
       }
     }
     if (end_ == nullptr || end_->index < due || due == 0) return;
-    if (told_.contains(due) || last_start_us_ > due_since_us) return;
+    if (told_.contains(due) || last_start_us_ > due_since_us || loaded_ >= due) return;
     out.violation(end_->at, name + " applied " + std::to_string(end_->index) +
                                 " and never told its digest at checkpoint " + std::to_string(due));
   }
@@ -56,6 +59,7 @@ class Checkpoints {
  private:
   std::map<std::string, std::vector<const DigestEvent*>> lives_;  // by boot, in time
   std::set<std::uint64_t> told_;
+  std::uint64_t loaded_ = 0;  // the latest snapshot that it started from
   const DigestEvent* end_ = nullptr;
   std::int64_t last_start_us_ = 0;
 };

@@ -393,23 +393,30 @@ bool all_of_epoch(const json& signed_command, std::uint32_t epoch) {
   });
 }
 
-// The ledger applied it, so the signature was verified: t of the new shares made it.
-bool proves(const fs::path& ledger_export, std::uint32_t epoch) {
+// The ledger applied it, so the signature was verified: t of the new shares made it. Where the log
+// was trimmed the entry may be gone; what the state keeps of t signers' journals then says the same:
+// each head was told by a signature that was applied.
+bool proves(const fs::path& ledger_export, std::uint32_t epoch, std::size_t threshold) {
   std::ifstream in(ledger_export);
+  std::set<std::string> signers;
   for (std::string line; std::getline(in, line);) {
     const json object = json::parse(line, nullptr, false);
-    if (!object.is_object() || object.value("type", "") != "entry") continue;
+    if (!object.is_object()) continue;
+    if (object.value("type", "") == "journal_head" && object.value("share_epoch", 0U) == epoch)
+      signers.insert(object.value("signer", ""));
+    if (object.value("type", "") != "entry") continue;
     for (const json& command : object.value("commands", json::array())) {
       if (command.value("command", "") == "signed" && command.value("outcome", "") == "applied" &&
           all_of_epoch(command, epoch))
         return true;
     }
   }
-  return false;
+  return threshold > 0 && signers.size() >= threshold;
 }
 
 struct Shares {
   std::uint32_t epoch = 0;
+  std::size_t threshold = 0;
   std::set<fs::path> in_force;
   std::vector<fs::path> folders;  // of signers
   std::vector<fs::path> ledgers;
@@ -428,6 +435,9 @@ Result<Shares> shares_of(const fs::path& work) {
     if (!out.folders.empty() && epoch != out.epoch)
       return Error{ErrorKind::Usage, "the signers are of two share epochs: finish the move first"};
     out.epoch = epoch;
+    const auto group = runtime::read_group_file(config->value("group", ""));
+    if (!group) return group.error();
+    out.threshold = group->t();
     out.in_force.insert(config->value("share", ""));
     out.folders.push_back(entry.path());
   }
@@ -450,7 +460,7 @@ Result<std::vector<std::string>> retire_old_shares(const ReprovisionPlan& plan) 
     const std::string config = (ledger / "config.json").string();
     proven = proven ||
              (run_into({plan.ledger, "export", "--config", config}, out).ok() &&
-              proves(out, shares->epoch));
+              proves(out, shares->epoch, shares->threshold));
   }
   if (!proven)
     return Error{ErrorKind::Refused, "no replica shows an applied signature of share epoch " +

@@ -162,6 +162,14 @@ std::string posting_json(const StoredPosting& stored) {
   return object(fields);
 }
 
+std::string head_json(const wire::JournalHead& head) {
+  EventFields fields;
+  fields.add("type", "journal_head");
+  fields.add("signer", ProcessName{Role::Signer, head.signer.value()}.text());
+  fields.add("share_epoch", head.share_epoch).add("length", head.length);
+  return object(fields.add_hex("head", head.head));
+}
+
 std::string state_json(const StoredDigest& stored) {
   EventFields fields;
   fields.add("type", "state").add("index", stored.index).add_hex("digest", stored.digest);
@@ -202,6 +210,7 @@ Result<Stored> load(Tables& tables) {
 struct Recomputed {
   Hash32 digest{};  // at the index of the stored digest
   std::string why;  // empty: all tables agree with the entries
+  std::vector<wire::JournalHead> heads;  // what the state keeps of signers' journals
 };
 
 Recomputed recompute(const Stored& stored) {
@@ -210,7 +219,7 @@ Recomputed recompute(const Stored& stored) {
   if (stored.base) {
     auto restored = State::decode(stored.base->snapshot);
     if (!restored || restored->digest() != stored.base->digest) {
-      return {{}, "the snapshot they were restored from is damaged"};
+      return {{}, "the snapshot they were restored from is damaged", {}};
     }
     state = std::move(restored).value();
     if (stored.digest && stored.base->index == stored.digest->index) result.digest = state.digest();
@@ -235,7 +244,11 @@ Recomputed recompute(const Stored& stored) {
   }
   if (state.reservations() != stored.reservations) result.why = "reservations differ";
   if (!stored.damage.empty()) result.why = stored.damage;
-  if (!result.why.empty()) result.digest = {};
+  result.heads = state.journal_heads();
+  if (!result.why.empty()) {
+    result.digest = {};
+    result.heads.clear();  // nothing is said on the word of tables that do not agree
+  }
   return result;
 }
 
@@ -266,6 +279,7 @@ Status print(const Stored& stored) {
   if (stored.digest) {
     text += state_json(*stored.digest) + "\n";
     const Recomputed recomputed = recompute(stored);
+    for (const wire::JournalHead& head : recomputed.heads) text += head_json(head) + "\n";
     EventFields fields;
     fields.add("type", "tables").add("index", stored.digest->index);
     text += object(fields.add_hex("digest", recomputed.digest).add("why", recomputed.why)) + "\n";

@@ -291,9 +291,12 @@ void LiveLedger::perform(const StoreChunk& effect) {
 }
 
 void LiveLedger::perform(const StoreManifest& effect) {
+  const auto manifest = decode_manifest(effect.bytes);
+  ROULETTE_ASSERT(manifest.ok());  // the machine made it
+  EventFields fields;
+  fields.add("index", effect.index).add_hex("digest", manifest->digest);
   log_->store_manifest(effect.index, effect.bytes,
-                       snapshot_done(effect.order, "snapshot_manifest",
-                                     EventFields().add("index", effect.index)));
+                       snapshot_done(effect.order, "snapshot_manifest", fields));
 }
 
 void LiveLedger::perform(const ReadSnapshot& effect) {

@@ -242,6 +242,10 @@ class Provisioning {
       Line line(object);
       if (type == "entry") {
         line.list("commands", [this](Line& command) { read_command(command); });
+      } else if (type == "journal_head") {  // also of entries that were trimmed
+        keep_head(line);
+      } else if (type == "tables" && !object.value("why", "").empty()) {
+        return Error{ErrorKind::Refused, "its tables do not agree: " + object.value("why", "")};
       } else if (type == "withdrawal" && !object.value("txid", "").empty()) {
         std::vector<BoundInput> inputs;
         line.list("prevouts", [&](Line& prevout) {
@@ -259,14 +263,16 @@ class Provisioning {
 
   void read_command(Line& command) {
     if (command.text("command") != "signed" || command.text("outcome") != "applied") return;
-    command.list("journals", [this](Line& told) {
-      const SignerId signer = told.signer("signer");
-      const wire::JournalCheck head{told.number<std::uint32_t>("share_epoch"),
-                                    told.number<std::uint64_t>("length"), told.array<32>("head")};
-      wire::JournalCheck& kept = kept_[signer];
-      if (std::pair(head.share_epoch, head.length) > std::pair(kept.share_epoch, kept.length))
-        kept = head;
-    });
+    command.list("journals", [this](Line& told) { keep_head(told); });
+  }
+
+  void keep_head(Line& told) {
+    const SignerId signer = told.signer("signer");
+    const wire::JournalCheck head{told.number<std::uint32_t>("share_epoch"),
+                                  told.number<std::uint64_t>("length"), told.array<32>("head")};
+    wire::JournalCheck& kept = kept_[signer];
+    if (std::pair(head.share_epoch, head.length) > std::pair(kept.share_epoch, kept.length))
+      kept = head;
   }
 
   Status read_source(const fs::path& file) {

@@ -104,5 +104,39 @@ TEST_CASE("entries that do not follow the snapshot are no record of the log") {
   CHECK(status_of(verdict, "ledger-replicas-agree") == InvariantStatus::Inconclusive);
 }
 
+// ---- trims and what replicas told of snapshots ----
+
+TEST_CASE("a trim without a majority's word for its snapshots is seen") {
+  Run run;
+  const json report = run.entry_command(kFirst, {{"command", "checkpoint"}});
+  const std::uint64_t index = report.at("index");
+  run.add_event(900, "ledger-0", "log_trimmed", {{"up_to", index}, {"newest", index + 64}});
+  expect_fail(run, "ledger-replicas-agree", "events.ndjson",
+              "whose digest no majority of replicas had reported");
+}
+
+TEST_CASE("a stored snapshot with another digest than the log's checkpoint is seen") {
+  for (const char* event : {"snapshot_stored", "snapshot_loaded"}) {
+    Run run;
+    const json report = run.entry_command(kFirst, {{"command", "checkpoint"}});
+    run.add_event(900, "ledger-0", event,
+                  {{"index", report.at("index")}, {"digest", std::string(64, 'e')}});
+    INFO(event);
+    const Verdict verdict = run.judged();
+    CHECK(status_of(verdict, "ledger-replicas-agree") == InvariantStatus::Fail);
+  }
+}
+
+TEST_CASE("a kept journal head that no applied signature told is seen, and so is one that is gone") {
+  Run changed;
+  (void)changed.judged();  // makes the lines
+  changed.line(kSecond, {{"type", "journal_head"}})["length"] = 77;
+  expect_fail(changed, "ledger-replicas-agree", kSecond, "keeps another journal head of signer-");
+  Run gone;
+  (void)gone.judged();
+  gone.line(kSecond, {{"type", "journal_head"}}) = gone.files.at(kSecond).back();
+  CHECK(status_of(gone.judged(), "ledger-replicas-agree") == InvariantStatus::Fail);
+}
+
 }  // namespace
 }  // namespace roulette::check::test

@@ -791,6 +791,35 @@ void Run::resolve_journals() {
   });
 }
 
+// As the state keeps them: the longest that any applied signature told of a signer.
+void Run::keep_told_heads() {
+  std::map<std::string, json> kept;
+  each_ledger([&](const std::string& file) {
+    for (const json& line : files[file]) {
+      if (!line.contains("commands")) continue;
+      for (const json& command : line["commands"]) {
+        if (!command.contains("journals") || command.value("outcome", "") != "applied") continue;
+        for (const json& told : command["journals"]) {
+          json& known = kept[told.at("signer").get<std::string>()];
+          if (known.is_null() || known.at("length") < told.at("length")) known = told;
+        }
+      }
+    }
+  });
+  each_ledger([&](const std::string& file) {
+    auto& lines = files[file];
+    const bool there = std::any_of(lines.begin(), lines.end(), [](const json& line) {
+      return line.value("type", "") == "journal_head";
+    });
+    if (there || lines.empty()) return;
+    for (const auto& [signer, head] : kept) {
+      json line = head;
+      line["type"] = "journal_head";
+      lines.push_back(line);
+    }
+  });
+}
+
 std::vector<json> Run::chain_lines() {
   std::vector<json> out;
   Hash32 prev{};
@@ -874,6 +903,7 @@ std::string Run::write() {
   std::filesystem::create_directories(folder / "state");
   if (!files.contains("state/chain.ndjson")) files["state/chain.ndjson"] = chain_lines();
   resolve_journals();
+  keep_told_heads();
   resolve_blocks();
   if (!keep_answers) tell_answers();
   auto& events = files["events.ndjson"];

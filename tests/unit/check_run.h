@@ -100,6 +100,7 @@ class Run {
   void make_journals();
   void make_ledgers();
   void make_transactions();
+  void keep_told_heads();
   void resolve_journals();  // heads in journals, and where `Signed` commands tell them
   void resolve_blocks();    // puts hashes where entries and states name heights
   [[nodiscard]] std::vector<json> chain_lines();
