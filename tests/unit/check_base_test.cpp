@@ -127,7 +127,7 @@ TEST_CASE("a stored snapshot with another digest than the log's checkpoint is se
   }
 }
 
-TEST_CASE("a kept journal head that no applied signature told is seen, and so is one that is gone") {
+TEST_CASE("a kept journal head that no signature told is seen, and so is one that is gone") {
   Run changed;
   (void)changed.judged();  // makes the lines
   changed.line(kSecond, {{"type", "journal_head"}})["length"] = 77;
