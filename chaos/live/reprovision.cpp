@@ -394,8 +394,8 @@ bool all_of_epoch(const json& signed_command, std::uint32_t epoch) {
 }
 
 // The ledger applied it, so the signature was verified: t of the new shares made it. Where the log
-// was trimmed the entry may be gone; what the state keeps of t signers' journals says the same: each
-// head was told by a signature that was applied.
+// was trimmed the entry may be gone; what the state keeps of t signers' journals says the same:
+// each head was told by a signature that was applied.
 bool proves(const fs::path& ledger_export, std::uint32_t epoch, std::size_t threshold) {
   std::ifstream in(ledger_export);
   std::set<std::string> signers;
