@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "chaos/sim/world.h"
+#include "common/base/limits.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
 #include "common/crypto/hash.h"
@@ -96,6 +97,7 @@ void World::overhear(const Link& link, std::size_t to, const wire::Message& mess
     }
   };
   if (const auto* batch = std::get_if<wire::NonceBatch>(&message)) {
+    if (batch->nonces.empty()) return;  // old ones are still worth a try
     if (heard.epoch != batch->epoch) heard.nonces.clear();
     heard.epoch = batch->epoch;
     take(batch->nonces);
@@ -259,6 +261,12 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
   if (bound.empty()) return;
   std::uint16_t target = bound[prng_.below(bound.size())];
   if (against_policy(as)) target = static_cast<std::uint16_t>(prng_.below(signers_.size()));
+  // Without a nonce of its present life even a signer that forgot its quarantine would refuse.
+  if (signers_[target].quarantined) {
+    const ProcessName forgetful{Role::Signer, target};
+    tell(seat, forgetful, wire::NonceRequest{limits::kMaxInputsPerTransaction},
+         hop(seat.name, forgetful));
+  }
   bool forbidden = true;
   switch (as) {
     case CoordinatorLie::Hurried:

@@ -15,6 +15,8 @@ void World::execute(SignerSeat& seat, signer::Effect& effect) {
     void operator()(const signer::Persist& persist) const {
       world.at_place(seat, "order", signer::record_name(persist.record.body), [this, &persist] {
         seat.waiting.push_back(persist.record);
+        if (seat.quarantined && std::holds_alternative<signer::SigningRecord>(persist.record.body))
+          world.incidents_.push_back(seat.name.text() + " signs though it is quarantined");
         world.hurry(seat, persist.record);
         if (!std::exchange(seat.committing, true)) {
           world.agenda.after(world.draw(world.options_.disk),
