@@ -4,6 +4,7 @@
 // out of apply, and what stands in the log, never times.
 #include "tests/scenario/stage.h"
 
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -35,7 +36,8 @@ class ReplicasStage final : public Stage {
   explicit ReplicasStage(const Command& c)
       : count_(static_cast<std::uint16_t>(c.number("count", 3))),
         cluster_(count_, le::test_genesis(),
-                 static_cast<std::uint64_t>(c.number("checkpoint_every", 64))) {
+                 static_cast<std::uint64_t>(c.number("checkpoint_every", 64)),
+                 static_cast<std::uint64_t>(c.number("snapshot_every", 0))) {
     cluster_.run(kTurn);
     fund(cluster_.client(0));
   }
@@ -54,6 +56,11 @@ class ReplicasStage final : public Stage {
     if (c.verb == "lose-log") return with(c, [this](std::uint16_t i) { cluster_.lose_log(i); });
     if (c.verb == "find-log") return with(c, [this](std::uint16_t i) { cluster_.restore_log(i); });
     if (c.verb == "run") return pass(milliseconds(std::stoll(c.word(0))));
+    if (c.verb == "grow") return grow(c);
+    if (c.verb == "orders") return orders(c);
+    if (c.verb == "store") return store();
+    if (c.verb == "loaded") return loaded(c);
+    if (c.verb == "damage") return damage(c);
     if (c.verb == "show") return show();
     unknown_command(c);
   }
@@ -127,6 +134,47 @@ class ReplicasStage final : public Stage {
     };
     return {};
   }
+  // grow INDEX [at=REPLICA]: withdrawals, one an entry, until the log reaches there.
+  std::string grow(const Command& c) {
+    le::Cluster::Client& client = cluster_.client(static_cast<std::uint16_t>(c.number("at", 0)));
+    const auto goal = static_cast<std::size_t>(std::stoull(c.word(0)));
+    for (int i = 0; i < 500 && cluster_.log().size() < goal; ++i) {
+      (void)cluster_.submit(client, withdraw_of("grown " + std::to_string(grown_++)));
+      cluster_.run(milliseconds(10));
+    }
+    cluster_.run(kTurn);
+    return {};
+  }
+  // orders REPLICA: what it ordered from the log's store since it was asked last.
+  std::string orders(const Command& c) {
+    const auto i = static_cast<std::uint16_t>(std::stoul(c.word(0)));
+    std::string text;
+    for (std::size_t& at = told_[i]; at < cluster_.orders(i).size(); ++at) {
+      std::string order = cluster_.orders(i)[at];
+      // Anything up to the end of numbers: the newest.
+      if (order == "read " + std::to_string(~std::uint64_t{0})) order = "read the newest";
+      text += "ledger-" + std::to_string(i) + ": " + order + "\n";
+    }
+    return text;
+  }
+  std::string store() {
+    std::string text = "complete snapshots:";
+    for (const std::uint64_t index : cluster_.complete_snapshots()) {
+      text += " " + std::to_string(index);
+    }
+    return text + "; trimmed up to " + std::to_string(cluster_.trimmed()) + "\n";
+  }
+  // loaded REPLICA: the snapshot that its present life started from.
+  std::string loaded(const Command& c) {
+    const auto& restored = cluster_.restored(static_cast<std::uint16_t>(std::stoul(c.word(0))));
+    return "ledger-" + c.word(0) + ": " +
+           (restored ? "from snapshot " + std::to_string(restored->index) : "from the log") + "\n";
+  }
+  // damage INDEX: a bit of that snapshot's first chunk is flipped in the store.
+  std::string damage(const Command& c) {
+    cluster_.snapshots.at(std::stoull(c.word(0))).chunks.at(0).at(9) ^= 1;
+    return {};
+  }
   std::string show() {
     std::string text;
     std::set<Hash32> digests;
@@ -146,6 +194,8 @@ class ReplicasStage final : public Stage {
   }
 
   std::uint16_t count_;
+  std::size_t grown_ = 0;
+  std::map<std::uint16_t, std::size_t> told_;
   le::Cluster cluster_;
 };
 

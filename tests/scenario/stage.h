@@ -26,7 +26,7 @@ class Stage {
 [[nodiscard]] std::unique_ptr<Stage> signer_stage();
 // `stage ledger`: the books under commands and blocks, one after the other.
 [[nodiscard]] std::unique_ptr<Stage> ledger_stage();
-// `stage replicas [count= checkpoint_every=]`: replicas around one log.
+// `stage replicas [count= checkpoint_every= snapshot_every=]`: replicas around one log.
 [[nodiscard]] std::unique_ptr<Stage> replicas_stage(const Command& first);
 // `stage cluster [signers= threshold= coordinators= ledgers= pool= flush_every= unknown= seed=]`,
 // with `fault ...` lines in the words of a schedule; in a later block such a line is a fault now.
