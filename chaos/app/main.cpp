@@ -67,6 +67,9 @@ void add_up(CLI::App& app, UpOptions& o) {
   up->add_option("--coins", o.coins, "Coins of the wallet at the start")->capture_default_str();
   up->add_option("--block-interval-ms", o.plan.block_interval_ms, "A block is mined this often")
       ->capture_default_str();
+  up->add_option("--snapshot-interval", o.plan.snapshot_interval,
+                 "Ledger entries between two snapshots, a multiple of 64; 0: none")
+      ->capture_default_str();
   up->add_option("--runs", o.runs_dir, "Where run folders are made")
       ->capture_default_str()
       ->envname("ROULETTE_RUNS");

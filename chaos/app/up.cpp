@@ -26,6 +26,9 @@ Status check_plan(const UpOptions& options) {
   if (plan.coordinators < 1 || plan.coordinators > 8)
     return refuse("--coordinators must be 1 to 8");
   if (plan.block_interval_ms < 50) return refuse("--block-interval-ms must be at least 50");
+  if (plan.snapshot_interval % limits::kCheckpointInterval != 0)
+    return refuse("--snapshot-interval must be a multiple of " +
+                  std::to_string(limits::kCheckpointInterval));
   if (options.coins < 1 || options.coins > 20'000) return refuse("--coins must be 1 to 20000");
   return {};
 }

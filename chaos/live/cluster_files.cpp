@@ -250,6 +250,7 @@ class Maker {
       const ProcessName name{Role::Ledger, i};
       json config = common(name, at_.ledger_tls[i], at_.ledger_http[i]);
       config["replicas"] = plan_.ledgers;
+      config["snapshot_interval"] = plan_.snapshot_interval;
       config["peers"] = peers(Role::Ledger, at_.ledger_tls, i);
       config["etcd"] = etcd;
       config["genesis"] = {{"wallet_output_key", to_hex(output_key_)},

@@ -145,6 +145,7 @@ void read_cluster(const json& object, ClusterPlan& plan) {
   read(object, "log", plan.log);
   read(object, "chain", plan.chain);
   read(object, "block_interval_ms", plan.block_interval_ms);
+  read(object, "snapshot_interval", plan.snapshot_interval);
 }
 
 void read_workload(const json& object, WorkloadPlan& plan) {

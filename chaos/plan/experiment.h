@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/result.h"
 
 namespace roulette::chaos {
@@ -28,6 +29,7 @@ struct ClusterPlan {
   std::string log = "etcd";
   std::string chain = "bitcoind";
   std::uint32_t block_interval_ms = 1000;  // steady mining
+  std::uint64_t snapshot_interval = limits::kSnapshotInterval;  // entries; 0: no snapshot, no trim
 };
 
 struct WorkloadPlan {
