@@ -9,6 +9,7 @@
 
 #include "common/base/canonical.h"
 #include "common/base/limits.h"
+#include "common/base/mutants.h"
 #include "common/crypto/hash.h"
 #include "ledger/core/books.h"
 
@@ -151,7 +152,10 @@ class Decoder {
     if (!r_.ok()) return;
     view.payload_digest = wire::payload_digest(view.account, view.script, view.amount_sat);
     added.request_hash = request_hash(view);
-    if (!books_.by_key.emplace(view.key, ordinal).second) return refuse("a key twice");
+    if (!ROULETTE_MUTANT("key-lost-at-snapshot") &&
+        !books_.by_key.emplace(view.key, ordinal).second) {
+      return refuse("a key twice");
+    }
     if (!books_.by_id.emplace(view.id, ordinal).second) return refuse("a withdrawal id twice");
     if (planned && reject != 0) return refuse("a template for a rejected withdrawal");
     if (planned) read_template(ordinal);
@@ -175,6 +179,9 @@ class Decoder {
     const bool has_signatures = r_.boolean();
     if (!r_.ok()) return;
     set_template(books_, ordinal, choice, amounts);
+    if (ROULETTE_MUTANT("control-snapshot-unreadable")) {
+      for (const bitcoin::OutPoint& input : choice.inputs) books_.reserved.erase(input);
+    }
     if (has_signatures) read_signatures(books_.withdrawals[ordinal]);
   }
 
