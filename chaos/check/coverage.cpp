@@ -9,6 +9,7 @@
 #include "chaos/check/checkers.h"
 #include "chaos/check/ledger_model.h"
 #include "chaos/check/timelines.h"
+#include "chaos/check/told.h"
 #include "chaos/plan/schedule.h"
 
 namespace roulette::check {
@@ -62,7 +63,8 @@ void count_faults(const History& history, Verdict& verdict, Reasons& reasons) {
       continue;
     }
     ++verdict.faults_fired;
-    const std::string defect = proof_defect(fault);
+    std::string defect = proof_defect(fault);
+    if (defect.empty()) defect = untold_moment(history, fault);
     if (!defect.empty()) {
       reasons.inconclusive.push_back(name_of(fault) + " is not proven: " + defect);
       continue;
@@ -76,6 +78,11 @@ void count_faults(const History& history, Verdict& verdict, Reasons& reasons) {
 // what was taken from a journal is missing in it), so it must be what the seed drew.
 std::string unlike(const FaultRecord& fault, const chaos::FaultInstance& drawn) {
   if (fault.point != drawn.point) return "the point drawn is " + drawn.point;
+  if (fault.rule != drawn.rule) return "the rule drawn from is " + std::to_string(drawn.rule);
+  if (fault.occurrence != drawn.occurrence)
+    return "the occurrence drawn is " + std::to_string(drawn.occurrence);
+  const std::string trigger = drawn.trigger_process ? drawn.trigger_process->text() : "";
+  if (fault.trigger_process != trigger) return "the trigger drawn is " + trigger;
   const std::string signal = chaos::signal_name(drawn.signal);
   if (fault.signal != signal) return "the signal drawn is " + signal;
   if (fault.role != fault.victim.substr(0, fault.victim.find('-'))) return "role " + fault.role;

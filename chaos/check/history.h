@@ -47,7 +47,7 @@ struct Operation {  // one request: invoke, then answer or no_answer
   std::int64_t invoked_us = 0, intended_us = 0;
   std::string key, coordinator, intent;
   std::optional<std::int64_t> amount_sat;  // as sent
-  std::string address;                     // as sent
+  std::string address, account;            // as sent
   bool answered = false, unanswered = false;
   At answer_at;
   std::int64_t answered_us = 0;  // of the answer or the no_answer
@@ -61,8 +61,8 @@ struct Operation {  // one request: invoke, then answer or no_answer
 // ---- faults.ndjson ----
 struct FaultRecord {
   At at;
-  std::uint64_t fault_id = 0, rule = 0;
-  std::string role, point, victim, signal, recover, why_not;
+  std::uint64_t fault_id = 0, rule = 0, occurrence = 0;
+  std::string role, point, victim, trigger_process, signal, recover, why_not;
   bool fired = false, proven = false, has_hit = false, has_proof = false, over_budget = false;
   std::int64_t send_result = -1, sent_us = 0;
   std::optional<std::int64_t> wtermsig, exit_code, reaped_us, restarted_us, ready_us;
@@ -88,6 +88,7 @@ struct ShareEvent : EventHead {  // share_released (process is the signer) and s
 };
 struct SessionOpened : EventHead {
   std::string withdrawal_id, txid, session_digest;
+  std::vector<std::string> signers;
 };
 struct Aggregated : EventHead {
   std::string withdrawal_id, txid, session_digest;
@@ -150,6 +151,7 @@ struct Phase : EventHead {
 };
 struct FaultMoment : EventHead {
   std::string name, moment;
+  std::uint64_t fault_id = 0;
 };
 
 struct Events {

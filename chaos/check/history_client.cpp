@@ -79,6 +79,7 @@ class ClientReader {
     op.intent = fields.text("intent");
     op.amount_sat = fields.maybe_integer("amount_sat");
     op.address = fields.text_or_empty("address");
+    op.account = fields.text_or_empty("account");
     if (!fields.good()) return;
     static const std::set<std::string> intents{"new",      "retry", "duplicate",
                                                "conflict", "poll",  "resolve"};
@@ -168,6 +169,8 @@ void faults(const std::string& run_dir, History& history) {
         fault.at = fields.at();
         fault.fault_id = fields.count("fault_id");
         fault.rule = fields.count("rule");
+        fault.occurrence = fields.count("occurrence");
+        fault.trigger_process = fields.text_or_empty("trigger_process");
         fault.role = fields.text("role");
         fault.point = fields.text("point");
         fault.victim = fields.text("victim");

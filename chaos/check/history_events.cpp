@@ -49,6 +49,19 @@ class EventReader {
     }
   }
 
+  // Who lives says so first.
+  void report_unstarted(Source& source) const {
+    std::set<std::string> started;
+    for (const Lifecycle& e : out_.lifecycle) {
+      if (e.event == "started") started.insert(e.boot);
+    }
+    for (const auto& [life, numbers] : boots_) {
+      if (life.first != "tool-0" && !started.contains(life.second))
+        note_defect(source, 0, life.first + " wrote events under boot " + life.second +
+                                   ", but never `started`");
+    }
+  }
+
  private:
   struct Numbers {
     std::uint64_t last = 0, lost = 0;
@@ -149,7 +162,7 @@ class EventReader {
     } else if (event == "session_opened") {
       keep(f, out_.opened,
            SessionOpened{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
-                         f.hex("session_digest", kDigest)});
+                         f.hex("session_digest", kDigest), f.text_list("signers")});
     } else if (event == "aggregated") {
       keep(f, out_.aggregated,
            Aggregated{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
@@ -202,7 +215,8 @@ class EventReader {
     } else if (event == "phase") {
       keep(f, out_.phases, Phase{head, f.text("name")});
     } else if (event == "fault") {
-      keep(f, out_.moments, FaultMoment{head, f.text("name"), f.text("moment")});
+      keep(f, out_.moments,
+           FaultMoment{head, f.text("name"), f.text("moment"), f.count("fault_id")});
     } else if (event == "node_height") {
       if (f.text("why") == "export") out_.chain_end = f.hex("hash", kTxid);
     } else {
@@ -239,6 +253,7 @@ void events(const std::string& run_dir, History& history) {
   Source& source = history.sources[history.events_file];
   if (!source.present) return;
   reader.report_gaps(source);
+  reader.report_unstarted(source);
   for (const Role role : {Role::Signer, Role::Coordinator, Role::Ledger}) {
     for (std::uint16_t i = 0; i < chaos::instances_of(history.experiment.cluster, role); ++i) {
       const std::string name = ProcessName{role, i}.text();

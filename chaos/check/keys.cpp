@@ -58,7 +58,8 @@ class KeyCheck {
     if (!op.get()) {
       check_post_status(op, name);
       if (op.amount_sat != keys_.at(op.key)->amount_sat ||
-          op.address != keys_.at(op.key)->address) {
+          op.address != keys_.at(op.key)->address ||
+          op.account != keys_.at(op.key)->account) {
         out_.violation(op.at,
                        name + ": the client itself sent another payload as `" + op.intent + "`");
       }

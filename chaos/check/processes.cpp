@@ -163,6 +163,7 @@ InvariantResult check_orderly_stop(const History& history) {
   if (!whole) return out.result();
   Stops(history, out).run();
   check_requests_told(history, out);
+  check_stops_told(history, out);
   const auto& life = history.events.lifecycle;
   const bool any = std::any_of(life.begin(), life.end(),
                                [](const Lifecycle& e) { return e.event == "shutdown_started"; });

@@ -150,6 +150,16 @@ bool Fields::boolean_or_false(const char* name) {
   return has(name) && boolean(name);
 }
 
+std::vector<std::string> Fields::text_list(const char* name) {
+  const json* value = find(name, true);
+  if (value == nullptr) return {};
+  const bool texts = value->is_array() && std::all_of(value->begin(), value->end(),
+                                                      [](const json& e) { return e.is_string(); });
+  if (texts) return value->get<std::vector<std::string>>();
+  fail(std::string("field '") + name + "' is not a list of texts");
+  return {};
+}
+
 std::vector<std::string> Fields::hex_list(const char* name, std::size_t bytes) {
   std::vector<std::string> out;
   const json* value = find(name, true);

@@ -43,6 +43,7 @@ class Fields {
       const char* name);  // absent and null are nothing
   [[nodiscard]] bool boolean(const char* name);
   [[nodiscard]] bool boolean_or_false(const char* name);
+  [[nodiscard]] std::vector<std::string> text_list(const char* name);
   [[nodiscard]] std::vector<std::string> hex_list(const char* name, std::size_t bytes);
   [[nodiscard]] bool has(const char* name) const;  // present and not null
   // Each object of an array.

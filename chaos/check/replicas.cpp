@@ -305,6 +305,7 @@ InvariantResult check_replicas_agree(const History& history) {
   Agreement(history, out).run();
   check_linearizable(history, out);
   check_checkpoints_told(history, out);
+  check_export_index(history, out);
   check_trims(history, out);
   return out.result();
 }

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "chaos/check/checkers.h"
+#include "chaos/check/told.h"
 
 namespace roulette::check {
 namespace {
@@ -151,6 +152,7 @@ InvariantResult check_conflicting_signature(const History& history) {
     return out.result();
   }
   Conflicts(history, out).run();
+  check_planned(history, out);
   return out.result();
 }
 
@@ -226,15 +228,17 @@ void check_told_heads(const History& history, Findings& out) {
 // What the ledger holds was made by somebody, from t shares that somebody received: a party that
 // forgot to write one of these down must not pass because there is less to compare.
 void check_nothing_untold(const History& history, Findings& out) {
-  std::set<std::pair<std::string, std::string>> opened;  // boot, session
-  for (const SessionOpened& e : history.events.opened) opened.insert({e.boot, e.session_digest});
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> opened;  // boot, session
+  for (const SessionOpened& e : history.events.opened)
+    opened[{e.boot, e.session_digest}].insert(e.signers.begin(), e.signers.end());
   std::map<std::pair<std::string, std::string>, std::set<std::string>> received;
   for (const ShareEvent& e : history.events.received) {
     received[{e.boot, e.session_digest}].insert(e.signer);
     out.checked();
-    if (opened.contains({e.boot, e.session_digest})) continue;
-    out.violation(e.at, e.process + " received a share of session " + e.session_digest +
-                            ", which it never told to have opened");
+    const auto found = opened.find({e.boot, e.session_digest});
+    if (found != opened.end() && found->second.contains(e.signer)) continue;
+    out.violation(e.at, e.process + " received a share of " + e.signer + " for session " +
+                            e.session_digest + ", which it never told to have opened with it");
   }
   std::set<std::pair<std::string, std::vector<std::string>>> made;  // txid, signatures
   for (const Aggregated& e : history.events.aggregated) {

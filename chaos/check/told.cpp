@@ -97,9 +97,11 @@ void check_answers_told(const History& history, Findings& out) {
 }
 
 void check_requests_told(const History& history, Findings& out) {
-  std::set<std::pair<std::string, std::uint64_t>> received;  // boot, request
+  std::set<std::pair<std::string, std::uint64_t>> received, answered;  // boot, request
   for (const RequestReceived& e : history.events.requests) received.emplace(e.boot, e.request);
   for (const Answered& e : history.events.answers) {
+    if (!answered.emplace(e.boot, e.request).second)
+      out.violation(e.at, e.process + " answered request " + std::to_string(e.request) + " twice");
     if (received.contains({e.boot, e.request})) continue;
     out.violation(e.at, e.process + " answered request " + std::to_string(e.request) +
                             ", which it never told to have got");
@@ -123,6 +125,82 @@ void check_checkpoints_told(const History& history, Findings& out) {
   if (since == first_told.end()) return;
   for (const Replica& replica : history.replicas)
     Checkpoints(history, replica.name).check(replica.name, due, since->second, out);
+}
+
+std::string untold_moment(const History& history, const FaultRecord& fault) {
+  constexpr std::int64_t kSlackUs = 250'000;  // between what happened and its line
+  const auto near = [&](const EventHead& e, std::int64_t t_us) {
+    return e.t_us >= t_us - kSlackUs && e.t_us <= t_us + kSlackUs;
+  };
+  const auto moment = [&](const char* name, std::int64_t t_us) {
+    const auto& all = history.events.moments;
+    return std::any_of(all.begin(), all.end(), [&](const FaultMoment& e) {
+      return e.fault_id == fault.fault_id && e.name == fault.victim && e.moment == name &&
+             near(e, t_us);
+    });
+  };
+  if (!moment("sent", fault.sent_us)) return "the tool's log tells no signal at that time";
+  if (fault.restarted_us && !moment("restarted", *fault.restarted_us))
+    return "the tool's log tells no restart at that time";
+  const auto& exits = history.events.exited;
+  if (fault.reaped_us && std::none_of(exits.begin(), exits.end(), [&](const Exited& e) {
+        return e.name == fault.victim && near(e, *fault.reaped_us);
+      }))
+    return "the tool's log tells no end of its victim at that time";
+  const auto& ups = history.events.up_down;
+  if (fault.ready_us && std::none_of(ups.begin(), ups.end(), [&](const UpDown& e) {
+        return e.up && e.name == fault.victim && near(e, *fault.ready_us);
+      }))
+    return "the tool's log tells no return of its victim at that time";
+  return "";
+}
+
+void check_planned(const History& history, Findings& out) {
+  std::map<std::string, std::string> planned;  // withdrawal -> txid
+  for (const WithdrawalRow& row : history.reference()->withdrawals)
+    planned.emplace(row.withdrawal_id, row.txid);
+  const auto check = [&](const auto& e, const char* did) {
+    const auto found = planned.find(e.withdrawal_id);
+    if (found != planned.end() && found->second == e.txid) return;
+    out.violation(e.at, e.process + " " + did + " withdrawal " + e.withdrawal_id +
+                            " with transaction " + e.txid + ", which the ledger did not plan");
+  };
+  for (const SessionOpened& e : history.events.opened) check(e, "opened a session for");
+  for (const ShareEvent& e : history.events.released) check(e, "released a share for");
+  for (const ShareEvent& e : history.events.received) check(e, "received a share for");
+  for (const Aggregated& e : history.events.aggregated) check(e, "aggregated");
+  for (const SignedApplied& e : history.events.signed_applied) check(e, "saw signatures of");
+  for (const BroadcastEvent& e : history.events.broadcasts) check(e, "sent");
+  for (const BroadcastResult& e : history.events.broadcast_results) check(e, "had sent");
+}
+
+void check_export_index(const History& history, Findings& out) {
+  for (const Replica& replica : history.replicas) {
+    if (replica.entries.empty()) continue;
+    const std::uint64_t last = replica.entries.back().index;
+    if (replica.state && replica.state->index != last) {
+      out.violation(replica.state->at, replica.name + " exports its state at " +
+                                           std::to_string(replica.state->index) +
+                                           ", its entries end at " + std::to_string(last));
+    }
+    for (const TablesDigest& tables : replica.tables) {
+      if (tables.index == last) continue;
+      out.violation(tables.at, replica.name + " exports its tables at " +
+                                   std::to_string(tables.index) + ", its entries end at " +
+                                   std::to_string(last));
+    }
+  }
+}
+
+void check_stops_told(const History& history, Findings& out) {
+  std::set<std::string> begun;
+  for (const Lifecycle& e : history.events.lifecycle) {
+    if (e.event == "shutdown_started") begun.insert(e.boot);
+  }
+  for (const Lifecycle& e : history.events.lifecycle) {
+    if (e.event == "stopped" && !begun.contains(e.boot))
+      out.violation(e.at, e.process + " stopped and never told that it began to");
+  }
 }
 
 }  // namespace roulette::check

@@ -16,4 +16,13 @@ void check_requests_told(const History& history, Findings& out);
 // Every replica told its digest at every checkpoint that it passed while it lived.
 void check_checkpoints_told(const History& history, Findings& out);
 
+// What a fault's record says of times stands in the tool's log as well; empty, or what does not.
+[[nodiscard]] std::string untold_moment(const History& history, const FaultRecord& fault);
+// Every event about a withdrawal names one of the ledger, and the transaction planned for it.
+void check_planned(const History& history, Findings& out);
+// What a replica exports is of the last entry that it holds.
+void check_export_index(const History& history, Findings& out);
+// An orderly end was begun.
+void check_stops_told(const History& history, Findings& out);
+
 }  // namespace roulette::check

@@ -242,6 +242,7 @@ TEST_CASE("a SIGTERM fault that was escalated has not finished") {
 TEST_CASE("a run without any stop does not exercise stopping") {
   Run run;
   run.erase(kEvents, {{"event", "shutdown_started"}});
+  run.erase(kEvents, {{"event", "stopped"}});
   run.erase(kEvents, {{"event", "down"}, {"why", "SIGTERM"}});
   CHECK(status_of(run.judged(), "orderly-stop-finishes") == InvariantStatus::NotExercised);
 }
@@ -381,6 +382,22 @@ TEST_CASE("a request that nobody told to have got is seen by its answer") {
   Run run;
   run.erase(kEvents, {{"event", "request_received"}, {"request", 1}});
   expect_fail(run, "orderly-stop-finishes", kEvents, "answered request 1, which it never told");
+}
+
+TEST_CASE("one request has one answer, and an orderly end its beginning") {
+  Run twice;
+  json again = twice.event({{"event", "answered"}, {"request", 1}});
+  twice.files[kEvents].push_back(again);
+  expect_fail(twice, "orderly-stop-finishes", kEvents, "answered request 1 twice");
+  Run silent;
+  silent.erase(kEvents, {{"event", "shutdown_started"}, {"process", "ledger-1"}});
+  expect_fail(silent, "orderly-stop-finishes", kEvents, "ledger-1 stopped and never told");
+}
+
+TEST_CASE("an export that is not of the last entry is seen") {
+  Run run;
+  run.line("state/ledger-1.ndjson", {{"type", "state"}})["index"] = 27;
+  expect_fail(run, "ledger-replicas-agree", "state/ledger-1.ndjson", "exports its state at 27");
 }
 
 namespace {

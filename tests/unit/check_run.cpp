@@ -276,6 +276,7 @@ void Run::make_history() {
               {"intent", intent}, {"intended_us", us(at_ms)}};
     if (intent != "poll" && intent != "resolve") {
       line["address"] = p.address;
+      line["account"] = p.account;
       line["amount_sat"] = p.amount_sat + (intent == "conflict" ? 1 : 0);
     }
     out.push_back(line);
@@ -481,6 +482,9 @@ void Run::make_faults() {
                  {"reaped_us", kill ? json(us(12'502)) : json(nullptr)}};
       out.push_back({{"fault_id", instance.id},
                      {"rule", instance.rule},
+                     {"trigger_process", instance.trigger_process
+                                             ? json(instance.trigger_process->text())
+                                             : json(nullptr)},
                      {"role", "signer"},
                      {"trigger", kill ? "point" : "at_ms"},
                      {"point", instance.point},
@@ -729,10 +733,17 @@ void Run::delay_signing(std::size_t i, std::int64_t later_ms) {
 }
 
 void Run::keep_quorum() {
-  for (const char* moment : {"sent", "stopped", "continued"}) {
+  for (const char* moment : {"stopped", "continued"}) {
     erase("events.ndjson", {{"event", "fault"}, {"fault_id", 2}, {"moment", moment}});
   }
   erase("events.ndjson", {{"event", "down"}, {"why", "SIGSTOP"}});
+  // Signalled when the load was over.
+  for (json& e : files["events.ndjson"]) {
+    if (e.value("fault_id", 0) == 2) e["t_us"] = us(23'900);
+  }
+  for (json& fault : files["faults.ndjson"]) {
+    if (fault.at("fault_id") == 2) fault["proof"]["sent_us"] = us(23'900);
+  }
   delay_signing(2, -2'900);
   event({{"event", "session_opened"}, {"session_digest", paid[2].session}})["t_us"] = us(14'200);
   answer(7)["problem"] = "draining";
@@ -940,6 +951,8 @@ void Run::take_journal(std::size_t records_left, std::int64_t back_at_ms) {
   facts.schedule_hash = to_hex(chaos::draw_schedule(experiment).hash);
   json& fault = line("faults.ndjson", {{"fault_id", 1}});
   fault.update({{"recover", "rolled-back"}, {"restarted_us", us(double(back_at_ms))}});
+  add_event(back_at_ms, "tool-0", "fault",
+            {{"fault_id", 1}, {"name", "signer-1"}, {"moment", "restarted"}});
   auto& journal = files["state/signer-1.ndjson"];
   files["state/signer-1.before-1.ndjson"] = journal;
   journal.resize(records_left);

@@ -66,7 +66,8 @@ class Run {
                  json fields = json::object());
   // Everything that shows withdrawal `i` signed comes so much later.
   void delay_signing(std::size_t i, std::int64_t later_ms);
-  // The second fault's victims were never seen paused, and withdrawal 2 was signed at once.
+  // The second fault's victims were signalled after the load and never seen paused, and withdrawal
+  // 2 was signed at once.
   void keep_quorum();
   // The first fault's victim, signer-1, came back at `back_at_ms` with the oldest records of its
   // journal only, and coordinator-0 quarantined it.

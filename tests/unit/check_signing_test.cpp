@@ -273,6 +273,32 @@ TEST_CASE("a signer put back is judged by what it had before, and must be quaran
   }
 }
 
+TEST_CASE("an event about a withdrawal names one of the ledger with its transaction") {
+  for (const char* event : {"session_opened", "share_released", "aggregated", "signed_applied",
+                            "broadcast", "broadcast_result"}) {
+    Run run;
+    share_of(run, event, 2)["withdrawal_id"] = std::string(32, 'e');
+    INFO(event);
+    expect_fail(run, "no-conflicting-signature", kEvents, "which the ledger did not plan");
+  }
+}
+
+TEST_CASE("a share of a signer that its session did not name is seen") {
+  Run run;
+  run.event({{"event", "session_opened"}, {"session_digest", run.paid[2].session}})["signers"] = {
+      "signer-0"};
+  expect_fail(run, "share-has-its-record", kEvents, "never told to have opened with it");
+}
+
+TEST_CASE("a life that never started makes the log unusable") {
+  Run run;
+  run.erase(kEvents, {{"event", "started"}, {"process", "ledger-1"}});
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "ledger-replicas-agree") == kOpen);
+  CHECK(invariant(verdict, "ledger-replicas-agree").note.find("but never `started`") !=
+        std::string::npos);
+}
+
 TEST_CASE("a forked journal is noticed by the heads the ledger keeps") {
   Run run;
   run.each_ledger([&](const std::string& file) {

@@ -213,15 +213,42 @@ TEST_CASE("a fault recorded twice, or otherwise than drawn, is no fault of the s
   CHECK(has_reason(elsewhere.judged(), "the point drawn is signer.persist.signing_record.after"));
 }
 
+TEST_CASE("a fault is the one that was drawn, and its times stand in the tool's log") {
+  const auto spoilt = [](const char* field, const json& value, const char* why) {
+    Run run;
+    run.files["faults.ndjson"][0][field] = value;
+    INFO(field);
+    CHECK(has_reason(run.judged(), why));
+  };
+  spoilt("rule", 1, "the rule drawn from is 0");
+  spoilt("occurrence", 2, "the occurrence drawn is 1");
+  spoilt("trigger_process", "signer-0", "the trigger drawn is signer-1");
+  const std::int64_t later = 5'000'000'000;
+  spoilt("ready_us", later, "tells no return of its victim");
+  spoilt("restarted_us", later, "tells no restart at that time");
+  Run sent, reaped, silent;
+  sent.files["faults.ndjson"][0]["proof"]["sent_us"] = later - 1;
+  sent.files["faults.ndjson"][0]["proof"]["reaped_us"] = later;
+  CHECK(has_reason(sent.judged(), "tells no signal at that time"));
+  reaped.files["faults.ndjson"][0]["proof"]["reaped_us"] = later;
+  CHECK(has_reason(reaped.judged(), "tells no end of its victim"));
+  silent.erase("events.ndjson", {{"event", "fault"}, {"fault_id", 1}, {"moment", "sent"}});
+  CHECK(has_reason(silent.judged(), "tells no signal at that time"));
+}
+
 TEST_CASE("what the tool says it struck besides the schedule must be recorded as it said") {
   Run run;
   run.files["faults.ndjson"][0]["fault_id"] = 77;
+  for (json& e : run.files["events.ndjson"]) {
+    if (e.value("fault_id", 0) == 1) e["fault_id"] = 77;
+  }
   const std::string victim = run.files["faults.ndjson"][0]["victim"];
   chaos::FaultInstance cell;
   cell.id = 77;
   cell.victims = {{Role::Signer, static_cast<std::uint16_t>(std::stoul(victim.substr(7)))}};
   cell.point = run.files["faults.ndjson"][0]["point"];
   cell.signal = chaos::Signal::Kill;
+  cell.trigger_process = cell.victims[0];
   run.facts.unscheduled = {cell};
   CHECK_FALSE(has_reason(run.judged(), "fault 77"));
   run.facts.unscheduled[0].signal = chaos::Signal::Term;
