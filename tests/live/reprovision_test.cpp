@@ -219,3 +219,36 @@ TEST_CASE("a rolled-back signer is quarantined, provisioned again, and pays with
   }
   CHECK(s.supervisor->unasked_exits().empty());
 }
+
+TEST_CASE("where the log was trimmed, the heads that the ledger keeps still refuse a journal") {
+  constexpr std::uint64_t kEvery = 64;
+  Small s(kEvery);
+  Operator op(s);
+  const ProcessName ledger{Role::Ledger, 0};
+  const auto told = [&](const std::string& event) {
+    std::ifstream in(op.work / "ledger-0/events.ndjson");
+    for (std::string line; std::getline(in, line);)
+      if (line.find("\"" + event + "\"") != std::string::npos) return true;
+    return false;
+  };
+  for (int i = 0; i < 80 && !told("log_trimmed"); ++i) {
+    CHECK(s.pay_until_answered(0, "k" + std::to_string(i)).status == 202);
+    if (i % 10 == 9) s.mine(1);
+  }
+  REQUIRE(told("log_trimmed"));
+  // Its folder is lost: no entry that told a journal's head is left anywhere.
+  op.stop({ledger});
+  for (const char* file : {"tables.sqlite", "tables.sqlite-wal", "tables.sqlite-shm"})
+    std::filesystem::remove(op.work / "ledger-0" / file);
+  op.start({ledger});
+  REQUIRE(op.serving({ledger}));
+  CHECK(told("snapshot_loaded"));
+
+  op.stop(op.of({Role::Signer, Role::Coordinator}));
+  REQUIRE(op.journal_length(kOther) >= 10);
+  op.roll_back(kOther, 2);
+  runtime::KernelEntropy entropy;
+  const auto refused = reprovision(op.plan({0}), entropy);
+  REQUIRE_FALSE(refused.ok());
+  CHECK_THAT(refused.error().message, Contains("does not hold what the ledger keeps of it"));
+}

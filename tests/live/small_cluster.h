@@ -48,7 +48,7 @@ struct Answer {
 // 2-of-3 signers, two coordinators, one replica, one etcd member, one node; funded and ready.
 class Small {
  public:
-  Small() {
+  explicit Small(std::uint64_t snapshot_interval = limits::kSnapshotInterval) {
     auto opened = runtime::EventLog::open(folder_ / "tool.ndjson", {Role::Tool, 0}, BootId{});
     REQUIRE(opened.ok());
     log_ = std::move(*opened);
@@ -70,6 +70,7 @@ class Small {
     plan.threshold = 2;
     plan.ledgers = 1;
     plan.etcd = 1;
+    plan.snapshot_interval = snapshot_interval;
     auto made = Cluster::prepare(plan, 40, (folder_ / "run").string(), binaries(), loop, *log_,
                                  *supervisor);
     INFO((made.ok() ? "" : made.error().message));
