@@ -82,6 +82,8 @@ class World {
   [[nodiscard]] bool finished() const;
   // Also at the node's tip.
   [[nodiscard]] bool at_rest() const;
+  // Every signer holds what the books keep of its journal, or is quarantined.
+  [[nodiscard]] bool stand_as_kept() const;
   [[nodiscard]] Records records() const;                  // all but the clients' part
   [[nodiscard]] std::map<ProcessName, std::vector<Place>> take_places();
   [[nodiscard]] Duration slowest_signing() const;         // template applied to bytes applied

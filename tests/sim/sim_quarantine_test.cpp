@@ -92,7 +92,13 @@ TEST_CASE("a quarantine stands when a longer journal replaced the head that show
       "fault strike_place down=444000 a=ledger-1 blow=stop place=12 deeds=1\n"
       "fault strike_place a=coordinator-1 blow=stop place=73\n"
       "fault strike at=68702 down=356000 a=coordinator-0\n"
-      "fault roll_back at=445720 a=signer-0\n"};
+      "fault roll_back at=445720 a=signer-0\n",
+      // Seed 521130: it ended while the second look at a signer's journal was under way.
+      "seed 521130\nsigners 7\nthreshold 6\ncoordinators 1\nhop 3237..3768\ndisk 5290..9671\n"
+      "engine 8593..13446\nnode 1587..2680\nlate_per_mille 19\nblock_interval 181000\n"
+      "snapshot_interval 24\nduplicate_per_mille 300\nthink 83550..85794\n"
+      "fault strike_place down=335000 a=signer-6 blow=stop\n"
+      "fault roll_back at=817467 down=235000 a=signer-0 amount=4\n"};
   for (const char* text : shrunk) {
     const auto schedule = parse_schedule(text);
     REQUIRE(schedule.ok());
