@@ -13,9 +13,11 @@ namespace {
 
 constexpr std::size_t kAtOnce = 4;  // withdrawals under way while a point is waited for
 constexpr std::size_t kMostPerCell = 48;
+constexpr std::size_t kMostUntilTrim = 120;  // two snapshots of 64 entries, some for each payment
 constexpr std::size_t kBatch = 8;  // withdrawals over which the passes of a point are counted
 constexpr std::uint64_t kNeverReached = 1'000'000'000;
 constexpr Duration kHitLimit = seconds(6);
+constexpr Duration kTrimLimit = seconds(20);
 constexpr Duration kBatchLimit = seconds(10);
 constexpr Duration kGoneLimit = seconds(6);  // SIGTERM: the drain, and what escalates it
 constexpr Duration kBackLimit = seconds(15);
@@ -144,7 +146,8 @@ CellRun::Trouble CellRun::reach_point() {
     trigger_.reset();
   }
   if (const Trouble why = provoke()) return why;
-  payments_.feed(kAtOnce, kMostPerCell);
+  const bool grows = cell_.provocation == Provocation::Snapshot;
+  payments_.feed(kAtOnce, grows ? kMostUntilTrim : kMostPerCell);
   Instant again = c_.session().loop.now() + milliseconds(200);
   const bool reached = c_.wait(
       [&] {
@@ -155,7 +158,7 @@ CellRun::Trouble CellRun::reach_point() {
         }
         return hit_.has_value();
       },
-      kHitLimit);
+      grows ? kTrimLimit : kHitLimit);
   if (reached) return {};
   disarm_all();
   return "the point was not passed within " + std::to_string(kHitLimit.us / 1'000'000) +
@@ -237,11 +240,30 @@ CellRun::Trouble CellRun::provoke() {
     case Provocation::Reprovision:
       return "passed only by a start under a new share epoch, which no cluster of a matrix has";
     case Provocation::Snapshot:
-      return "passed only by a log that grew by a snapshot's interval, as no matrix's does";
+      arm_running();
+      return {};
+    case Provocation::SnapshotRestart: {
+      if (const Trouble why = grow_log()) return why;
+      const std::vector<ProcessName> all = c_.alive(cell_.point.role);
+      return restart(all.at(c_.prng().below(all.size())));
+    }
     case Provocation::Clock:
       return {};
   }
   return {};
+}
+
+// Until this life's log was trimmed, by what the replicas told.
+CellRun::Trouble CellRun::grow_log() {
+  payments_.feed(kAtOnce, kMostUntilTrim);
+  const bool trimmed = c_.wait(
+      [&] {
+        c_.watch().read();
+        return c_.watch().trimmed();
+      },
+      kTrimLimit);
+  payments_.stop_feeding();
+  return trimmed ? Trouble{} : Trouble{"the log was not trimmed"};
 }
 
 // A kill of its own, recorded like any other fault.

@@ -30,6 +30,7 @@ class CellRun {
   Trouble reach_point();
   Trouble measure_passes(std::uint64_t arm_id);
   Trouble provoke();
+  Trouble grow_log();
   Trouble restart(ProcessName name);
   Trouble ask_as_stranger();
   Trouble choose_victims();

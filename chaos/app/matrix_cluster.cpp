@@ -8,6 +8,7 @@
 
 #include "chaos/app/cell_payments.h"
 #include "chaos/live/node.h"
+#include "common/base/limits.h"
 #include "common/runtime/durable_file.h"
 
 namespace roulette::chaos {
@@ -35,6 +36,7 @@ Experiment experiment_of(const MatrixCluster::Options& options) {
   e.workload.undisturbed_s = 0;
   e.workload.min_amount_sat = 10'000;
   e.workload.max_amount_sat = 200'000;
+  e.cluster.snapshot_interval = limits::kCheckpointInterval;  // the shortest: a life is short
   e.floor.settled = 1;
   e.path = "matrix";
   for (const char* id :
@@ -103,7 +105,8 @@ Status MatrixCluster::start() {
                            s_->run_dir + "/history.ndjson");
   if (!load) return load.error();
   load_ = std::move(load).value();
-  watch_ = std::make_unique<SessionWatch>(s_->run_dir, experiment_.cluster.coordinators);
+  watch_ = std::make_unique<SessionWatch>(s_->run_dir, experiment_.cluster.coordinators,
+                                          experiment_.cluster.ledgers);
   faults_->begin(s_->loop.now());
   return measure_undisturbed();
 }

@@ -62,7 +62,7 @@ constexpr auto kProvocations = std::to_array<ProvocationRow>({
     {Role::Ledger, PointEffect::Send, "ledger_status", Provocation::Restart},
     {Role::Ledger, PointEffect::Send, "forward", Provocation::Request},
     {Role::Ledger, PointEffect::Restore, "log_opened", Provocation::Restart},
-    {Role::Ledger, PointEffect::Restore, "snapshot_loaded", Provocation::Snapshot},
+    {Role::Ledger, PointEffect::Restore, "snapshot_loaded", Provocation::SnapshotRestart},
     {Role::Ledger, PointEffect::Restore, "log_replayed", Provocation::Restart},
     {Role::Ledger, PointEffect::Restore, "first_announcement", Provocation::Restart},
     {Role::Ledger, PointEffect::Process, "", Provocation::Clock},
@@ -167,6 +167,7 @@ std::string_view provocation_name(Provocation provocation) {
     case Provocation::FirstStart: return "first-start";
     case Provocation::Reprovision: return "reprovision";
     case Provocation::Snapshot: return "snapshot";
+    case Provocation::SnapshotRestart: return "snapshot-restart";
     case Provocation::Clock: return "clock";
   }
   ROULETTE_ASSERT(false);
@@ -272,7 +273,6 @@ Result<std::vector<Cell>> select_cells(const MatrixSelection& selection) {
         const Cell cell{point, blow, victims, CellOccurrence::First, *provocation, *expected};
         const bool wanted = !selection.slice || (blow == CellBlow::Kill &&
                                                  *provocation != Provocation::Reprovision &&
-                                                 *provocation != Provocation::Snapshot &&
                                                  victims == victims_of(point.role).front());
         if (wanted) cells.push_back(cell);
         if (selection.slice || !passes_often(*provocation)) continue;

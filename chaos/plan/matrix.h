@@ -53,9 +53,9 @@ enum class Provocation : std::uint8_t {
   Reprovision,    // none: the operator's command and a start under a new share epoch, which no
                   // cluster of a matrix has. Its cells are unreachable, and a slice leaves them
                   // out; tests/live/signer_test.cpp stands still there
-  Snapshot,       // none: a log that grew by a snapshot's interval, as no cluster of a matrix does.
-                  // Unreachable and left out like Reprovision; tests/live/ledger_test.cpp stands
-                  // still there
+  Snapshot,       // withdrawals until the log has grown by a snapshot's interval, which is short in
+                  // a matrix: the preferred replica stores one, and trims behind the one before
+  SnapshotRestart,  // as Restart, of a replica whose log begins behind its start: after that many
   Clock,          // nothing: a timed kill while a withdrawal is outstanding
 };
 
