@@ -63,10 +63,11 @@ struct Header {
   std::uint32_t begun = 0;  // 1: the piece begins, without a result yet
 };
 
-// The tool decides when it ends; Ctrl-C goes to the whole group of the terminal.
+// The tool decides when it ends: Ctrl-C goes to the whole group of the terminal, and the SIGTERM of
+// timeout(1) to the whole group as well. A child that died of it would count as a broken piece.
 void become_child(pid_t parent) {
   std::signal(SIGINT, SIG_IGN);
-  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGTERM, SIG_IGN);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(0);
 }

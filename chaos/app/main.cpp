@@ -2,7 +2,13 @@
 // (commands.h).
 //
 // CLI11 is expensive to compile and stays here.
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <iostream>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
@@ -29,6 +35,27 @@ int killpoints_command(bool json) {
 
 namespace {
 
+// CLI11 takes 2^64 for 2^64 - 1 and 010 for 8: another seed would run than the one asked for.
+const CLI::Validator kWholeNumber(
+    [](std::string& text) {
+      std::uint64_t number = 0;
+      const char* end = text.data() + text.size();
+      const auto read = std::from_chars(text.data(), end, number);
+      const bool whole =
+          read.ec == std::errc() && read.ptr == end && std::to_string(number) == text;
+      return whole ? "" : "'" + text + "' is no whole number from 0 to 18446744073709551615";
+    },
+    "");
+
+const CLI::Validator kAboveZero(
+    [](std::string& text) {
+      char* end = nullptr;
+      const double number = std::strtod(text.c_str(), &end);
+      const bool good = *end == '\0' && std::isfinite(number) && number > 0;
+      return good ? "" : "'" + text + "' is no number above 0";
+    },
+    "");
+
 void add_binaries(CLI::App& command, BinaryOptions& binaries) {
   command.add_option("--etcd", binaries.etcd, "Path of etcd (3.5)");
   command.add_option("--bitcoind", binaries.bitcoind, "Path of bitcoind");
@@ -38,7 +65,7 @@ void add_run(CLI::App& app, RunOptions& o) {
   CLI::App* run = app.add_subcommand(
       "run", "Run experiments: start a cluster, load it, kill inside it, judge the records");
   run->add_option("PATH", o.paths, "Experiment files, or folders of them")->required();
-  run->add_option("--seed", o.seed, "Instead of the file's seed");
+  run->add_option("--seed", o.seed, "Instead of the file's seed")->check(kWholeNumber);
   run->add_option("--duration", o.duration_s, "Seconds of load, instead of the file's duration_s");
   run->add_option("--runs", o.runs_dir, "Where run folders are made")
       ->capture_default_str()
@@ -82,13 +109,15 @@ void add_sim(CLI::App& app, SimOptions& o) {
   CLI::App* sim = app.add_subcommand(
       "sim", "Run schedules of faults through the simulated cluster, in virtual time");
   sim->add_option("--schedules", o.schedules, "How many (1000, or what --minutes allows)")
-      ->check(CLI::PositiveNumber);
+      ->check(kAboveZero)
+      ->check(kWholeNumber);
   sim->add_option("--seed", o.seed, "The first seed; the others follow it")
+      ->check(kWholeNumber)
       ->capture_default_str();
   sim->add_option("--jobs", o.jobs, "Processes; one a core when not given")
       ->check(CLI::Range(1U, 1024U));
   sim->add_option("--minutes", o.minutes, "Begin no further schedule after that")
-      ->check(CLI::PositiveNumber);
+      ->check(kAboveZero);
   sim->add_option("--scheme", o.scheme, "frost, or stand-in for breadth")->capture_default_str();
   sim->add_flag("--check-determinism", o.check_determinism, "Run each seed twice and compare");
   sim->add_flag("--no-shrink", o.no_shrink, "Leave failed schedules as they were drawn");
@@ -103,7 +132,7 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
   CLI::App* replay = app.add_subcommand(
       "replay", "Run one schedule of the simulator again and tell what happens");
   replay->add_option("FILE", o.file, "A schedule file, as a sweep writes it");
-  replay->add_option("--seed", o.seed, "The schedule of this seed");
+  replay->add_option("--seed", o.seed, "The schedule of this seed")->check(kWholeNumber);
   replay->add_option("--scheme", o.scheme, "With --seed: frost, stand-in")
       ->capture_default_str();
   replay->add_flag("--all", o.all, "Also heartbeats, pings and polls");
@@ -125,6 +154,7 @@ void add_matrix(CLI::App& app, MatrixOptions& o) {
                    "One cell a point: SIGKILL of the process that passes it, first pass");
   matrix->add_option("--out", o.out_dir, "Folder of the report and of the clusters' records");
   matrix->add_option("--seed", o.selection.seed, "Draws cells, victims and loads")
+      ->check(kWholeNumber)
       ->capture_default_str();
   matrix->add_option("--runs", o.runs_dir, "Where a folder is made without --out")
       ->capture_default_str()
@@ -162,10 +192,13 @@ void add_mutants(CLI::App& app, MutantOptions& o) {
   mutants
       ->add_option("--schedules", o.schedules,
                    "At most, for each bug; 5000 when not given, 20000 with the stand-in")
-      ->check(CLI::PositiveNumber);
+      ->check(kAboveZero)
+      ->check(kWholeNumber);
   mutants->add_option("--scheme", o.scheme, "frost, or stand-in for breadth")
       ->capture_default_str();
-  mutants->add_option("--seed", o.seed, "The first seed")->capture_default_str();
+  mutants->add_option("--seed", o.seed, "The first seed")
+      ->check(kWholeNumber)
+      ->capture_default_str();
   mutants->add_option("--jobs", o.jobs, "Processes; one a core when not given")
       ->check(CLI::Range(1U, 1024U));
   mutants->add_option("--runs", o.runs_dir, "Where the smallest schedule of each find is kept")
@@ -244,12 +277,21 @@ int dispatch(int argc, char** argv) {
   return version_command(json);
 }
 
+// A report that nobody got is no pass: the disk may be full, the pipe closed.
+int told(int code) {
+  std::cout.flush();
+  const bool flushed = std::fflush(stdout) == 0;
+  if (flushed && std::cout && std::ferror(stdout) == 0) return code;
+  std::cerr << "error: stdout cannot be written; what the command found is not told" << std::endl;
+  return code == kExitPass ? kExitInternal : code;
+}
+
 }  // namespace
 }  // namespace roulette::chaos
 
 int main(int argc, char** argv) {
   try {
-    return roulette::chaos::dispatch(argc, argv);
+    return roulette::chaos::told(roulette::chaos::dispatch(argc, argv));
   } catch (const std::exception& error) {
     std::cerr << "internal error: " << error.what() << std::endl;
     return roulette::chaos::kExitInternal;

@@ -97,6 +97,7 @@ Status keep_smallest(Row& row, const MutantOptions& options) {
       shrink_to_file(drawn(options, *row.seed), options.scheme, id,
                      (fs::path(options.runs_dir) / row.mutant->name).string(), kShrinkLimits);
   if (!small) return small.error();
+  if (!small->fails_again) return {};
   row.smallest = small->path;
   row.faults_before = small->faults_before;
   row.faults = small->file.schedule.faults.size();

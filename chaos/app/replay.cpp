@@ -76,6 +76,10 @@ Status shrink_it(const sim::ScheduleFile& file, const sim::SeedRecord& record,
   const auto shrunk = shrink_to_file(file.schedule, file.scheme, record.violations.front().id,
                                      folder, {});
   if (!shrunk) return shrunk.error();
+  if (!shrunk->fails_again) {
+    std::fprintf(stderr, "it does not fail again: nothing shrunk\n");
+    return {};
+  }
   std::fprintf(stderr, "%zu faults shrunk to %zu in %zu runs%s\nnext: roulette replay %s\n",
                shrunk->faults_before, shrunk->file.schedule.faults.size(), shrunk->runs,
                shrunk->minimal ? "" : " (not minimal: out of time)", shrunk->path.c_str());
@@ -115,6 +119,7 @@ int replay_command(const ReplayOptions& options) {
   if (options.json) print_json(*record, clean ? "pass" : "fail");
   else print_verdict(*file, *record);
   (void)std::fflush(stdout);
+  if (options.shrink && clean) std::fprintf(stderr, "it does not fail: nothing to shrink\n");
   if (options.shrink && !clean) {
     if (const Status done = shrink_it(*file, *record, options.out_dir); !done) {
       return report_error(done.error());

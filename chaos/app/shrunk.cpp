@@ -54,9 +54,12 @@ Result<ShrunkFile> shrink_to_file(const sim::Schedule& failing, const std::strin
     const auto record = run_apart(candidate);
     return record.ok() && violates(*record, id);
   };
-  const sim::Shrunk shrunk = sim::shrink(failing, still_fails, budget);
   ShrunkFile out;
-  out.runs = shrunk.runs;
+  out.runs = 1;
+  out.fails_again = still_fails(failing);  // a process may have been ended from outside
+  if (!out.fails_again) return out;
+  const sim::Shrunk shrunk = sim::shrink(failing, still_fails, budget);
+  out.runs += shrunk.runs;
   out.minimal = shrunk.minimal;
   out.faults_before = failing.faults.size();
   out.file = {scheme, shrunk.schedule, {id},

@@ -29,8 +29,9 @@ struct ShrunkFile {
   std::size_t runs = 0;
   std::size_t faults_before = 0;
   bool minimal = false;
+  bool fails_again = false;  // without it nothing was shrunk and no file written
 };
-// Shrinks `failing` while it violates `id`, and writes `folder`/NAME.json.
+// Runs `failing` once more, shrinks it while it violates `id`, and writes `folder`/NAME.json.
 [[nodiscard]] Result<ShrunkFile> shrink_to_file(const sim::Schedule& failing,
                                                 const std::string& scheme, const std::string& id,
                                                 const std::string& folder,

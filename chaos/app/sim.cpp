@@ -18,7 +18,7 @@
 #include "chaos/app/commands.h"
 #include "chaos/app/fan_out.h"
 #include "chaos/app/shrunk.h"
-#include "chaos/sim/required_probes.h"
+#include "chaos/sim/seed_run.h"
 #include "common/runtime/durable_file.h"
 
 namespace roulette::chaos {
@@ -27,11 +27,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kShownViolations = 10;
-constexpr std::uint64_t kFloorFrom = 100;       // schedules; smaller sweeps may be tame by chance
-constexpr std::uint64_t kWithdrawalsEach = 3;
 constexpr std::size_t kShrunkKinds = 3;
-constexpr const char* kDeterminism = "determinism";  // a violation's id
-constexpr std::uint64_t kFaultsEach = 2;
 
 double now_s() {
   const auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -50,11 +46,6 @@ sim::Schedule drawn(const SimOptions& options, std::uint64_t seed) {
   return schedule;
 }
 
-struct FailedSeed {
-  std::uint64_t seed = 0;
-  std::vector<sim::Violation> violations;
-};
-
 class SimSweep {
  public:
   explicit SimSweep(const SimOptions& options)
@@ -66,7 +57,8 @@ class SimSweep {
     hooks.work = [this](std::uint64_t piece) { return work(options_.seed + piece); };
     hooks.done = [this](std::uint64_t piece, const std::string& text) { done(piece, text); };
     hooks.broke = [this](std::uint64_t piece, const std::string& why) {
-      failed({options_.seed + piece, {{kProcessEnded, why}}});
+      tally_.broke(options_.seed + piece, {kProcessEnded, why});
+      tell_failed();
     };
     hooks.go_on = [this] {
       show();
@@ -84,12 +76,18 @@ class SimSweep {
   // The first schedule of each kind of violation, made small.
   Status shrink_failures() {
     std::set<std::string> kinds;
-    for (const FailedSeed& failed : failed_) {
+    for (const sim::Tally::Failed& failed : tally_.failed) {
       const std::string& id = failed.violations.front().id;
-      if (id == kDeterminism || kinds.size() >= kShrunkKinds || !kinds.insert(id).second) continue;
+      if (id == sim::kDeterminism || kinds.size() >= kShrunkKinds) continue;
+      if (!kinds.insert(id).second) continue;
       const auto shrunk = shrink_to_file(drawn(options_, failed.seed), options_.scheme, id,
                                          options_.out_dir, {});
       if (!shrunk) return shrunk.error();
+      if (!shrunk->fails_again) {
+        std::fprintf(stderr, "seed %" PRIu64 ": does not fail again by itself, so not shrunk\n",
+                     failed.seed);
+        continue;
+      }
       std::fprintf(stderr, "seed %" PRIu64 ": %zu faults shrunk to %zu in %zu runs%s: %s\n",
                    failed.seed, shrunk->faults_before, shrunk->file.schedule.faults.size(),
                    shrunk->runs, shrunk->minimal ? "" : " (not minimal: out of time)",
@@ -125,9 +123,7 @@ class SimSweep {
     sim::SeedRecord record = sim::record_of(schedule, sim::run_schedule(schedule));
     if (options_.check_determinism) {
       const sim::Schedule again = drawn(options_, seed);
-      if (!record.same_run(sim::record_of(again, sim::run_schedule(again)))) {
-        record.violations.push_back({kDeterminism, "the same seed ran differently"});
-      }
+      sim::compare_runs(record, sim::record_of(again, sim::run_schedule(again)));
     }
     return sim::encode_record(record);
   }
@@ -139,17 +135,17 @@ class SimSweep {
       return;
     }
     tally_.add(*record);
-    if (!record->violations.empty()) failed({record->seed, record->violations});
+    tell_failed();
   }
 
-  void failed(FailedSeed seed) {
-    if (failed_.size() < kShownViolations) {
+  void tell_failed() {
+    for (; told_ < std::min(tally_.failed.size(), kShownViolations); ++told_) {
+      const sim::Tally::Failed& seed = tally_.failed[told_];
       for (const sim::Violation& violation : seed.violations) {
         std::fprintf(stderr, "%sseed %" PRIu64 ": %s: %s\n", terminal_ ? "\r\033[K" : "",
                      seed.seed, violation.id.c_str(), violation.text.c_str());
       }
     }
-    failed_.push_back(std::move(seed));
   }
 
   void show() {
@@ -170,32 +166,21 @@ class SimSweep {
                            : "%6.1f s  %" PRIu64 " schedules (%.0f/s)  %" PRIu64
                              " faults  %" PRIu64 " withdrawals  %zu failed  %s\n",
                  elapsed, tally_.schedules, rate, tally_.faults_fired, tally_.withdrawals,
-                 failed_.size(), left.c_str());
+                 tally_.failed.size(), left.c_str());
     std::fflush(stderr);
   }
 
   int judge(std::vector<std::string>& reasons) const {
-    if (!failed_.empty()) {
-      reasons.push_back(std::to_string(failed_.size()) + " of " +
-                        std::to_string(tally_.schedules) + " schedules violate an invariant");
-      return kExitFail;
+    std::optional<std::uint64_t> wanted;
+    if (!options_.minutes) wanted = pieces();
+    sim::SweepVerdict verdict = sim::judge_sweep(tally_, wanted, interrupted());
+    reasons = std::move(verdict.reasons);
+    switch (verdict.word) {
+      case sim::SweepVerdict::Word::Pass: return kExitPass;
+      case sim::SweepVerdict::Word::Fail: return kExitFail;
+      case sim::SweepVerdict::Word::Inconclusive: return kExitInconclusive;
     }
-    const std::uint64_t ran = tally_.schedules;
-    if (interrupted()) reasons.emplace_back("interrupted by a signal");
-    if (ran == 0) reasons.emplace_back("no schedule ran");
-    if (ran >= kFloorFrom && tally_.faults_fired < kFaultsEach * ran) {
-      reasons.push_back("fewer than " + std::to_string(kFaultsEach) + " faults a schedule fired");
-    }
-    if (ran >= kFloorFrom && tally_.withdrawals < kWithdrawalsEach * ran) {
-      reasons.push_back("fewer than " + std::to_string(kWithdrawalsEach) +
-                        " withdrawals a schedule");
-    }
-    for (const sim::Probe probe : sim::kRequiredProbes) {
-      const auto hits = tally_.probes.find(sim::probe_name(probe));
-      if (ran < sim::kRequiredFrom || (hits != tally_.probes.end() && hits->second > 0)) continue;
-      reasons.push_back(std::string("never reached: ") + sim::probe_name(probe));
-    }
-    return reasons.empty() ? kExitPass : kExitInconclusive;
+    return kExitInternal;
   }
 
   [[nodiscard]] static const char* verdict_word(int code) {
@@ -219,8 +204,9 @@ class SimSweep {
     std::string next = "roulette sim --seed " +
                        std::to_string(options_.seed + tally_.schedules) + " --schedules " +
                        std::to_string(std::max<std::uint64_t>(tally_.schedules, 1));
-    if (!failed_.empty()) {
-      const std::string seed = "roulette replay --seed " + std::to_string(failed_.front().seed);
+    if (!tally_.failed.empty()) {
+      const std::string seed = "roulette replay --seed " +
+                               std::to_string(tally_.failed.front().seed);
       next = replay_.empty() ? seed : replay_;
     }
     std::fprintf(stderr, "%s%s  next: %s\n", verdict_word(code), why.c_str(), next.c_str());
@@ -228,7 +214,7 @@ class SimSweep {
 
   [[nodiscard]] json as_json(int code, const std::vector<std::string>& reasons) const {
     json violations = json::array();
-    for (const FailedSeed& failed : failed_) {
+    for (const sim::Tally::Failed& failed : tally_.failed) {
       for (const sim::Violation& violation : failed.violations) {
         violations.push_back(
             {{"seed", failed.seed}, {"id", violation.id}, {"text", violation.text}});
@@ -259,7 +245,7 @@ class SimSweep {
   double took_s_ = 0;
   double shown_s_ = 0;
   std::string bad_record_;
-  std::vector<FailedSeed> failed_;
+  std::size_t told_ = 0;  // of the failed ones
   std::string replay_;  // the command that shows the first shrunk schedule
 };
 
@@ -300,7 +286,8 @@ int sim_command(const SimOptions& options) {
   }
   if (const Status ran = sweep.run(); !ran) return report_error(ran.error());
   if (!options.no_shrink) {
-    if (const Status shrunk = sweep.shrink_failures(); !shrunk) return report_error(shrunk.error());
+    // A file that cannot be written takes nothing from the verdict.
+    if (const Status shrunk = sweep.shrink_failures(); !shrunk) (void)report_error(shrunk.error());
   }
   return sweep.conclude();
 }

@@ -5,9 +5,24 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/sim/required_probes.h"
+
 namespace roulette::sim {
 
 using nlohmann::json;
+
+namespace {
+
+constexpr std::uint64_t kFloorFrom = 100;  // schedules
+constexpr std::uint64_t kWithdrawalsEach = 3;
+constexpr std::uint64_t kFaultsEach = 2;
+
+}  // namespace
+
+void compare_runs(SeedRecord& record, const SeedRecord& again) {
+  if (record.same_run(again)) return;
+  record.violations.push_back({kDeterminism, "the same seed ran differently"});
+}
 
 SeedRecord record_of(const Schedule& schedule, const Outcome& outcome) {
   SeedRecord record;
@@ -65,6 +80,7 @@ Result<SeedRecord> decode_record(const std::string& text) {
 
 void Tally::add(const SeedRecord& record) {
   ++schedules;
+  if (!record.violations.empty()) failed.push_back({record.seed, record.violations});
   withdrawals += record.withdrawals;
   faults_fired += record.faults_fired;
   events += record.events;
@@ -76,6 +92,47 @@ void Tally::add(const SeedRecord& record) {
     waiting_.erase(next);
     ++next_;
   }
+}
+
+void Tally::broke(std::uint64_t seed, Violation how) {
+  ++broken;
+  failed.push_back({seed, {std::move(how)}});
+}
+
+SweepVerdict judge_sweep(const Tally& tally, std::optional<std::uint64_t> wanted,
+                         bool interrupted) {
+  using Word = SweepVerdict::Word;
+  SweepVerdict verdict;
+  std::vector<std::string>& reasons = verdict.reasons;
+  const std::uint64_t ran = tally.schedules;
+  const std::uint64_t begun = ran + tally.broken;
+  if (!tally.failed.empty()) {
+    reasons.push_back(std::to_string(tally.failed.size()) + " of " + std::to_string(begun) +
+                      " schedules violate an invariant");
+    verdict.word = Word::Fail;
+    return verdict;
+  }
+  if (interrupted) reasons.emplace_back("interrupted by a signal");
+  if (ran == 0) reasons.emplace_back("no schedule ran");
+  if (wanted && ran < *wanted && !interrupted) {
+    reasons.push_back("only " + std::to_string(ran) + " of " + std::to_string(*wanted) +
+                      " schedules ran");
+  }
+  if (!tally.gapless()) reasons.emplace_back("a seed is missing among those that ran");
+  if (ran >= kFloorFrom && tally.faults_fired < kFaultsEach * ran) {
+    reasons.push_back("fewer than " + std::to_string(kFaultsEach) + " faults a schedule fired");
+  }
+  if (ran >= kFloorFrom && tally.withdrawals < kWithdrawalsEach * ran) {
+    reasons.push_back("fewer than " + std::to_string(kWithdrawalsEach) +
+                      " withdrawals a schedule");
+  }
+  for (const Probe probe : kRequiredProbes) {
+    const auto hits = tally.probes.find(probe_name(probe));
+    if (ran < kRequiredFrom || (hits != tally.probes.end() && hits->second > 0)) continue;
+    reasons.push_back(std::string("never reached: ") + probe_name(probe));
+  }
+  verdict.word = reasons.empty() ? Word::Pass : Word::Inconclusive;
+  return verdict;
 }
 
 }  // namespace roulette::sim

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ struct SeedRecord {
   }
 };
 
+// Of the same schedule run again: a difference is a violation of `record` (`determinism`).
+inline constexpr const char* kDeterminism = "determinism";
+void compare_runs(SeedRecord& record, const SeedRecord& again);
+
 [[nodiscard]] SeedRecord record_of(const Schedule& schedule, const Outcome& outcome);
 [[nodiscard]] std::string encode_record(const SeedRecord& record);
 [[nodiscard]] Result<SeedRecord> decode_record(const std::string& text);
@@ -39,8 +44,16 @@ class Tally {
  public:
   explicit Tally(std::uint64_t first_seed) : next_(first_seed) {}
   void add(const SeedRecord& record);
+  // The process of this seed ended without a record.
+  void broke(std::uint64_t seed, Violation how);
 
-  std::uint64_t schedules = 0;
+  struct Failed {
+    std::uint64_t seed = 0;
+    std::vector<Violation> violations;
+  };
+  std::vector<Failed> failed;    // in the order in which they came
+  std::uint64_t broken = 0;      // of them, those without a record
+  std::uint64_t schedules = 0;   // with a record
   std::uint64_t withdrawals = 0;
   std::uint64_t faults_fired = 0;
   std::uint64_t events = 0;
@@ -56,5 +69,16 @@ class Tally {
   std::uint64_t unseed_ = 0xcbf29ce484222325;
   std::map<std::uint64_t, std::pair<std::uint64_t, std::uint64_t>> waiting_;
 };
+
+// What a sweep has shown. Small sweeps may be tame or miss a probe by chance: each floor has a size
+// from which it holds.
+struct SweepVerdict {
+  enum class Word { Pass, Fail, Inconclusive };
+  Word word = Word::Inconclusive;
+  std::vector<std::string> reasons;  // none of a pass
+};
+// `wanted`: how many schedules had to run; nothing where a time limit decided.
+[[nodiscard]] SweepVerdict judge_sweep(const Tally& tally, std::optional<std::uint64_t> wanted,
+                                       bool interrupted);
 
 }  // namespace roulette::sim

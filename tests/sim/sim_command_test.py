@@ -59,6 +59,48 @@ class SimCommand(unittest.TestCase):
         self.assertIn("interrupted by a signal", result["reasons"])
         self.assertIn("next: ", err.splitlines()[-1])
 
+    def begun(self, *flags):
+        child = subprocess.Popen([TOOL, "sim", "--json", "--schedules", "1000000", "--jobs", "2",
+                                  *map(str, flags)], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True, start_new_session=True)
+        for line in child.stderr:  # the first line of progress
+            if "schedules" in line:
+                break
+        return child
+
+    def test_group_stopped(self):
+        # As timeout(1) does it: the children hear it too, and none of them is a finding.
+        child = self.begun()
+        os.killpg(child.pid, signal.SIGTERM)
+        out, err = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 2, err)
+        self.assertEqual(json.loads(out)["violations"], [])
+
+    def test_child_killed(self):
+        folder = fresh_runs("sim-child-killed")
+        child = self.begun("--out", folder)
+        children = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text()
+        os.kill(int(children.split()[0]), signal.SIGKILL)
+        for line in child.stderr:
+            if "process-ended" in line:
+                break
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 1, err)
+        result = json.loads(out)
+        self.assertEqual(result["verdict"], "fail")
+        self.assertEqual([v["id"] for v in result["violations"]], ["process-ended"])
+        self.assertIn("does not fail again by itself", err)
+        self.assertEqual(list(folder.iterdir()), [])
+
+    def test_stdout_full(self):
+        for arguments in (["sim", "--json", "--schedules", "1"], ["version"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([TOOL, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                      text=True, timeout=60)
+            self.assertEqual(done.returncode, 70, done.stderr)
+            self.assertIn("stdout cannot be written", done.stderr)
+
     def test_minutes(self):
         before = time.monotonic()
         code, result, _ = sweep("--minutes", 0.05)
@@ -138,10 +180,14 @@ class SimCommand(unittest.TestCase):
         for arguments in (["replay"], ["replay", path, "--seed", 1], ["replay", folder / "none"],
                           ["sim", "--from-run", folder / "none"], ["sim", "--from-run", folder],
                           ["sim", "--schedules", 0], ["sim", "--jobs", "two"],
-                          ["sim", "--scheme", "none"], ["sim", "--minutes", -1]):
+                          ["sim", "--scheme", "none"], ["sim", "--minutes", -1],
+                          ["sim", "--minutes", "nan"], ["sim", "--minutes", "inf"],
+                          ["sim", "--seed", 2**64], ["replay", "--seed", "010"],
+                          ["matrix", "--sim", "--seed", 2**64], ["sim", "--schedules", 2**64]):
             done = roulette(*arguments, timeout=20)
             self.assertEqual(done.returncode, 64, arguments)
             self.assertNotEqual(done.stderr, "", arguments)
+            self.assertLess(len(done.stderr), 300, arguments)
             self.assertEqual(done.stdout, "", arguments)
 
 

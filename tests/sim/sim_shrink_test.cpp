@@ -1,7 +1,10 @@
 // Shrinking, schedule files and the sums of a sweep: each as a function, without a cluster.
 #include <catch2/catch.hpp>
 
+#include <functional>
+
 #include "chaos/sim/narrate.h"
+#include "chaos/sim/required_probes.h"
 #include "chaos/sim/schedule_file.h"
 #include "chaos/sim/seed_run.h"
 #include "chaos/sim/shrink.h"
@@ -157,6 +160,76 @@ TEST_CASE("the sum of a sweep does not depend on the order in which its seeds ca
   std::swap(records[0].trace_hash, records[1].trace_hash);
   for (const SeedRecord& record : records) other.add(record);
   CHECK(other.trace_hash() != forward.trace_hash());
+}
+
+namespace {
+
+// A sweep in which nothing is wrong, large enough for every floor.
+Tally good_sweep(std::uint64_t schedules, const std::function<void(SeedRecord&)>& change = {}) {
+  Tally tally(1);
+  for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
+    SeedRecord record;
+    record.seed = seed;
+    record.withdrawals = 3;
+    record.faults_fired = 2;
+    for (const Probe probe : kRequiredProbes) record.probes[probe_name(probe)] = 1;
+    if (change) change(record);
+    tally.add(record);
+  }
+  return tally;
+}
+
+using Word = SweepVerdict::Word;
+
+void inconclusive(const Tally& tally, std::uint64_t wanted, const std::string& words) {
+  const SweepVerdict verdict = judge_sweep(tally, wanted, false);
+  CHECK(verdict.word == Word::Inconclusive);
+  REQUIRE(verdict.reasons.size() == 1);
+  CHECK_THAT(verdict.reasons.front(), Catch::Matchers::Contains(words));
+}
+
+}  // namespace
+
+TEST_CASE("a sweep passes only when all ran, faults fired, and each required probe was reached") {
+  CHECK(judge_sweep(good_sweep(kRequiredFrom), kRequiredFrom, false).word == Word::Pass);
+  CHECK(judge_sweep(good_sweep(7), std::nullopt, false).word == Word::Pass);
+  CHECK(judge_sweep(good_sweep(7), 7, true).word == Word::Inconclusive);
+  CHECK(judge_sweep(good_sweep(0), std::nullopt, false).word == Word::Inconclusive);
+  inconclusive(good_sweep(6), 7, "only 6 of 7 schedules ran");
+  inconclusive(good_sweep(100, [](SeedRecord& r) { r.withdrawals = r.seed == 9 ? 2 : 3; }), 100,
+               "fewer than 3 withdrawals");
+  inconclusive(good_sweep(100, [](SeedRecord& r) { r.faults_fired = r.seed == 9 ? 1 : 2; }), 100,
+               "fewer than 2 faults");
+  inconclusive(good_sweep(7, [](SeedRecord& r) { r.seed += r.seed > 3 ? 1 : 0; }), 7,
+               "a seed is missing");
+  for (const Probe missed : kRequiredProbes) {
+    const auto without = [&](SeedRecord& r) { r.probes[probe_name(missed)] = 0; };
+    inconclusive(good_sweep(kRequiredFrom, without), kRequiredFrom, probe_name(missed));
+    CHECK(judge_sweep(good_sweep(7, without), 7, false).word == Word::Pass);
+  }
+}
+
+TEST_CASE("one violation, one ended process or one unlike second run fails a sweep") {
+  const auto one = good_sweep(7, [](SeedRecord& r) {
+    if (r.seed == 5) r.violations.push_back({"an-id", "a text"});
+  });
+  REQUIRE(one.failed.size() == 1);
+  CHECK(one.failed.front().seed == 5);
+  CHECK(judge_sweep(one, 7, false).word == Word::Fail);
+  CHECK(judge_sweep(one, 7, true).word == Word::Fail);
+  Tally ended = good_sweep(6);
+  ended.broke(7, {"process-ended", "by a signal"});
+  CHECK(judge_sweep(ended, 7, false).word == Word::Fail);
+  SeedRecord record;
+  compare_runs(record, record);
+  CHECK(record.violations.empty());
+  for (auto part : {&SeedRecord::trace_hash, &SeedRecord::unseed, &SeedRecord::events}) {
+    SeedRecord first, again;
+    again.*part = 1;
+    compare_runs(first, again);
+    REQUIRE(first.violations.size() == 1);
+    CHECK(first.violations.front().id == kDeterminism);
+  }
 }
 
 TEST_CASE("a told line has time, process and the mark of a fault") {
