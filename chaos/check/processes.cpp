@@ -18,6 +18,36 @@ constexpr std::int64_t kGraceUs = limits::kDrain.us + 2'000'000;  // as the faul
 constexpr std::int64_t kClientPatienceUs =
     1'900'000;  // clients give up after 2 s: then nobody is answered
 
+// What the daemons report, and the bound that each has: a daemon does not choose it.
+struct KnownBound {
+  std::string_view limit;
+  std::size_t bound;
+};
+constexpr KnownBound kBounds[] = {
+    {"pooled_nonces", limits::kNoncePoolPerConnection},
+    {"pending_shares", limits::kPendingSharesPerConnection},
+    {"kept_responses", limits::kRetryResponses},
+    {"connections", limits::kSignerConnections},
+    {"waiting_sends", limits::kWaitingSendsPerConnection * limits::kSignerConnections},
+    {"open_requests", limits::kMaxOpenRequests},
+    {"signing_withdrawals", limits::kMaxSigningWithdrawals},
+    {"outstanding_per_signer", limits::kMaxOutstandingPerSigner},
+    {"sends_in_flight", limits::kMaxSendsInFlight},
+    {"queued_commands", limits::kMaxQueuedCommands},
+    {"waiting_requests", limits::kMaxQueuedCommands},
+    {"queued_reads", limits::kMaxQueuedReads},
+};
+
+// "" when the bound is the one that this limit has.
+std::string wrong_bound(const Limit& limit) {
+  for (const KnownBound& known : kBounds) {
+    if (known.limit != limit.name) continue;
+    if (limit.bound == static_cast<double>(known.bound)) return "";
+    return "its bound is " + std::to_string(known.bound);
+  }
+  return "no such limit is known";
+}
+
 bool is_daemon(const std::string& name) {
   return name.starts_with("signer-") || name.starts_with("coordinator-") ||
          name.starts_with("ledger-");
@@ -186,6 +216,9 @@ InvariantResult check_limits(const History& history) {
       if (!limit.bound) {
         out.violation(e.at,
                       e.process + " reports " + limit.name + " without " + limit.name + "_bound");
+      } else if (const std::string wrong = wrong_bound(limit); !wrong.empty()) {
+        out.violation(e.at, e.process + " reports " + limit.name + " with a bound of " +
+                                std::to_string(*limit.bound) + ": " + wrong);
       } else if (limit.value > *limit.bound) {
         out.violation(e.at, e.process + " had " + limit.name + " at " +
                                 std::to_string(limit.value) + ", its bound is " +

@@ -450,14 +450,25 @@ TEST_CASE("a replica tells its digest at every checkpoint that it passes") {
 
 TEST_CASE("a limit over its bound is seen") {
   Run run;
-  run.event({{"event", "limits"}, {"process", "coordinator-0"}})["open_requests"] = 65;
+  run.event({{"event", "limits"}, {"process", "coordinator-0"}})["open_requests"] = 4097;
   expect_fail(run, "limits-respected", kEvents, "coordinator-0 had open_requests");
+}
+
+TEST_CASE("a daemon does not choose its own bounds") {
+  Run raised;
+  raised.event({{"event", "limits"}, {"process", "coordinator-0"}})["open_requests_bound"] = 5000;
+  expect_fail(raised, "limits-respected", kEvents, "its bound is 4096");
+  Run invented;
+  json& limits = invented.event({{"event", "limits"}, {"process", "ledger-0"}});
+  limits["patience"] = 1;
+  limits["patience_bound"] = 2;
+  expect_fail(invented, "limits-respected", kEvents, "no such limit is known");
 }
 
 TEST_CASE("a limit without its bound is no limit") {
   Run run;
-  run.event({{"event", "limits"}, {"process", "signer-1"}}).erase("pooled_bound");
-  expect_fail(run, "limits-respected", kEvents, "reports pooled without pooled_bound");
+  run.event({{"event", "limits"}, {"process", "signer-1"}}).erase("pooled_nonces_bound");
+  expect_fail(run, "limits-respected", kEvents, "pooled_nonces without pooled_nonces_bound");
 }
 
 TEST_CASE("a daemon that never reported its limits leaves them unknown") {

@@ -453,7 +453,10 @@ void Run::make_events() {
       if (!name.starts_with(role)) continue;
       add_event(
           at - 1, name, "limits",
-          {{"open_requests", 3}, {"open_requests_bound", 64}, {"pooled", 5}, {"pooled_bound", 32}});
+          {{"open_requests", 3},
+           {"open_requests_bound", 4096},
+           {"pooled_nonces", 5},
+           {"pooled_nonces_bound", 64}});
       tool(at, "down", {{"name", name}, {"why", "SIGTERM"}});
       add_event(at + 1, name, "shutdown_started");
       add_event(at + 40, name, "stopped", {{"drained", true}});
