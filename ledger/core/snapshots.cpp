@@ -154,15 +154,16 @@ void Machine::snapshot_failed() {
 }
 
 void Machine::checkpoint_logged(std::uint64_t index) {
-  if (config.snapshot_interval == 0 || index % config.snapshot_interval != 0) return;
   const std::optional<Hash32> digest = checkpoints.majority(index);
   if (!digest) return;
+  // Whoever wrote it may have been told another interval than this replica, which may have none.
   if (unconfirmed && unconfirmed->index == index && !loading) {
     if (*digest != unconfirmed->digest) {
       return refuse_snapshot(index, "a majority of the log's checkpoints has another digest");
     }
     unconfirmed.reset();
   }
+  if (config.snapshot_interval == 0 || index % config.snapshot_interval != 0) return;
   confirmed.insert_or_assign(index, *digest);
   while (confirmed.size() > limits::kSnapshotsConfirmed) confirmed.erase(confirmed.begin());
 }

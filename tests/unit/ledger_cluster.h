@@ -38,6 +38,9 @@ class Cluster {
 
   // ---- what tests do ----
 
+  // Of the replicas that are booted from now on; 0: they make none.
+  void snapshots_every(std::uint64_t interval) { snapshot_interval_ = interval; }
+
   // Starts (again) with an empty memory; replays from index 1 and reconnects to all others.
   void boot(std::uint16_t i, std::optional<LoadedTables> tables = std::nullopt) {
     Node& node = *nodes_[i];

@@ -396,6 +396,19 @@ TEST_CASE("a snapshot that the log's checkpoints never confirm is refused after 
   (void)client;
 }
 
+TEST_CASE("a replica that makes no snapshots itself still starts from one, and serves") {
+  for (const std::uint64_t interval : {std::uint64_t{0}, 10 * kEvery}) {
+    World world;
+    world.cluster.kill(2);
+    world.grow_to(4 * kEvery + 3);
+    world.cluster.snapshots_every(interval);
+    world.cluster.boot(2);
+    world.cluster.run(milliseconds(500));
+    world.require_whole(2);
+    CHECK(world.cluster.restored(2)->index == 64);
+  }
+}
+
 TEST_CASE("a loaded state is never this replica's own report") {
   World world;
   world.grow_to(4 * kEvery + 3);
