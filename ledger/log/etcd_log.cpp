@@ -81,7 +81,7 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
 
   void start_reading();
   void read_page();
-  void on_page(Result<std::string> answer);
+  void on_page(Result<std::string> answer, std::uint64_t head_before);
   void open_watch(std::int64_t revision);
   void on_watch_line(std::string_view line);
   void fell_behind(std::uint64_t first);
@@ -165,13 +165,14 @@ void EtcdLog::State::read_page() {
   if (behind) return;
   ask("kv/range", etcd::entries_request(options.cluster, delivered + 1, kEntriesPerPage),
       options.page_deadline,
-      [weak = weak_from_this(), current = generation](Result<std::string> answer) {
+      [weak = weak_from_this(), current = generation,
+       head_before = known_head](Result<std::string> answer) {
         const auto self = weak.lock();
-        if (self && self->generation == current) self->on_page(std::move(answer));
+        if (self && self->generation == current) self->on_page(std::move(answer), head_before);
       });
 }
 
-void EtcdLog::State::on_page(Result<std::string> answer) {
+void EtcdLog::State::on_page(Result<std::string> answer, std::uint64_t head_before) {
   if (!answer) return interrupted(answer.error().message, false);
   const auto page = etcd::parse_entries(*answer, options.cluster);
   if (!page) return interrupted(page.error().message, true);
@@ -179,8 +180,9 @@ void EtcdLog::State::on_page(Result<std::string> answer) {
   if (!entries.empty() && entries.front().index > delivered + 1) {
     return fell_behind(entries.front().index);
   }
-  // A head was seen, and its entry must be there.
-  if (entries.empty() && known_head > delivered) return fell_behind(known_head + 1);
+  // A head was seen before the page was asked for, and its entry must be there. Of one that was
+  // seen since, the page may be the older answer.
+  if (entries.empty() && head_before > delivered) return fell_behind(head_before + 1);
   for (const etcd::Entry& entry : entries) {
     if (!take(entry)) return;
   }

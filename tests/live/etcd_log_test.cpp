@@ -4,6 +4,7 @@
 
 #include "common/base/base64.h"
 #include "common/base/limits.h"
+#include "common/runtime/http_server.h"
 #include "ledger/core/ledger.h"
 #include "ledger/log/etcd_log.h"
 #include "ledger/log/etcd_messages.h"
@@ -277,6 +278,55 @@ TEST_CASE("an entry removed before it was handed over is told as a log that begi
   CHECK(newcomer.trimmed[0] == 2);
   CHECK(newcomer.entries.empty());
   CHECK(reader.lost.empty());
+}
+
+TEST_CASE("a page that was read before the head it meets is not a log that begins later") {
+  runtime::EventLoop loop;
+  const auto body = [](const std::string& text) {
+    runtime::HttpResponse response;
+    response.body = text;
+    return response;
+  };
+  // A member that read the page, then took an entry, then answers for the head first.
+  const std::string asks_head = etcd::head_request("c");
+  std::vector<runtime::HttpResponder> pages;
+  int watches = 0;
+  runtime::HttpServer::Options options;
+  options.handler = [&](const runtime::HttpRequest& request, const runtime::HttpResponder& answer) {
+    if (request.path.ends_with("/watch")) {
+      ++watches;
+      answer(body(""));  // it ends, and the log is read again
+    } else if (request.body == asks_head) {
+      answer(body(R"({"header":{"revision":"9"},"kvs":[{"value":")" +
+                  encode_base64(as_bytes("1")) + R"("}]})"));
+    } else {
+      pages.push_back(answer);
+    }
+  };
+  runtime::HttpServer member(loop, options);
+  const auto port = member.listen("127.0.0.1", 0);
+  REQUIRE(port.ok());
+  EtcdLog::Options log_options;
+  log_options.cluster = "c";
+  log_options.members.push_back({"127.0.0.1", *port});
+  EtcdLog log(loop, log_options);
+  std::vector<std::uint64_t> trimmed;
+  log.subscribe({[](std::uint64_t, std::vector<wire::Command>) {}, [](const std::string&) {},
+                 [] {}, [&trimmed](std::uint64_t first) { trimmed.push_back(first); }});
+  REQUIRE(loop.run_until([&] { return !pages.empty(); }, kPatience));
+  std::optional<std::uint64_t> head;
+  log.read_barrier([&head](std::optional<std::uint64_t> read) { head = read; });
+  REQUIRE(loop.run_until([&] { return head.has_value(); }, kPatience));
+  REQUIRE(*head == 1);
+  const std::string empty = R"({"header":{"revision":"8"}})";
+  pages.at(0)(body(empty));
+  REQUIRE(loop.run_until([&] { return watches > 0 || !trimmed.empty(); }, kPatience));
+  CHECK(trimmed.empty());
+  // The next page is asked for after that head was seen: now its entry must be there.
+  REQUIRE(loop.run_until([&] { return pages.size() > 1; }, kPatience));
+  pages.at(1)(body(empty));
+  REQUIRE(loop.run_until([&] { return !trimmed.empty(); }, kPatience));
+  CHECK(trimmed == std::vector<std::uint64_t>{2});
 }
 
 TEST_CASE("one batch of exactly the largest size goes through") {
