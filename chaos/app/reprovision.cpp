@@ -42,6 +42,8 @@ int retire(const ReprovisionOptions& options) {
 }  // namespace
 
 int reprovision_command(const ReprovisionOptions& options) {
+  if (options.retire && !options.signers.empty())
+    return report_error({ErrorKind::Usage, "--retire goes alone: it erases, and moves no signer"});
   if (options.retire) return retire(options);
   runtime::KernelEntropy entropy;
   const auto report = reprovision(plan_of(options), entropy);

@@ -81,6 +81,13 @@ Result<Secret<32>> read_key(const fs::path& file) {
   return Secret<32>(*key);
 }
 
+// One spelling, whatever the operator typed: paths from it are written down and compared later.
+fs::path work_of(const ReprovisionPlan& plan) {
+  std::error_code failed;
+  const fs::path whole = fs::weakly_canonical(plan.run_dir, failed);
+  return (failed ? fs::path(plan.run_dir) : whole) / "work";
+}
+
 std::string epoch_name(std::uint32_t epoch) { return "epoch-" + std::to_string(epoch); }
 
 struct Process {
@@ -91,7 +98,7 @@ struct Process {
 class Mover {
  public:
   Mover(const ReprovisionPlan& plan, EntropySource& entropy)
-      : plan_(plan), entropy_(entropy), work_(fs::path(plan.run_dir) / "work") {}
+      : plan_(plan), entropy_(entropy), work_(work_of(plan)) {}
 
   Result<ReprovisionReport> run() {
     for (const auto step : {&Mover::read_processes, &Mover::choose_epoch, &Mover::prepare,
@@ -414,13 +421,49 @@ bool proves(const fs::path& ledger_export, std::uint32_t epoch, std::size_t thre
   return threshold > 0 && signers.size() >= threshold;
 }
 
+struct SignerShare {
+  fs::path folder;
+  fs::path in_force;
+};
 struct Shares {
   std::uint32_t epoch = 0;
   std::size_t threshold = 0;
-  std::set<fs::path> in_force;
-  std::vector<fs::path> folders;  // of signers
+  std::vector<SignerShare> signers;
   std::vector<fs::path> ledgers;
 };
+
+// By the file itself, not by its name, of which a file may have many: what is in force and was
+// taken for an old one would be gone for ever.
+Result<std::vector<fs::path>> old_shares(const SignerShare& signer) {
+  std::vector<fs::path> old;
+  bool there = false;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(signer.folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("share") || !name.ends_with(".sealed")) continue;
+    const bool same = fs::equivalent(entry.path(), signer.in_force, failed);
+    if (failed) break;
+    there = there || same;
+    if (!same) old.push_back(entry.path());
+  }
+  if (failed || !there)
+    return Error{ErrorKind::Preflight,
+                 signer.in_force.string() + ": the share in force is not in " +
+                     signer.folder.string() + ": nothing was erased"};
+  return old;
+}
+
+// The shares of a move that was begun are neither in force nor old.
+Status no_move_under_way(const fs::path& work) {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(work / "reprovision", none)) {
+    const fs::path& epoch = entry.path();
+    if (!fs::exists(epoch / "plan.json") || fs::exists(epoch / "done.json")) continue;
+    return Error{ErrorKind::Usage,
+                 epoch.string() + ": a move was begun and is not finished: finish it first"};
+  }
+  return {};
+}
 
 Result<Shares> shares_of(const fs::path& work) {
   Shares out;
@@ -432,16 +475,15 @@ Result<Shares> shares_of(const fs::path& work) {
     const auto config = read_json(entry.path() / "config.json");
     if (!config) return config.error();
     const auto epoch = config->value("share_epoch", std::uint32_t{1});
-    if (!out.folders.empty() && epoch != out.epoch)
+    if (!out.signers.empty() && epoch != out.epoch)
       return Error{ErrorKind::Usage, "the signers are of two share epochs: finish the move first"};
     out.epoch = epoch;
     const auto group = runtime::read_group_file(config->value("group", ""));
     if (!group) return group.error();
     out.threshold = group->t();
-    out.in_force.insert(config->value("share", ""));
-    out.folders.push_back(entry.path());
+    out.signers.push_back({entry.path(), config->value("share", "")});
   }
-  if (failed || out.folders.empty())
+  if (failed || out.signers.empty())
     return Error{ErrorKind::Preflight, work.string() + ": no cluster was left here"};
   return out;
 }
@@ -449,9 +491,10 @@ Result<Shares> shares_of(const fs::path& work) {
 }  // namespace
 
 Result<std::vector<std::string>> retire_old_shares(const ReprovisionPlan& plan) {
-  const fs::path work = fs::path(plan.run_dir) / "work";
+  const fs::path work = work_of(plan);
   const auto shares = shares_of(work);
   if (!shares) return shares.error();
+  if (const Status moved = no_move_under_way(work); !moved) return moved.error();
   bool proven = false;
   for (const fs::path& ledger : shares->ledgers) {
     const fs::path out = work / "reprovision" / (ledger.filename().string() + ".proof.ndjson");
@@ -465,16 +508,15 @@ Result<std::vector<std::string>> retire_old_shares(const ReprovisionPlan& plan) 
   if (!proven)
     return Error{ErrorKind::Refused, "no replica shows an applied signature of share epoch " +
                                          std::to_string(shares->epoch) + ": nothing was erased"};
+  std::map<fs::path, std::vector<fs::path>> old;  // by folder; all are known before one goes
+  for (const SignerShare& signer : shares->signers) {
+    auto found = old_shares(signer);
+    if (!found) return found.error();
+    old.emplace(signer.folder, std::move(found).value());
+  }
   std::vector<std::string> gone;
-  for (const fs::path& folder : shares->folders) {
-    std::vector<fs::path> old;
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with("share") && name.ends_with(".sealed") &&
-          !shares->in_force.contains(entry.path()))
-        old.push_back(entry.path());
-    }
-    for (const fs::path& file : old) {
+  for (const auto& [folder, files] : old) {
+    for (const fs::path& file : files) {
       std::error_code failed;
       if (!fs::remove(file, failed))
         return Error{ErrorKind::Io, file.string() + ": " + failed.message()};

@@ -202,10 +202,28 @@ TEST_CASE("a rolled-back signer is quarantined, provisioned again, and pays with
   CHECK(others.front() == "provisioned");
   CHECK(std::count(others.begin(), others.end(), "reprovisioned") == 1);
 
-  const auto gone = retire_old_shares(op.plan({}));
+  // Another spelling of the same folder: the shares in force are the same files.
+  ReprovisionPlan spelled = op.plan({});
+  spelled.run_dir += "/work/..";
+  const auto begun = op.work / "reprovision/epoch-3";
+  std::filesystem::create_directory(begun);
+  std::ofstream(begun / "plan.json") << "{}";
+  const auto under_way = retire_old_shares(spelled);
+  REQUIRE_FALSE(under_way.ok());
+  CHECK_THAT(under_way.error().message, Contains("finish it first"));
+  std::filesystem::remove_all(begun);
+  const auto in_force = op.config(kThird)["share"].get<std::string>();
+  std::filesystem::rename(in_force, in_force + ".away");
+  const auto missing = retire_old_shares(spelled);
+  std::filesystem::rename(in_force + ".away", in_force);
+  REQUIRE_FALSE(missing.ok());
+  CHECK_THAT(missing.error().message, Contains("nothing was erased"));
+  const auto gone = retire_old_shares(spelled);
   INFO((gone.ok() ? "" : gone.error().message));
   REQUIRE(gone.ok());
   CHECK(gone->size() == 3);
+  for (const ProcessName& name : {kLost, kOther, kThird})
+    REQUIRE(std::filesystem::exists(op.config(name)["share"].get<std::string>()));
   op.start({kOther});
   REQUIRE(op.serving(all));
 

@@ -181,6 +181,7 @@ class SimCommand(unittest.TestCase):
                           ["sim", "--from-run", folder / "none"], ["sim", "--from-run", folder],
                           ["sim", "--schedules", 0], ["sim", "--jobs", "two"],
                           ["sim", "--scheme", "none"], ["sim", "--minutes", -1],
+                          ["reprovision", folder, "--retire", "--signer", 1],
                           ["sim", "--minutes", "nan"], ["sim", "--minutes", "inf"],
                           ["sim", "--seed", 2**64], ["replay", "--seed", "010"],
                           ["matrix", "--sim", "--seed", 2**64], ["sim", "--schedules", 2**64]):
