@@ -348,8 +348,9 @@ void transactions(const std::string& run_dir, History& history) {
 void join(Journal& journal, Journal before, std::int64_t restarted_us) {
   for (SigningRecord& record : before.records) {
     const std::size_t at = record.sequence - 1;
+    // Where its chain breaks its heads end; its source is a defect then.
     const auto same = [&](const std::vector<std::string>& heads) {
-      return at < heads.size() && heads[at] == before.heads[at];
+      return at < heads.size() && at < before.heads.size() && heads[at] == before.heads[at];
     };
     if (!same(journal.heads) &&
         std::none_of(journal.taken.begin(), journal.taken.end(),

@@ -3,10 +3,11 @@
 Invariant: `run` makes the run once and keeps it; the other commands read that run only and fail
 when it is not there. The node of a finished run is gone, so its kept data folder is served again.
 
-  run_short_test.py run | verdict | faults | npm | node | carried
+  run_short_test.py run | verdict | faults | npm | node | carried | doctored
 """
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -196,10 +197,18 @@ class ShortRun(unittest.TestCase):
         self.assertEqual(schedule["options"]["signers"], "3")
         self.assertIn("✖ down", done.stdout)
 
+    def doctored_records_do_not_pass(self):
+        done = subprocess.run([run_tool.ROOT / "tools/check-evidence", run_folder(FOLDER),
+                               "--tool", os.environ["ROULETTE"], "--sample", "60"],
+                              text=True, capture_output=True, timeout=110)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue(done.stdout.startswith("60 changes: "), done.stdout)
+
 
 CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "faults_are_proven",
          "npm": "npm_judges_the_transactions", "node": "node_agrees",
-         "carried": "carried_into_the_simulator"}
+         "carried": "carried_into_the_simulator",
+         "doctored": "doctored_records_do_not_pass"}
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1] not in CASES:

@@ -265,6 +265,13 @@ TEST_CASE("a signer put back is judged by what it had before, and must be quaran
     run.files.erase("state/signer-1.before-1.ndjson");
     CHECK(status_of(run.judged(), "share-has-its-record") == kOpen);
   }
+  {  // A broken copy is no evidence, and ends nobody's judgement.
+    Run run;
+    run.take_journal(1, kBehindLastShare);
+    run.keep_heads = true;
+    run.line("state/signer-1.before-1.ndjson", {{"kind", "provisioned"}})["signer"] = "signer-2";
+    CHECK(status_of(run.judged(), "share-has-its-record") == kOpen);
+  }
   {  // What it had before binds it as what it has now does.
     Run run;
     run.take_journal(1, kBehindLastShare);
