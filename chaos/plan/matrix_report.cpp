@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -257,7 +258,8 @@ std::string matrix_junit(const MatrixReport& report) {
 
 std::string matrix_heat_map(const MatrixReport& report) {
   std::vector<std::string> roles, numbered;
-  std::map<std::string, std::vector<std::string>> columns;  // blow -> victims, for every role
+  std::map<std::string, std::vector<std::string>> columns;  // blow -> victims, of all roles
+  std::set<std::string> wide;                               // blows that some role has many of
   std::map<std::string, Block> blocks;
   for (const CellResult& cell : report.cells) {
     const std::string role = cell.point.substr(0, cell.point.find('.'));
@@ -271,15 +273,19 @@ std::string matrix_heat_map(const MatrixReport& report) {
         block.at[cell.point].emplace(cell.blow + "/" + cell.victims, cell.status);
     if (!first && gravity(cell.status) > gravity(slot->second)) slot->second = cell.status;
   }
-  for (const auto& [blow, victims] : columns) {
-    if (victims.size() <= kNarrow) continue;
-    for (const std::string& name : victims) note_once(numbered, name);
+  for (const auto& [role, block] : blocks) {
+    for (const auto& [blow, victims] : block.victims) {
+      if (victims.size() > kNarrow) wide.insert(blow);
+    }
+  }
+  for (const std::string& blow : wide) {
+    for (const std::string& name : columns.at(blow)) note_once(numbered, name);
   }
   std::string out;
   for (const std::string& role : roles) {
     Block& block = blocks.at(role);
     for (auto& [blow, victims] : block.victims) {
-      if (columns.at(blow).size() > kNarrow) victims = numbered;  // one number means one point
+      if (wide.contains(blow)) victims = numbered;  // one number means one point
     }
     draw(role, block, out);
   }
