@@ -23,7 +23,8 @@ class NoEntropy final : public EntropySource {
   }
 };
 
-enum class ProposeFault { None, UnknownLost, UnknownCommitted, UnknownCommittedLate };
+enum class ProposeFault { None, UnknownLost, UnknownCommitted, UnknownCommittedLate,
+                          AcceptedToldLate };
 
 class Cluster {
  public:
@@ -311,8 +312,8 @@ class Cluster {
       before_propose.erase(hook);
       action();
     }
-    const auto answer = [this, i, life, &order](ProposeOutcome outcome) {
-      if (nodes_[i]->life == life) at(now_, i, ProposeDone{order.batch, outcome});
+    const auto answer = [this, i, life, batch = order.batch](ProposeOutcome outcome) {
+      if (nodes_[i]->life == life) at(now_, i, ProposeDone{batch, outcome});
     };
     const auto commit = [this, compared](const std::vector<wire::Command>& commands) {
       if (compared != log_.size()) return false;  // the head moved
@@ -332,6 +333,11 @@ class Cluster {
       case ProposeFault::UnknownCommitted:
         (void)commit(order.commands);
         return answer(ProposeOutcome::Unknown);
+      case ProposeFault::AcceptedToldLate: {
+        const auto outcome =
+            commit(order.commands) ? ProposeOutcome::Accepted : ProposeOutcome::NotLeader;
+        return schedule(now_ + seconds(2), [answer, outcome] { answer(outcome); });
+      }
       case ProposeFault::UnknownCommittedLate:
         answer(ProposeOutcome::Unknown);
         // Between the barrier that follows and the proposal that would come after it.

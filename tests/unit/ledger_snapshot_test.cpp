@@ -149,7 +149,8 @@ TEST_CASE("a replica that falls behind the trim while it runs loads, and feeds f
 TEST_CASE("a proposal that is under way when its replica falls behind is in the log once or twice, "
           "and pays once") {
   for (const ProposeFault fault : {ProposeFault::None, ProposeFault::UnknownLost,
-                                   ProposeFault::UnknownCommitted}) {
+                                   ProposeFault::UnknownCommitted,
+                                   ProposeFault::AcceptedToldLate}) {
     World world;
     world.grow_to(10);
     // Replica 2 proposes by itself: it hears of no other.
@@ -159,7 +160,7 @@ TEST_CASE("a proposal that is under way when its replica falls behind is in the 
     (void)world.cluster.submit(client, withdraw_of("jumped"));
     world.grow_to(4 * kEvery + 3);
     world.cluster.resume_watch(2);
-    world.cluster.run(milliseconds(500));
+    world.cluster.run(fault == ProposeFault::AcceptedToldLate ? seconds(4) : milliseconds(500));
     world.require_whole(2);
     const auto view = world.cluster.state(2).by_key("jumped");
     REQUIRE(view.has_value());
@@ -373,6 +374,48 @@ TEST_CASE("where no snapshot is fit the replica says why, serves nothing, and lo
     world.cluster.run(seconds(2));
     world.require_whole(2);
   }
+}
+
+TEST_CASE("a snapshot from which the log does not go on is never loaded") {
+  World world;
+  world.cluster.kill(2);
+  world.grow_to(4 * kEvery + 3);
+  REQUIRE(world.cluster.trimmed() == 48);
+  State right;
+  for (std::uint64_t i = 0; i < 32; ++i) {
+    for (const wire::Command& command : world.cluster.log()[i]) (void)right.apply(command);
+  }
+  world.cluster.snapshots.clear();
+  world.cluster.snapshots[32] = forged(right, "story", 32);
+  world.cluster.boot(2);
+  world.cluster.run(milliseconds(700));
+  CHECK_FALSE(world.cluster.ready(2));
+  CHECK_FALSE(world.cluster.restored(2));
+  CHECK(world.cluster.why_not(2) ==
+        "no usable snapshot: snapshot 32: the log does not reach back to it");
+}
+
+TEST_CASE("an older snapshot whose digest no majority reported is never trimmed up to") {
+  World world;
+  world.grow_to(2 * kEvery + 2);
+  REQUIRE(world.cluster.complete_snapshots() == std::vector<std::uint64_t>{16, 32});
+  world.cluster.snapshots[32] = forged(altered(world, 32), "story", 32);  // whole, and another
+  world.grow_to(3 * kEvery + 2);
+  CHECK(world.cluster.trimmed() == 16);
+  world.grow_to(4 * kEvery + 2);
+  CHECK(world.cluster.trimmed() == 48);
+}
+
+TEST_CASE("nothing is trimmed when another state than the one written stands as the newest") {
+  World world;
+  world.grow_to(3 * kEvery - 4);
+  REQUIRE(world.cluster.complete_snapshots() == std::vector<std::uint64_t>{16, 32});
+  const std::uint64_t before = world.cluster.trimmed();
+  // It opens, so only its digest tells; the store keeps what is complete.
+  world.cluster.snapshots[48] = forged(altered(world, 32), "story", 48);
+  world.grow_to(3 * kEvery + 10);
+  CHECK(world.cluster.trimmed() == before);
+  CHECK(world.cluster.machine(0).gauges().snapshots_given_up == 1);
 }
 
 TEST_CASE("a snapshot that the log's checkpoints never confirm is refused after catching up") {
