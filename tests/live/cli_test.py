@@ -47,7 +47,8 @@ class Cli(unittest.TestCase):
         self.refused(folder, "t > n", "threshold: 2", "threshold: 4", "threshold")
         self.refused(folder, "2t <= n", "signers: 3, threshold: 2", "signers: 4, threshold: 2",
                      "2t > n")
-        self.refused(folder, "victims", "{role: ledger}", "{role: ledger, mode: fixed, value: 4}",
+        self.refused(folder, "victims", "{role: ledger}, trigger: {at_ms: 6500}",
+                         "{role: ledger, mode: fixed, value: 4}, trigger: {at_ms: 6500}",
                      "4 victims")
         self.refused(folder, "point", "signer.persist.signing_record.after",
                      "signer.persist.signing_record.afterwards", "unknown point")
