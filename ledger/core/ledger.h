@@ -63,7 +63,7 @@ enum class ProposeOutcome : std::uint8_t {
   Accepted,   // it stands in the log (its entry will be delivered)
   NotLeader,  // the head moved: not in the log, propose again
   Unknown,    // it may or may not stand in the log
-  NoSpace     // not in the log: its store is full and takes nothing
+  NoSpace     // the store is full; like Unknown: etcd keeps the batch that filled it
 };
 struct ProposeDone {
   std::uint64_t batch = 0;
