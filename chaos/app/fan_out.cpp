@@ -72,19 +72,30 @@ void become_child(pid_t parent) {
   if (getppid() != parent) _exit(0);
 }
 
+void append(std::string& to, const Header& header) {
+  to.append(reinterpret_cast<const char*>(&header), sizeof header);
+}
+
+// A result leaves together with the word that the next piece begins: whenever this process dies it
+// is known which piece it had.
 [[noreturn]] void child_loop(Board& board, const FanOutPlan& plan, const FanOutHooks& hooks,
                              int out) {
-  while (!board.stop.load()) {
-    const std::uint64_t piece = board.next.fetch_add(1);
-    if (piece >= plan.pieces) break;
-    Header header{piece, 0, 1};
-    if (!write_all(out, &header, sizeof header)) _exit(1);
+  const auto begin_next = [&](std::string& bytes) {
+    const std::uint64_t piece = board.stop.load() ? plan.pieces : board.next.fetch_add(1);
+    if (piece < plan.pieces) append(bytes, {piece, 0, 1});
+    return piece;
+  };
+  std::string bytes;
+  std::uint64_t piece = begin_next(bytes);
+  while (piece < plan.pieces) {
+    if (!write_all(out, bytes.data(), bytes.size())) _exit(1);
     const std::string result = hooks.work(piece);
-    header = {piece, static_cast<std::uint32_t>(result.size()), 0};
-    if (!write_all(out, &header, sizeof header)) _exit(1);
-    if (!write_all(out, result.data(), result.size())) _exit(1);
+    bytes.clear();
+    append(bytes, {piece, static_cast<std::uint32_t>(result.size()), 0});
+    bytes += result;
+    piece = begin_next(bytes);
   }
-  _exit(0);
+  _exit(write_all(out, bytes.data(), bytes.size()) ? 0 : 1);
 }
 
 struct Child {

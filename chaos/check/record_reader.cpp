@@ -27,16 +27,18 @@ bool is_outpoint(const std::string& text) {
 // The header's word on what the file is; an empty text when it is what was expected.
 std::string header_defect(const json& header, const std::string& format) {
   if (!header.is_object() || !header.contains("format") || !header.at("format").is_string()) {
-    return "the first line names no format; expected {\"format\":\"" + format + "\",\"version\":1}";
+    return "the first line names no format; expected {\"format\":\"" + format +
+           "\",\"version\":" + std::to_string(record_version(format)) + "}";
   }
   const std::string found = header.at("format").get<std::string>();
   if (found != format) return "format '" + found + "' where '" + format + "' was expected";
   const auto version = header.find("version");
   if (version == header.end() || !version->is_number_integer())
     return "format '" + format + "' without a version";
-  if (version->get<std::int64_t>() != kRecordVersion) {
+  if (version->get<std::int64_t>() != record_version(format)) {
     return "format '" + format + "' version " + version->dump() +
-           ", which this reader does not know (it knows 1)";
+           ", which this reader does not know (it knows " +
+           std::to_string(record_version(format)) + ")";
   }
   return "";
 }

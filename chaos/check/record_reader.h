@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -18,7 +19,10 @@
 
 namespace roulette::check {
 
-inline constexpr int kRecordVersion = 1;
+// Of the file's header. `roulette-ledger` is at 2 since it tells the base and the journal heads.
+[[nodiscard]] constexpr int record_version(std::string_view format) {
+  return format == "roulette-ledger" ? 2 : 1;
+}
 inline constexpr std::size_t kMaxDefectsKept = 5;
 
 void note_defect(Source& source, std::uint32_t line, const std::string& what);

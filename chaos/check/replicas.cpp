@@ -26,6 +26,7 @@ class Agreement {
       compare_entries(replica);
       take_digests(replica);
       compare_with_replay(replica);
+      compare_postings(replica);
       if (!replica.closed() && !lost.contains(replica.name)) {
         out_.inconclusive(replica.name +
                           " did not apply EndOfRun, though nothing declares it lost");
@@ -113,6 +114,35 @@ class Agreement {
     compare_heads(replica);
   }
 
+  // One posting after the other as in the first replica, as far as both go.
+  void compare_postings(const Replica& replica) {
+    if (!replica.state) return;
+    if (first_ == nullptr) first_ = &replica;
+    const std::uint64_t end = std::min(replica.state->index, first_->state->index);
+    const auto upto = [end](const Replica& one) {
+      std::vector<const PostingRow*> rows;
+      for (const PostingRow& row : one.postings) {
+        if (row.index <= end) rows.push_back(&row);
+      }
+      return rows;
+    };
+    const auto rows = upto(replica), others = upto(*first_);
+    const auto words = [](const PostingRow& row) {
+      return std::tie(row.index, row.debit, row.credit, row.amount_sat, row.reason, row.reference);
+    };
+    for (std::size_t i = 0; i < std::min(rows.size(), others.size()); ++i) {
+      out_.checked();
+      if (words(*rows[i]) == words(*others[i])) continue;
+      return out_.violation(rows[i]->at, replica.name + " has another posting here than " +
+                                             first_->name + " (" +
+                                             history_.where(others[i]->at) + ")");
+    }
+    if (rows.size() == others.size()) return;
+    out_.violation(replica.name + " has " + std::to_string(rows.size()) + " postings up to index " +
+                   std::to_string(end) + ", " + first_->name + " has " +
+                   std::to_string(others.size()));
+  }
+
   // What the state keeps of signers' journals (DESIGN 6.8) is what applied signatures told.
   void compare_heads(const Replica& replica) {
     std::map<std::string, JournalHead> expected;
@@ -197,6 +227,7 @@ class Agreement {
   const History& history_;
   Findings& out_;
   std::map<std::uint64_t, Said> entries_, digests_;
+  const Replica* first_ = nullptr;  // that exported its state
 };
 
 // ---- answers of one key as reads of one register whose writes are known ----

@@ -228,15 +228,21 @@ void check_told_heads(const History& history, Findings& out) {
 // What the ledger holds was made by somebody, from t shares that somebody received: a party that
 // forgot to write one of these down must not pass because there is less to compare.
 void check_nothing_untold(const History& history, Findings& out) {
-  std::map<std::pair<std::string, std::string>, std::set<std::string>> opened;  // boot, session
-  for (const SessionOpened& e : history.events.opened)
-    opened[{e.boot, e.session_digest}].insert(e.signers.begin(), e.signers.end());
+  std::map<std::pair<std::string, std::string>, const SessionOpened*> opened;  // boot, session
+  for (const SessionOpened& e : history.events.opened) opened[{e.boot, e.session_digest}] = &e;
+  const auto session_of = [&](const auto& e) -> const SessionOpened* {
+    const auto found = opened.find({e.boot, e.session_digest});
+    const bool same = found != opened.end() && found->second->withdrawal_id == e.withdrawal_id;
+    return same ? found->second : nullptr;
+  };
   std::map<std::pair<std::string, std::string>, std::set<std::string>> received;
   for (const ShareEvent& e : history.events.received) {
     received[{e.boot, e.session_digest}].insert(e.signer);
     out.checked();
-    const auto found = opened.find({e.boot, e.session_digest});
-    if (found != opened.end() && found->second.contains(e.signer)) continue;
+    const SessionOpened* session = session_of(e);
+    if (session != nullptr && std::count(session->signers.begin(), session->signers.end(),
+                                         e.signer) > 0)
+      continue;
     out.violation(e.at, e.process + " received a share of " + e.signer + " for session " +
                             e.session_digest + ", which it never told to have opened with it");
   }
@@ -245,6 +251,9 @@ void check_nothing_untold(const History& history, Findings& out) {
     out.checked();
     made.insert({e.txid, e.signatures});
     const std::size_t shares = received[{e.boot, e.session_digest}].size();
+    if (session_of(e) == nullptr)
+      out.violation(e.at, e.process + " aggregated session " + e.session_digest +
+                              " for withdrawal " + e.withdrawal_id + ", which it never opened so");
     if (shares >= history.experiment.cluster.threshold) continue;
     out.violation(e.at, e.process + " aggregated session " + e.session_digest +
                             ", of which it told " + std::to_string(shares) + " shares");

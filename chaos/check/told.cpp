@@ -144,9 +144,10 @@ std::string untold_moment(const History& history, const FaultRecord& fault) {
     return "the tool's log tells no restart at that time";
   const auto& exits = history.events.exited;
   if (fault.reaped_us && std::none_of(exits.begin(), exits.end(), [&](const Exited& e) {
-        return e.name == fault.victim && near(e, *fault.reaped_us);
+        return e.name == fault.victim && near(e, *fault.reaped_us) &&
+               e.signal == fault.wtermsig.value_or(0) && e.code == fault.exit_code.value_or(-1);
       }))
-    return "the tool's log tells no end of its victim at that time";
+    return "the tool's log tells no such end of its victim at that time";
   const auto& ups = history.events.up_down;
   if (fault.ready_us && std::none_of(ups.begin(), ups.end(), [&](const UpDown& e) {
         return e.up && e.name == fault.victim && near(e, *fault.ready_us);

@@ -403,6 +403,45 @@ Status remove_database(const fs::path& file) {
   return runtime::sync_folder(file.parent_path());
 }
 
+// The one number that this query gives.
+Result<std::int64_t> number_in(const fs::path& file, const char* sql) {
+  auto database = runtime::Database::open(file);
+  if (!database) return database.error();
+  auto query = database->prepare(sql);
+  if (!query) return query.error();
+  const auto row = query->step();
+  if (!row) return row.error();
+  return *row ? query->integer(0) : 0;
+}
+
+// What is put back must have gone on since, or nothing is taken and the fault proves nothing.
+Status put_tables_back(const fs::path& tables) {
+  constexpr const char* kLastEntry = "SELECT coalesce(max(idx), 0) FROM entries";
+  const fs::path kept = tables.string() + ".kept";
+  const auto now = number_in(tables, kLastEntry);
+  if (!now) return now.error();
+  const auto then = number_in(kept, kLastEntry);
+  if (!then) return then.error();
+  if (*now <= *then)
+    return Error{ErrorKind::Refused, tables.string() + ": nothing was written since it was kept"};
+  if (const Status removed = remove_database(tables); !removed) return removed;
+  std::error_code failed;
+  fs::copy_file(kept, tables, failed);
+  if (failed) return Error{ErrorKind::Io, kept.string() + ": " + failed.message()};
+  return {};
+}
+
+Status take_newer_half(const fs::path& journal) {
+  const auto records = number_in(journal, "SELECT count(*) FROM records");
+  if (!records) return records.error();
+  if (*records < 2)
+    return Error{ErrorKind::Refused, journal.string() + ": there is no newer half of one record"};
+  auto database = runtime::Database::open(journal);
+  if (!database) return database.error();
+  return database->execute(
+      "DELETE FROM records WHERE sequence > (SELECT (max(sequence) + 1) / 2 FROM records)");
+}
+
 fs::path tables_of(const ClusterFiles& files, ProcessName name) {
   return files.work / name.text() / "tables.sqlite";
 }
@@ -413,28 +452,21 @@ Status Cluster::keep_records(ProcessName name) {
   const fs::path tables = tables_of(state_->files, name);
   auto database = runtime::Database::open(tables);
   if (!database) return database.error();
-  return database->execute("VACUUM INTO '" + tables.string() + ".kept'");
+  auto copy = database->prepare("VACUUM INTO ?");
+  if (!copy) return copy.error();
+  return copy->bind(1, tables.string() + ".kept").run();
 }
 
 Status Cluster::take_records(ProcessName name, RecoverHow how, std::uint64_t fault_id) {
   const ClusterFiles& files = state_->files;
   if (name.role == Role::Ledger) {
     const fs::path tables = tables_of(files, name);
-    if (const Status removed = remove_database(tables); !removed) return removed;
-    if (how == RecoverHow::Wiped) return {};
-    std::error_code failed;
-    fs::copy_file(tables.string() + ".kept", tables, failed);
-    if (failed) return Error{ErrorKind::Io, tables.string() + ".kept: " + failed.message()};
-    return {};
+    return how == RecoverHow::Wiped ? remove_database(tables) : put_tables_back(tables);
   }
   const std::string copy = name.text() + ".before-" + std::to_string(fault_id) + ".ndjson";
   if (const Status kept = export_process(files, name, files.state / copy); !kept) return kept;
   const fs::path journal = files.work / name.text() / "journal.sqlite";
-  if (how == RecoverHow::Wiped) return remove_database(journal);
-  auto database = runtime::Database::open(journal);
-  if (!database) return database.error();
-  return database->execute(
-      "DELETE FROM records WHERE sequence > (SELECT (max(sequence) + 1) / 2 FROM records)");
+  return how == RecoverHow::Wiped ? remove_database(journal) : take_newer_half(journal);
 }
 
 void Cluster::on_event(ProcessName name, const std::string& event, const std::string&) {

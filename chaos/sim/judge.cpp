@@ -312,9 +312,10 @@ void reservations(const Records& records, Violations& out) {
     if (txids.size() > 1)
       out.push_back({"no-conflicting-signature", to_hex(id.value()) + " had two templates"});
   }
-  if (records.ledgers.empty()) return;
+  const LedgerRecord* books = books_of(records);
+  if (books == nullptr) return;
   std::map<bitcoin::OutPoint, Hash32> spent;
-  for (const wire::WithdrawalView& view : records.ledgers.front().withdrawals) {
+  for (const wire::WithdrawalView& view : books->withdrawals) {
     const auto tx = view.planned ? bitcoin::parse_transaction(view.planned->unsigned_tx)
                                  : Result<bitcoin::Transaction>(bitcoin::Transaction{});
     if (!tx) {
@@ -387,9 +388,10 @@ void sessions(const Records& records, Violations& out) {
 
 // Nobody signs what another owns without having read it through the barrier in this life.
 void takeovers(const Records& records, Violations& out) {
-  if (records.ledgers.empty()) return;
+  const LedgerRecord* books = books_of(records);
+  if (books == nullptr) return;
   std::map<WithdrawalId, CoordinatorId> owners;
-  for (const wire::WithdrawalView& view : records.ledgers.front().withdrawals)
+  for (const wire::WithdrawalView& view : books->withdrawals)
     owners.emplace(view.id, view.owner);
   std::set<std::tuple<CoordinatorId, std::uint64_t, WithdrawalId>> read;
   for (const CoordinatorNote& note : records.notes) {

@@ -34,6 +34,7 @@ Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t mo
   while (hunted.schedules < most && hunted.violations.empty()) {
     hunted.violations = violations_of(draw_story(first + hunted.schedules++));
   }
+  hunted.reached = mutants::reached();
   ROULETTE_ASSERT(mutants::select(""));
   return hunted;
 }

@@ -22,6 +22,7 @@ namespace roulette::sim {
 
 struct Hunted {
   std::uint64_t schedules = 0;  // run, the last one found it
+  std::uint64_t reached = 0;    // how often the bug's place was: a control's green is of these
   std::vector<Violation> violations;
 };
 // Seeds first, first + 1, ... at most `most` of them; stops at the first violation.

@@ -36,6 +36,14 @@ struct SessionAccess {
 
 // R1 and R2 of a public nonce; nothing where either is not a point.
 [[nodiscard]] std::optional<std::pair<Point, Point>> parse_nonce(const PubNonce& nonce);
+// e = H("BIP0340/challenge", x(R) || x(Q) || m), as a scalar.
+[[nodiscard]] Scalar challenge(const XOnly& r, const XOnly& q, ByteSpan message);
+// Before a signer makes a share: that its nonce is fresh and in range, that it is the signer and
+// the public share that the quorum lists, and that `listed` (none: not known) is its nonce. Gives
+// its position. The nonce is the callee's already.
+[[nodiscard]] Result<std::size_t> check_signer(const SecNonce& taken, const SecretShare& share,
+                                               const Quorum& quorum,
+                                               std::span<const PubNonce> listed);
 // The encoding of an aggregate: an identity is 33 zero bytes.
 [[nodiscard]] AggNonce encode_aggregate(const std::optional<Point>& r1,
                                         const std::optional<Point>& r2);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/assert.h"
+#include "common/crypto/bip340_scheme.h"
 #include "common/crypto/dealer.h"
 #include "common/crypto/frost_tr.h"
 #include "common/crypto/hash.h"
@@ -74,17 +75,6 @@ struct Rfc9591 {
   static Hash32 group_id(const frost::Group& group) {
     static const Tag tag("quorum-roulette/group");
     return Sha256(tag).update(as_bytes(frost_tr::kSchemeVersion)).update(group.id()).finish();
-  }
-};
-
-template <class Form>
-class FrostScheme final : public Scheme {
- public:
-  const SchemeFacts& facts() const override { return Form::kFacts; }
-  bool verify(ByteSpan wallet_key, ByteSpan message, ByteSpan signature) const override {
-    const auto key = to_array<32>(wallet_key);
-    const auto bytes = to_array<64>(signature);
-    return key && bytes && schnorr_verify(*key, message, *bytes);
   }
 };
 
@@ -236,13 +226,13 @@ class FrostShare final : public KeyShare {
 }  // namespace
 
 const Scheme& frost_scheme() {
-  static const FrostScheme<Bip445> scheme;
-  return scheme;
+  static const auto scheme = bip340_scheme(Bip445::kFacts);
+  return *scheme;
 }
 
 const Scheme& frost_tr_scheme() {
-  static const FrostScheme<Rfc9591> scheme;
-  return scheme;
+  static const auto scheme = bip340_scheme(Rfc9591::kFacts);
+  return *scheme;
 }
 
 namespace {

@@ -46,19 +46,6 @@ Scalar nonce_coefficient(const Quorum::Data& quorum, const AggNonce& aggnonce, B
   return b;
 }
 
-// e = H("BIP0340/challenge", x(R) || x(Q) || m)
-Scalar challenge(const XOnly& r, const XOnly& q, ByteSpan message) {
-  static const Tag tag("BIP0340/challenge");
-  Bytes input;
-  input.reserve(64 + message.size());
-  append(input, r);
-  append(input, q);
-  append(input, message);
-  Scalar e = tagged_hash(tag, input);
-  reduce_mod_order(e);
-  return e;
-}
-
 // s G == (+/-)(R1 + b R2) + e lambda g gacc P, as e lambda g gacc P - s G == (-/+)(R1 + b R2): the
 // left side is one double multiplication.
 bool share_holds(const Session& session, std::size_t index, const Point& r1, const Point& r2,
@@ -95,6 +82,32 @@ bool compute_share(const SecNonce& nonce, const SecretShare& share, const Sessio
 }
 
 }  // namespace
+
+Scalar challenge(const XOnly& r, const XOnly& q, ByteSpan message) {
+  static const Tag tag("BIP0340/challenge");
+  Bytes input;
+  input.reserve(64 + message.size());
+  append(input, r);
+  append(input, q);
+  append(input, message);
+  Scalar e = tagged_hash(tag, input);
+  reduce_mod_order(e);
+  return e;
+}
+
+Result<std::size_t> check_signer(const SecNonce& taken, const SecretShare& share,
+                                 const Quorum& quorum, std::span<const PubNonce> listed) {
+  if (taken.used()) return refused("the secret nonce was used already");
+  if (!taken.valid()) return refused("the secret nonce is out of range");
+  const auto index = quorum.index_of(share.id());
+  if (!index) return refused("this signer is not in the signer set");
+  if (SessionAccess::data(quorum).shares[*index] != share.public_share())
+    return refused("this signer's public share is not the listed one");
+  // Somebody else's nonce under our id would make an aggregate that our share cannot fit.
+  if (!listed.empty() && listed[*index] != taken.public_nonce())
+    return refused("the session lists another nonce for this signer");
+  return *index;
+}
 
 Result<std::variant<Session, InvalidPubNonce>> Session::open(const Quorum& quorum,
                                                              std::span<const PubNonce> nonces,
@@ -150,18 +163,9 @@ void Session::bind(const std::optional<Point>& sum1, const std::optional<Point>&
 Result<PartialSig> sign(SecNonce&& nonce, const SecretShare& share, const Session& session,
                         SelfCheck check) {
   const SecNonce taken = std::move(nonce);  // the caller's is zero from here on, on every path
-  if (taken.used()) return refused("the secret nonce was used already");
-  if (!taken.valid()) return refused("the secret nonce is out of range");
-  const auto index = session.quorum().index_of(share.id());
-  if (!index) return refused("this signer is not in the signer set");
+  const auto index = check_signer(taken, share, session.quorum(), session.nonces());
+  if (!index) return index.error();
   const Quorum::Data& data = SessionAccess::data(session);
-  if (data.shares[*index] != share.public_share()) {
-    return refused("this signer's public share is not the listed one");
-  }
-  // Somebody else's nonce under our id would make an aggregate that our share cannot fit.
-  if (!session.nonces().empty() && session.nonces()[*index] != taken.public_nonce()) {
-    return refused("the session lists another nonce for this signer");
-  }
   const Scalar factor = mul(SessionAccess::e(session), data.coefficients[*index]);
   PartialSig out{};
   if (!compute_share(taken, share, session, factor, out)) {

@@ -95,18 +95,6 @@ Hash32 hash_of(std::string_view label, ByteSpan data) {
 
 Scalar identifier(SignerId id) { return scalar_from(std::uint64_t{id.value()} + 1); }
 
-// c = H2 of the suite: BIP 340's challenge.
-Scalar challenge(const XOnly& r, const XOnly& q, ByteSpan message) {
-  static const Tag tag("BIP0340/challenge");
-  Bytes input;
-  append(input, r);
-  append(input, q);
-  append(input, message);
-  Scalar c = tagged_hash(tag, input);
-  reduce_mod_order(c);
-  return c;
-}
-
 // id || D || E of every signer, ascending.
 Bytes commitment_list(const std::vector<SignerId>& ids, std::span<const PubNonce> nonces) {
   Bytes list;
@@ -210,7 +198,8 @@ Result<std::variant<Session, InvalidPubNonce>> Session::open(const Quorum& quoru
   if (!r) return refused("the commitments cancel each other");
   session.r_odd_ = r->odd();
   session.r_x_ = r->x();
-  const Scalar c = challenge(session.r_x_, data.output_key, message);
+  // H2 of the suite.
+  const Scalar c = frost::challenge(session.r_x_, data.output_key, message);
   for (std::size_t i = 0; i < session.parts_.size(); ++i) {
     session.parts_[i].share_factor = mul(c, data.coefficients[i]);
     session.parts_[i].addend = mul(c, tweak_term(data, i));
@@ -221,14 +210,8 @@ Result<std::variant<Session, InvalidPubNonce>> Session::open(const Quorum& quoru
 Result<PartialSig> sign(SecNonce&& nonce, const SecretShare& share, const Session& session,
                         SelfCheck check) {
   const SecNonce taken = std::move(nonce);  // the caller's is zero from here on, on every path
-  if (taken.used()) return refused("the secret nonce was used already");
-  if (!taken.valid()) return refused("the secret nonce is out of range");
-  const auto index = session.quorum().index_of(share.id());
-  if (!index) return refused("this signer is not in the signer set");
-  if (SessionAccess::data(session.quorum()).shares[*index] != share.public_share())
-    return refused("this signer's public share is not the listed one");
-  if (session.nonces()[*index] != taken.public_nonce())
-    return refused("the session lists another nonce for this signer");
+  const auto index = frost::check_signer(taken, share, session.quorum(), session.nonces());
+  if (!index) return index.error();
   PartialSig out{};
   if (!compute_share(taken, share, session.parts()[*index], session.r_odd(), out))
     return refused("the secret nonce is out of range");

@@ -7,25 +7,12 @@
 #include <string>
 #include <utility>
 
+#include "common/crypto/bip340_scheme.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/taproot.h"
 
 namespace roulette::crypto {
 namespace {
-
-class Musig2Scheme final : public Scheme {
- public:
-  const SchemeFacts& facts() const override {
-    static const SchemeFacts facts{"musig2", "BIP 327 1.0", sizeof(musig2::PubNonce),
-                                   sizeof(musig2::PartialSig), sizeof(Signature)};
-    return facts;
-  }
-  bool verify(ByteSpan wallet_key, ByteSpan message, ByteSpan signature) const override {
-    const auto key = to_array<32>(wallet_key);
-    const auto bytes = to_array<64>(signature);
-    return key && bytes && schnorr_verify(*key, message, *bytes);
-  }
-};
 
 // One message, its nonces by signer.
 class Musig2Session final : public SigningSession {
@@ -213,8 +200,10 @@ class Musig2Share final : public KeyShare {
 }  // namespace
 
 const Scheme& musig2_scheme() {
-  static const Musig2Scheme scheme;
-  return scheme;
+  static const auto scheme =
+      bip340_scheme({"musig2", "BIP 327 1.0", sizeof(musig2::PubNonce),
+                     sizeof(musig2::PartialSig), sizeof(Signature)});
+  return *scheme;
 }
 
 Result<SigningGroupPtr> musig2_group(std::vector<PubKey33> keys) {

@@ -5,24 +5,12 @@
 
 #include <utility>
 
+#include "common/crypto/bip340_scheme.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/taproot.h"
 
 namespace roulette::crypto {
 namespace {
-
-class SingleScheme final : public Scheme {
- public:
-  const SchemeFacts& facts() const override {
-    static const SchemeFacts facts{"single", "BIP 340", 0, sizeof(Signature), sizeof(Signature)};
-    return facts;
-  }
-  bool verify(ByteSpan wallet_key, ByteSpan message, ByteSpan signature) const override {
-    const auto key = to_array<32>(wallet_key);
-    const auto bytes = to_array<64>(signature);
-    return key && bytes && schnorr_verify(*key, message, *bytes);
-  }
-};
 
 class SingleSession final : public SigningSession {
  public:
@@ -129,8 +117,9 @@ class SingleShare final : public KeyShare {
 }  // namespace
 
 const Scheme& single_scheme() {
-  static const SingleScheme scheme;
-  return scheme;
+  static const auto scheme =
+      bip340_scheme({"single", "BIP 340", 0, sizeof(Signature), sizeof(Signature)});
+  return *scheme;
 }
 
 Result<SigningGroupPtr> single_group(const PubKey33& key) {

@@ -253,7 +253,7 @@ Recomputed recompute(const Stored& stored) {
 }
 
 Status print(const Stored& stored) {
-  std::string text = "{\"format\":\"roulette-ledger\",\"version\":1}\n";
+  std::string text = "{\"format\":\"roulette-ledger\",\"version\":2}\n";
   if (stored.base) {
     EventFields fields;
     fields.add("type", "base").add("index", stored.base->index);

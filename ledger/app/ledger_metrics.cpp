@@ -19,7 +19,7 @@ const char* name_of(ProposeOutcome outcome) {
     case ProposeOutcome::NotLeader:
       return "not-leader";
     case ProposeOutcome::NoSpace:
-      return "no_space";
+      return "no-space";
     case ProposeOutcome::Unknown:
       return "unknown";
   }
@@ -91,7 +91,7 @@ std::string LedgerMetrics::text(const Gauges& gauges, const EtcdLog::Counters& l
       number(gauges.trimmed_to));
   set("roulette_ledger_snapshots_given_up", "Snapshots begun here and not finished",
       number(gauges.snapshots_given_up));
-  set("roulette_ledger_log_no_space", "Proposals refused because the log's store was full",
+  set("roulette_ledger_log_no_space", "Proposals answered with a full store",
       number(log.no_space));
   set("roulette_ledger_log_failovers", "Changes of the etcd member asked", number(log.failovers));
   set("roulette_ledger_log_subscriptions", "Times the log was followed anew",

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/canonical.h"
 #include "ledger/core/state.h"
 
 namespace roulette::ledger {
@@ -135,6 +136,9 @@ void plan_waiting(Books& books, Change& change);
 // ---- digest.cpp ----
 [[nodiscard]] Hash32 request_hash(const wire::WithdrawalView& view);
 [[nodiscard]] Hash32 books_digest(const Books& books);
+// Written alike into a digest and into a snapshot.
+void write_outpoint(CanonicalWriter& w, const bitcoin::OutPoint& outpoint);
+void write_journals(CanonicalWriter& w, const Books& books);
 
 // ---- books_codec.cpp ----
 [[nodiscard]] Bytes encode_books(const Books& books);

@@ -26,10 +26,6 @@ constexpr std::size_t kLeastCoin = kOutPointBytes + 8 + 3 + 4;
 constexpr std::size_t kLeastBlock = 32 + 2 * 4;
 constexpr std::size_t kLeastJournal = 2 + 4 + 8 + 32;
 
-void write(CanonicalWriter& w, const bitcoin::OutPoint& outpoint) {
-  w.raw(outpoint.txid);
-  w.u32(outpoint.vout);
-}
 bitcoin::OutPoint read_outpoint(CanonicalReader& r) {
   bitcoin::OutPoint outpoint;
   outpoint.txid = r.array<32>();
@@ -43,7 +39,7 @@ void write_template(CanonicalWriter& w, const Withdrawal& withdrawal) {
   w.i64(withdrawal.change_sat);
   w.count(withdrawal.inputs.size());
   for (std::size_t i = 0; i < withdrawal.inputs.size(); ++i) {
-    write(w, withdrawal.inputs[i]);
+    write_outpoint(w, withdrawal.inputs[i]);
     w.i64(planned.prevouts[i].amount_sat);
   }
   w.boolean(!withdrawal.view.signed_tx.empty());
@@ -78,7 +74,7 @@ void write_chain(CanonicalWriter& w, const Books& books) {
     w.count(block.withdrawals.size());
     for (const Ordinal ordinal : block.withdrawals) w.u32(static_cast<std::uint32_t>(ordinal));
     w.count(block.coins.size());
-    for (const bitcoin::OutPoint& outpoint : block.coins) write(w, outpoint);
+    for (const bitcoin::OutPoint& outpoint : block.coins) write_outpoint(w, outpoint);
   }
 }
 
@@ -258,7 +254,7 @@ Bytes encode_books(const Books& books) {
   for (const Withdrawal& withdrawal : books.withdrawals) write_withdrawal(w, withdrawal);
   w.count(books.coins.size());
   for (const auto& [outpoint, coin] : books.coins) {
-    write(w, outpoint);
+    write_outpoint(w, outpoint);
     w.i64(coin.amount_sat);
     w.boolean(coin.coinbase);
     w.boolean(coin.credited);
@@ -268,13 +264,7 @@ Bytes encode_books(const Books& books) {
   }
   write_chain(w, books);
   for (const auto& [account, amount] : books.balances) w.i64(amount);  // names: the genesis command
-  w.count(books.journals.size());
-  for (const auto& [signer, head] : books.journals) {
-    w.u16(signer.value());
-    w.u32(head.share_epoch);
-    w.u64(head.length);
-    w.raw(head.head);
-  }
+  write_journals(w, books);
   w.boolean(books.closed);
   w.u64(books.refused_after_end);
   return w.take();

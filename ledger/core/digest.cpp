@@ -10,11 +10,6 @@
 namespace roulette::ledger {
 namespace {
 
-void write(CanonicalWriter& w, const bitcoin::OutPoint& outpoint) {
-  w.raw(outpoint.txid);
-  w.u32(outpoint.vout);
-}
-
 void write_withdrawals(CanonicalWriter& w, const Books& books) {
   w.count(books.withdrawals.size());
   for (const Withdrawal& withdrawal : books.withdrawals) {
@@ -37,7 +32,7 @@ void write_withdrawals(CanonicalWriter& w, const Books& books) {
 void write_coins(CanonicalWriter& w, const Books& books) {
   w.count(books.coins.size());
   for (const auto& [outpoint, coin] : books.coins) {
-    write(w, outpoint);
+    write_outpoint(w, outpoint);
     w.i64(coin.amount_sat);
     w.boolean(coin.coinbase);
     w.boolean(coin.credited);
@@ -47,7 +42,7 @@ void write_coins(CanonicalWriter& w, const Books& books) {
   }
   w.count(books.reserved.size());
   for (const auto& [outpoint, ordinal] : books.reserved) {
-    write(w, outpoint);
+    write_outpoint(w, outpoint);
     w.u64(ordinal);
   }
 }
@@ -59,11 +54,26 @@ void write_chain(CanonicalWriter& w, const Books& books) {
     w.count(block.withdrawals.size());
     for (const Ordinal ordinal : block.withdrawals) w.u64(ordinal);
     w.count(block.coins.size());
-    for (const bitcoin::OutPoint& outpoint : block.coins) write(w, outpoint);
+    for (const bitcoin::OutPoint& outpoint : block.coins) write_outpoint(w, outpoint);
   }
 }
 
 }  // namespace
+
+void write_outpoint(CanonicalWriter& w, const bitcoin::OutPoint& outpoint) {
+  w.raw(outpoint.txid);
+  w.u32(outpoint.vout);
+}
+
+void write_journals(CanonicalWriter& w, const Books& books) {
+  w.count(books.journals.size());
+  for (const auto& [signer, head] : books.journals) {
+    w.u16(signer.value());
+    w.u32(head.share_epoch);
+    w.u64(head.length);
+    w.raw(head.head);
+  }
+}
 
 Hash32 request_hash(const wire::WithdrawalView& view) {
   CanonicalWriter w;
@@ -92,13 +102,7 @@ Hash32 books_digest(const Books& books) {
     w.text(account);
     w.i64(amount);
   }
-  w.count(books.journals.size());
-  for (const auto& [signer, head] : books.journals) {
-    w.u16(signer.value());
-    w.u32(head.share_epoch);
-    w.u64(head.length);
-    w.raw(head.head);
-  }
+  write_journals(w, books);
   w.boolean(books.closed);
   w.u64(books.refused_after_end);
   return crypto::sha256(w.view());

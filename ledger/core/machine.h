@@ -88,6 +88,7 @@ struct Machine {
   void snapshot_read_again(const StoredSnapshot& snapshot);
   void older_snapshot_read(const StoredSnapshot& snapshot);
   void snapshot_failed();
+  void begin_loading();
   void begin_search();
   void search_snapshot(std::uint64_t at_most);
   void no_snapshot_left(const std::string& why);

@@ -171,16 +171,20 @@ void Machine::checkpoint_logged(std::uint64_t index) {
 // ---- loading ----
 
 void Machine::handle(const LogTrimmed& event) {
+  log_first = event.first;
+  begin_loading();
+  begin_search();
+}
+
+void Machine::begin_loading() {
   log_lost = "its beginning is gone";
   caught_up = false;
   catch_up_to.reset();
   refuse_reads();
   job.reset();
   unconfirmed.reset();
-  log_first = event.first;
   loading.emplace();
-  loading->first = event.first;
-  begin_search();
+  loading->first = log_first;
 }
 
 // The newest one, but where the log still reaches back to the tables' end an older one is better:
@@ -263,14 +267,7 @@ void Machine::adopt(OpenedSnapshot snapshot) {
 
 // The state stands on a snapshot that is not what the majority had: an older one has to do.
 void Machine::refuse_snapshot(std::uint64_t index, const std::string& why) {
-  unconfirmed.reset();
-  log_lost = "its beginning is gone";
-  caught_up = false;
-  catch_up_to.reset();
-  refuse_reads();
-  job.reset();
-  loading.emplace();
-  loading->first = log_first;
+  begin_loading();
   loading->for_tables = loaded && index <= loaded->last_entry;  // newer ones were passed over
   loading->refused.push_back("snapshot " + std::to_string(index) + ": " + why);
   search_snapshot(index - 1);

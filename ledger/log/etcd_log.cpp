@@ -24,7 +24,7 @@ constexpr std::size_t kMaxWatchLineBytes = 24 << 20;
 constexpr std::size_t kSnapshotKeysPerPage = 16;
 constexpr std::uint64_t kTrimSlice = 512;  // entries a transaction
 constexpr std::int64_t kUnknownRevision = -1;  // equal to no key's: nothing can be proposed
-// etcd's own words, before and while its alarm is raised; nothing was written then.
+// etcd's own words: with the write that fills its quota, which it keeps, and with every later one.
 constexpr std::string_view kNoSpace = "database space exceeded";
 constexpr Duration kResubscribeRest = milliseconds(20);
 constexpr Duration kPatience = milliseconds(250);  // then following is lost, not only interrupted

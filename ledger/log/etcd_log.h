@@ -36,7 +36,7 @@ class EtcdLog final : public ReplicatedLog {
     std::uint64_t appends = 0;
     std::uint64_t stale_heads = 0;  // NotLeader
     std::uint64_t unknown = 0;
-    std::uint64_t no_space = 0;  // refused: the database is over its quota
+    std::uint64_t no_space = 0;  // answered so: the database is over its quota
     std::uint64_t failovers = 0;
     std::uint64_t subscriptions = 0;
   };

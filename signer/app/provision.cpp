@@ -173,7 +173,7 @@ Result<Record> read_record(const json& object) {
 
 // Calls `take` with every line behind the header; errors name file and line.
 template <class Take>
-Status each_line(const fs::path& file, const std::string& format, Take&& take) {
+Status each_line(const fs::path& file, const std::string& format, int version, Take&& take) {
   std::ifstream in(file);
   if (!in) return Error{ErrorKind::Preflight, file.string() + ": cannot be read"};
   std::size_t number = 0;
@@ -182,8 +182,9 @@ Status each_line(const fs::path& file, const std::string& format, Take&& take) {
     const json object = json::parse(text, nullptr, false);
     if (!object.is_object()) return Error{ErrorKind::Corrupt, where + ": not a JSON object"};
     if (number == 1) {
-      if (object.value("format", "") == format && object.value("version", 0) == 1) continue;
-      return Error{ErrorKind::Refused, where + ": is not " + format + " version 1"};
+      if (object.value("format", "") == format && object.value("version", 0) == version) continue;
+      return Error{ErrorKind::Refused,
+                   where + ": is not " + format + " version " + std::to_string(version)};
     }
     if (const Status taken = take(object); !taken) return taken.error().with_context(where);
   }
@@ -237,7 +238,7 @@ class Provisioning {
   }
 
   Status read_ledger() {
-    return each_line(options_.ledger, "roulette-ledger", [this](const json& object) -> Status {
+    return each_line(options_.ledger, "roulette-ledger", 2, [this](const json& object) -> Status {
       const std::string type = object.value("type", "");
       Line line(object);
       if (type == "entry") {
@@ -279,7 +280,7 @@ class Provisioning {
     std::optional<DurableState> state;
     std::optional<SignerId> signer;
     const Status read = each_line(
-        file, "roulette-signer-journal", [&](const json& object) -> Status {
+        file, "roulette-signer-journal", 1, [&](const json& object) -> Status {
           auto record = read_record(object);
           if (!record) return record.error();
           if (!state) {

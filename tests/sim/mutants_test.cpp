@@ -56,6 +56,7 @@ TEST_CASE("a harmless change is not reported") {
   const Hunted hunted = hunt(mutant("control-heartbeat"), 1, 50);
   INFO(text_of(hunted.violations));
   CHECK(hunted.schedules == 50);
+  CHECK(hunted.reached > 50);
   CHECK(hunted.violations.empty());
 }
 
@@ -75,6 +76,7 @@ TEST_CASE("hunt all", "[.]") {
     for (const std::string& id : ids) std::cout << " " << id;
     std::cout << (ids.empty() ? " nothing" : "") << std::endl;
     CHECK(ids.empty() == one.must_fail.empty());
+    CHECK(hunted.reached > 0);
     if (!ids.empty()) CHECK(as_expected(one, ids));
   }
 }

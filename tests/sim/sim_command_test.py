@@ -93,6 +93,31 @@ class SimCommand(unittest.TestCase):
         self.assertIn("does not fail again by itself", err)
         self.assertEqual(list(folder.iterdir()), [])
 
+    def test_matrix_child_killed(self):
+        folder = fresh_runs("matrix-child-killed")
+        child = subprocess.Popen([TOOL, "matrix", "--sim", "--pairs", "--jobs", "2", "--json",
+                                  "--out", folder], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        killed = False
+        for line in child.stderr:
+            if "/" in line and not killed:  # the first line of progress
+                children = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children")
+                os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+                killed = True
+            if "  1 failed" in line:
+                break
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=120)
+        self.assertEqual(child.returncode, 1, err)
+        result = json.loads(out)
+        self.assertEqual(result["failed"], 1)
+        self.assertIn("ended", result["failures"][0]["reason"])
+        self.assertGreater(result["not_run"], 0)
+        by_status = {s: sum(c["status"] == s for c in result["list"])
+                     for s in ("exercised", "failed", "not-run")}
+        self.assertEqual(by_status, {"exercised": result["exercised"], "failed": 1,
+                                     "not-run": result["not_run"]})
+
     def test_stdout_full(self):
         for arguments in (["sim", "--json", "--schedules", "1"], ["version"]):
             with open("/dev/full", "w") as full:

@@ -2,6 +2,8 @@
 // replicas, limits.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "chaos/check/told.h"
 #include "check_run.h"
 #include "common/bitcoin/address.h"
@@ -392,6 +394,17 @@ TEST_CASE("one request has one answer, and an orderly end its beginning") {
   Run silent;
   silent.erase(kEvents, {{"event", "shutdown_started"}, {"process", "ledger-1"}});
   expect_fail(silent, "orderly-stop-finishes", kEvents, "ledger-1 stopped and never told");
+}
+
+TEST_CASE("replicas whose postings differ are seen, though each one's books balance") {
+  Run run;
+  auto& lines = run.files["state/ledger-1.ndjson"];
+  const auto last = std::find_if(lines.rbegin(), lines.rend(), [](const json& line) {
+    return line.value("type", "") == "posting";
+  });
+  REQUIRE(last != lines.rend());
+  (*last)["index"] = last->at("index").get<std::uint64_t>() + 1;
+  expect_fail(run, "ledger-replicas-agree", "state/ledger-1.ndjson", "has another posting here");
 }
 
 TEST_CASE("an export that is not of the last entry is seen") {

@@ -937,7 +937,9 @@ std::string Run::write() {
     if (format.starts_with("roulette-signer-")) format = "roulette-signer-journal";
     if (format.starts_with("roulette-ledger-")) format = "roulette-ledger";
     const auto header = headers.find(file);
-    out << (header == headers.end() ? json{{"format", format}, {"version", 1}} : header->second)
+    const int version = format == "roulette-ledger" ? 2 : 1;
+    out << (header == headers.end() ? json{{"format", format}, {"version", version}}
+                                    : header->second)
                .dump()
         << "\n";
     for (std::size_t i = 0; i < lines.size(); ++i) {

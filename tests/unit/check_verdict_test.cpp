@@ -231,7 +231,7 @@ TEST_CASE("a fault is the one that was drawn, and its times stand in the tool's 
   sent.files["faults.ndjson"][0]["proof"]["reaped_us"] = later;
   CHECK(has_reason(sent.judged(), "tells no signal at that time"));
   reaped.files["faults.ndjson"][0]["proof"]["reaped_us"] = later;
-  CHECK(has_reason(reaped.judged(), "tells no end of its victim"));
+  CHECK(has_reason(reaped.judged(), "tells no such end of its victim"));
   silent.erase("events.ndjson", {{"event", "fault"}, {"fault_id", 1}, {"moment", "sent"}});
   CHECK(has_reason(silent.judged(), "tells no signal at that time"));
 }
@@ -337,6 +337,14 @@ TEST_CASE("an empty folder is inconclusive in every invariant, and no folder is 
     CHECK_FALSE(result.note.empty());
   }
   CHECK_FALSE(judge("/nonexistent/run", run.experiment, run.facts).ok());
+}
+
+TEST_CASE("a ledger's export of an older version is named, and judged by nobody") {
+  Run run;
+  run.headers["state/ledger-0.ndjson"] = {{"format", "roulette-ledger"}, {"version", 1}};
+  const Verdict verdict = run.judged();
+  CHECK(verdict.verdict == VerdictKind::Inconclusive);
+  CHECK(has_reason(verdict, "version 1, which this reader does not know (it knows 2)"));
 }
 
 TEST_CASE("a missing field is named with its line") {

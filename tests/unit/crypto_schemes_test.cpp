@@ -18,21 +18,16 @@ struct Subject {
   std::vector<KeySharePtr> shares;  // by id
 };
 
-Subject frost_of(std::uint8_t seed) {
+Subject dealt(std::uint8_t seed, Result<SigningGroupPtr> (*group)(frost::Group),
+              KeySharePtr (*share)(frost::SecretShare)) {
   SeededEntropy entropy(seed);
-  DealtGroup dealt = deal(5, 3, entropy).value();
-  Subject out{frost_group(dealt.group).value(), {}};
-  for (auto& share : dealt.shares) out.shares.push_back(frost_share(std::move(share)));
+  DealtGroup dealing = deal(5, 3, entropy).value();
+  Subject out{group(dealing.group).value(), {}};
+  for (auto& one : dealing.shares) out.shares.push_back(share(std::move(one)));
   return out;
 }
-
-Subject frost_tr_of(std::uint8_t seed) {
-  SeededEntropy entropy(seed);
-  DealtGroup dealt = deal(5, 3, entropy).value();
-  Subject out{frost_tr_group(dealt.group).value(), {}};
-  for (auto& share : dealt.shares) out.shares.push_back(frost_tr_share(std::move(share)));
-  return out;
-}
+Subject frost_of(std::uint8_t seed) { return dealt(seed, frost_group, frost_share); }
+Subject frost_tr_of(std::uint8_t seed) { return dealt(seed, frost_tr_group, frost_tr_share); }
 
 Subject musig2_of(std::uint8_t seed) {
   SeededEntropy entropy(seed);
