@@ -42,7 +42,8 @@ struct RunEnd {
 [[nodiscard]] Result<RunEnd> run_experiment(const std::string& path, const RunOptions& options);
 
 struct UpOptions {
-  ClusterPlan plan;
+  ClusterPlan plan;  // signers and threshold: below, or what the scheme has
+  std::optional<std::uint16_t> signers, threshold;
   std::string runs_dir = "runs";
   std::uint32_t coins = 400;
   bool json = false;

@@ -13,6 +13,7 @@
 #include "chaos/live/environment.h"
 #include "chaos/live/ports.h"
 #include "chaos/live/supervisor.h"
+#include "common/crypto/schemes.h"
 #include "common/runtime/durable_file.h"
 
 #ifndef ROULETTE_VERSION
@@ -109,15 +110,28 @@ int doctor_command(const DoctorOptions& options) {
   return ready ? kExitPass : kExitInconclusive;
 }
 
+namespace {
+
+json scheme_versions() {
+  json out = json::object();
+  for (const crypto::SchemeKind& kind : crypto::all_schemes())
+    out[std::string(kind.facts().name)] = kind.facts().version;
+  return out;
+}
+
+}  // namespace
+
 int version_command(bool as_json) {
   if (as_json)
     std::cout << json{{"roulette", ROULETTE_VERSION},
-                      {"scheme", "BIP 445 draft 0.12"},
+                      {"scheme", crypto::frost_scheme().facts().version},
+                      {"schemes", scheme_versions()},
                       {"mutants", planted_bugs().size()}}
                      .dump()
               << std::endl;
   else
-    std::cout << "roulette " ROULETTE_VERSION " (FROST: BIP 445 draft 0.12)\nmutants: "
+    std::cout << "roulette " ROULETTE_VERSION "\nschemes: " << crypto::scheme_names()
+              << " (frost: " << crypto::frost_scheme().facts().version << ")\nmutants: "
               << (planted_bugs().empty() ? "none" : std::to_string(planted_bugs().size()))
               << std::endl;
   return kExitPass;

@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "chaos/app/commands.h"
+#include "common/crypto/schemes.h"
 #include "common/runtime/kill_point_table.h"
 #include "common/runtime/planted_bug.h"
 
@@ -86,9 +87,11 @@ void add_judge(CLI::App& app, JudgeOptions& o) {
 void add_up(CLI::App& app, UpOptions& o) {
   CLI::App* up =
       app.add_subcommand("up", "Start a funded cluster and keep it until Ctrl-C or SIGTERM");
-  up->add_option("--signers", o.plan.signers, "How many signers")->capture_default_str();
-  up->add_option("--threshold", o.plan.threshold, "How many of them sign: more than half")
+  up->add_option("--scheme", o.plan.scheme, "What signs: " + crypto::scheme_names())
       ->capture_default_str();
+  up->add_option("--signers", o.signers, "How many signers (5; musig2: 3; single: 1)");
+  up->add_option("--threshold", o.threshold,
+                 "How many of them sign: more than half (3; musig2 and single: all)");
   up->add_option("--coordinators", o.plan.coordinators, "How many coordinators")
       ->capture_default_str();
   up->add_option("--coins", o.coins, "Coins of the wallet at the start")->capture_default_str();

@@ -3,6 +3,7 @@
 
 #include "chaos/app/commands.h"
 #include "chaos/app/session.h"
+#include "chaos/plan/cluster_shape.h"
 
 namespace roulette::chaos {
 namespace {
@@ -11,18 +12,11 @@ constexpr Duration kStartLimit = seconds(60);
 constexpr Duration kRestartDelay = milliseconds(500);
 
 // The bounds of the experiment file (docs/schemas/), for flags.
-Status check_plan(const UpOptions& options) {
-  const ClusterPlan& plan = options.plan;
+Status check_plan(const UpOptions& options, const ClusterPlan& plan) {
   const auto refuse = [](const std::string& what) { return Error{ErrorKind::Usage, what}; };
   if (plan.signers < 1 || plan.signers > 128) return refuse("--signers must be 1 to 128");
-  if (plan.threshold < 1 || plan.threshold > plan.signers) {
-    return refuse("--threshold " + std::to_string(plan.threshold) + " does not fit " +
-                  std::to_string(plan.signers) + " signers");
-  }
-  if (2 * plan.threshold <= plan.signers) {
-    return refuse("two quorums of " + std::to_string(plan.threshold) + " out of " +
-                  std::to_string(plan.signers) + " signers need not meet: 2t > n is required");
-  }
+  if (plan.threshold < 1) return refuse("--threshold must be at least 1");
+  if (const Status shape = check_shape(plan); !shape) return shape.error();
   if (plan.coordinators < 1 || plan.coordinators > 8)
     return refuse("--coordinators must be 1 to 8");
   if (plan.block_interval_ms < 50) return refuse("--block-interval-ms must be at least 50");
@@ -36,8 +30,10 @@ Status check_plan(const UpOptions& options) {
 }  // namespace
 
 int up_command(const UpOptions& options) {
-  if (const Status sense = check_plan(options); !sense) return report_error(sense.error());
-  const Result<Binaries> binaries = Session::preflight(options.plan, options.binaries);
+  ClusterPlan plan = options.plan;
+  set_shape(plan, options.signers, options.threshold);
+  if (const Status sense = check_plan(options, plan); !sense) return report_error(sense.error());
+  const Result<Binaries> binaries = Session::preflight(plan, options.binaries);
   if (!binaries) return report_error(binaries.error());
   auto created = Session::create(options.runs_dir, "up");
   if (!created) return report_error(created.error());
@@ -48,7 +44,7 @@ int up_command(const UpOptions& options) {
     if (s.cluster) s.cluster->cancel_start();
     s.loop.stop();
   });
-  if (const Status status = s.prepare(options.plan, options.coins, *binaries); !status)
+  if (const Status status = s.prepare(plan, options.coins, *binaries); !status)
     return report_error(status.error());
   // Killed from outside, a process comes back as under any supervisor; its number changes.
   std::map<ProcessName, std::unique_ptr<runtime::Timer>> restarts;

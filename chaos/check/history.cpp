@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "chaos/plan/cluster_shape.h"
 #include "common/bitcoin/script.h"
 #include "common/crypto/taproot.h"
 
@@ -21,6 +22,10 @@ const ChainTx* Chain::find(const std::string& txid) const {
 
 std::string History::where(const At& at) const {
   return sources.at(at.file).file + ":" + std::to_string(at.line);
+}
+
+const crypto::SchemeFacts& History::scheme() const {
+  return chaos::facts_of(experiment.cluster);
 }
 
 std::set<std::string> History::lost() const {

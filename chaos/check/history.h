@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "chaos/plan/experiment.h"
+#include "common/crypto/scheme.h"
 #include "common/base/result.h"
 #include "common/bitcoin/transaction.h"
 
@@ -349,6 +350,8 @@ struct History {
   std::vector<Replica> replicas;  // one per ledger of the plan
 
   [[nodiscard]] std::string where(const At& at) const;
+  // What the cluster signed with. Sizes, and which rules there are to check (SignerForm).
+  [[nodiscard]] const crypto::SchemeFacts& scheme() const;
   [[nodiscard]] const Source& source(std::uint16_t index) const { return sources.at(index); }
   // Victims of a fault that fired with `recover: none`.
   [[nodiscard]] std::set<std::string> lost() const;

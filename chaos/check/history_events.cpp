@@ -15,11 +15,11 @@ namespace roulette::check::load {
 namespace {
 
 using nlohmann::json;
-constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kNonce = 66, kShare = 32, kSignature = 64;
+constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kSignature = 64;
 
 class EventReader {
  public:
-  explicit EventReader(History& history) : out_(history.events) {}
+  explicit EventReader(History& history) : out_(history.events), scheme_(history.scheme()) {}
 
   void take(Fields& f) {
     EventHead head;
@@ -152,8 +152,8 @@ class EventReader {
       share.session_digest = f.hex("session_digest", kDigest);
       share.withdrawal_id = f.hex("withdrawal_id", kId);
       share.txid = f.hex("txid", kTxid);
-      share.nonces = f.hex_list("nonces", kNonce);
-      share.shares = f.hex_list("shares", kShare);
+      share.nonces = f.hex_list("nonces", scheme_.nonce_size);
+      share.shares = f.hex_list("shares", scheme_.share_size);
       if (released) {
         share.journal_length = f.count("journal_length");
         share.retry = f.boolean("retry");
@@ -226,6 +226,7 @@ class EventReader {
   }
 
   Events& out_;
+  const crypto::SchemeFacts& scheme_;
   std::map<std::pair<std::string, std::string>, Numbers> boots_;
 };
 

@@ -15,7 +15,7 @@
 namespace roulette::check::load {
 namespace {
 
-constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kNonce = 66, kSignature = 64, kKey = 33;
+constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kSignature = 64, kKey = 33;
 
 void keep_block(Fields& fields, History& history, const bitcoin::Block& block,
                 std::uint32_t height) {
@@ -205,7 +205,8 @@ class ReplicaReader {
 
 class JournalReader {
  public:
-  explicit JournalReader(Journal& journal) : out_(journal) {}
+  JournalReader(Journal& journal, const crypto::SchemeFacts& scheme)
+      : out_(journal), scheme_(scheme) {}
 
   void take(Fields& f) {
     const std::uint64_t sequence = f.count("sequence");
@@ -292,7 +293,7 @@ class JournalReader {
     record.at = f.at();
     record.sequence = sequence;
     record.session_digest = f.hex("session_digest", kDigest);
-    record.nonces = f.hex_list("nonces", kNonce);
+    record.nonces = f.hex_list("nonces", scheme_.nonce_size);
     record.withdrawal_id = f.hex("withdrawal_id", kId);
     record.payload_digest = f.hex("payload_digest", kDigest);
     record.txid = f.hex("txid", kTxid);
@@ -303,6 +304,7 @@ class JournalReader {
   }
 
   Journal& out_;
+  const crypto::SchemeFacts& scheme_;
   Hash32 head_{};
 };
 
@@ -364,7 +366,7 @@ void join(Journal& journal, Journal before, std::int64_t restarted_us) {
 void journal(const std::string& run_dir, std::uint16_t signer, History& history) {
   Journal journal;
   journal.signer = ProcessName{Role::Signer, signer}.text();
-  JournalReader reader(journal);
+  JournalReader reader(journal, history.scheme());
   journal.source =
       read_records(run_dir, "state/" + journal.signer + ".ndjson", "roulette-signer-journal",
                    history, [&](Fields& fields) { reader.take(fields); });
@@ -376,7 +378,7 @@ void journal(const std::string& run_dir, std::uint16_t signer, History& history)
     if (!taken || fault.victim != journal.signer || !fault.restarted_us) continue;
     Journal before;
     before.signer = journal.signer;
-    JournalReader earlier(before);
+    JournalReader earlier(before, history.scheme());
     before.source = read_records(
         run_dir,
         "state/" + journal.signer + ".before-" + std::to_string(fault.fault_id) + ".ndjson",

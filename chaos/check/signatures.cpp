@@ -308,7 +308,8 @@ InvariantResult check_share_record(const History& history) {
     out.checked();
     const std::string name = std::string("a share of ") + share.signer + " for session " +
                              share.session_digest + " was " + what;
-    if (share.nonces.empty() || share.nonces.size() != share.shares.size()) {
+    if (share.shares.empty() ||
+        share.nonces.size() != history.scheme().nonces_for(share.shares.size())) {
       out.violation(share.at, name + " with " + std::to_string(share.nonces.size()) +
                                   " nonces and " + std::to_string(share.shares.size()) + " shares");
     }
@@ -416,6 +417,8 @@ class NonceUses {
 
 InvariantResult check_nonce_reuse(const History& history) {
   Findings out(history, "nonce-never-reused");
+  if (history.scheme().nonce_size == 0)
+    out.not_exercised("the scheme signs in one round, without nonces");
   bool whole = out.need(history.events_file);
   whole = out.need_journals() && whole;
   if (!whole) return out.result();

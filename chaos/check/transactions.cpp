@@ -328,7 +328,7 @@ class Policy {
                                            " inputs, but it has " +
                                            std::to_string(known.tx.inputs.size()));
     }
-    if (record.nonces.size() != record.inputs.size()) {
+    if (record.nonces.size() != history_.scheme().nonces_for(record.inputs.size())) {
       out_.violation(record.at, name + " with " + std::to_string(record.nonces.size()) +
                                     " nonces for " + std::to_string(record.inputs.size()) +
                                     " inputs");

@@ -13,6 +13,7 @@
 #include "chaos/live/environment.h"
 #include "chaos/live/export.h"
 #include "chaos/live/node.h"
+#include "chaos/plan/cluster_shape.h"
 #include "common/base/limits.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/process.h"
@@ -534,7 +535,8 @@ std::string Cluster::up_json() const {
 }
 
 std::string Cluster::environment_json() const {
-  return describe_environment(state_->binaries, state_->files.run_dir);
+  return describe_environment(state_->binaries, state_->files.run_dir,
+                              std::string(facts_of(state_->plan).version));
 }
 
 Status Cluster::finish(const std::function<Status()>& after_end_of_run,

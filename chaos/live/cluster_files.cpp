@@ -5,7 +5,7 @@
 
 #include "chaos/live/ports.h"
 #include "common/bitcoin/transaction.h"
-#include "common/crypto/dealer.h"
+#include "common/crypto/schemes.h"
 #include "common/crypto/sealed_share.h"
 #include "common/runtime/certificates.h"
 #include "common/runtime/durable_file.h"
@@ -139,26 +139,29 @@ class Maker {
   }
 
   Status deal_shares() {
-    auto dealt = crypto::deal(plan_.signers, plan_.threshold, entropy_);
+    const crypto::SchemeKind* kind = crypto::scheme_by_name(plan_.scheme);
+    if (kind == nullptr)
+      return Error{ErrorKind::Usage, "scheme " + plan_.scheme + ": one of " +
+                                         crypto::scheme_names()};
+    auto dealt = kind->deal(plan_.signers, plan_.threshold, entropy_);
     if (!dealt) return dealt.error();
-    const auto wallet = runtime::wallet_key_of(dealt->group);
-    if (!wallet) return wallet.error();
-    out_.wallet_script = wallet->script;
-    output_key_ = wallet->output_key;
-    if (const Status status = runtime::write_group_file(group_file(), dealt->group); !status)
+    out_.wallet_script = runtime::wallet_script_of(*dealt->group);
+    output_key_ = dealt->group->wallet_key();
+    if (const Status status = runtime::write_group_file(group_file(), *dealt->group); !status)
       return status;
-    for (const crypto::frost::SecretShare& share : dealt->shares) {
-      if (const Status status = seal(share, dealt->group.id()); !status) return status;
+    for (std::uint16_t i = 0; i < plan_.signers; ++i) {
+      if (const Status status = seal(SignerId(i), dealt->secrets[i], dealt->group->id()); !status)
+        return status;
     }
     return {};
   }
 
-  Status seal(const crypto::frost::SecretShare& share, const Hash32& group) {
+  Status seal(SignerId signer, const Secret<32>& secret, const Hash32& group) {
     Secret<32> key;
     entropy_.fill({key.data(), key.size()});
-    const ProcessName name{Role::Signer, share.id().value()};
+    const ProcessName name{Role::Signer, signer.value()};
     const auto sealed =
-        crypto::seal_with_key_file(share, {share.id(), group, kShareEpoch}, key, entropy_);
+        crypto::seal_with_key_file(secret, {signer, group, kShareEpoch}, key, entropy_);
     if (!sealed) return sealed.error();
     if (const Status status = runtime::write_file_durably(share_key_file(name), key.span());
         !status)

@@ -105,7 +105,8 @@ std::optional<std::int64_t> fdatasync_p50_us(const std::string& folder) {
   return times[times.size() / 2];
 }
 
-std::string describe_environment(const Binaries& binaries, const std::string& folder) {
+std::string describe_environment(const Binaries& binaries, const std::string& folder,
+                                 const std::string& scheme) {
   utsname kernel{};
   uname(&kernel);
   std::error_code error;
@@ -115,7 +116,7 @@ std::string describe_environment(const Binaries& binaries, const std::string& fo
            {"kernel", std::string(kernel.sysname) + " " + kernel.release},
            {"machine", kernel.machine},
            {"cores", std::thread::hardware_concurrency()},
-           {"scheme", "BIP 445 draft 0.12"},
+           {"scheme", scheme},
            {"planted_bug", runtime::planted_bug_wanted()},
            {"programs",
             {{"roulette", program({self})},

@@ -15,8 +15,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "common/crypto/dealer.h"
 #include "common/crypto/hash.h"
+#include "common/crypto/schemes.h"
 #include "common/crypto/sealed_share.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/folder_lock.h"
@@ -226,25 +226,27 @@ class Mover {
     const Process& first = processes_.at(signer_name(0));
     const auto group = runtime::read_group_file(first.config.value("group", ""));
     if (!group) return group.error();
-    if (group->n() != n_)
-      return Error{ErrorKind::Preflight, "a group of " + std::to_string(group->n()) + " and " +
+    const crypto::SigningGroup& old = **group;
+    if (old.n() != n_)
+      return Error{ErrorKind::Preflight, "a group of " + std::to_string(old.n()) + " and " +
                                              std::to_string(n_) + " signers' folders"};
-    std::vector<crypto::frost::SecretShare> shares;
+    std::vector<Secret<32>> secrets;
     std::vector<Secret<32>> keys;
     for (std::uint16_t i = 0; i < n_; ++i) {
-      if (const Status opened = open_share(i, *group, shares, keys); !opened)
+      if (const Status opened = open_share(i, old, secrets, keys); !opened)
         return opened.error().with_context(signer_name(i));
     }
-    auto dealt = crypto::refresh(*group, shares, entropy_);
+    const auto* kind = crypto::scheme_by_name(old.scheme().facts().name);
+    auto dealt = kind->refresh(crypto::keys_of(old), std::move(secrets), entropy_);
     if (!dealt) return dealt.error();
     plan_.on_step("group");
     if (const Status written =
-            runtime::write_group_file(epoch_folder() / "group.json", dealt->group);
+            runtime::write_group_file(epoch_folder() / "group.json", *dealt->group);
         !written)
       return written;
     for (std::uint16_t i = 0; i < n_; ++i) {
-      const crypto::ShareLabel label{SignerId(i), dealt->group.id(), epoch_};
-      const auto sealed = crypto::seal_with_key_file(dealt->shares[i], label, keys[i], entropy_);
+      const crypto::ShareLabel label{SignerId(i), dealt->group->id(), epoch_};
+      const auto sealed = crypto::seal_with_key_file(dealt->secrets[i], label, keys[i], entropy_);
       if (!sealed) return sealed.error();
       plan_.on_step("share of " + signer_name(i));
       if (const Status written =
@@ -255,27 +257,25 @@ class Mover {
     return {};
   }
 
-  static Result<crypto::frost::SecretShare> unseal(const Process& process, SignerId id,
-                                                   const crypto::frost::Group& group,
-                                                   const Secret<32>& key) {
+  static Result<Secret<32>> unseal(const Process& process, SignerId id,
+                                   const crypto::SigningGroup& group, const Secret<32>& key) {
     const auto sealed = runtime::read_whole_file(process.config.value("share", ""),
                                                  crypto::kSealedShareSize + 1);
     if (!sealed) return sealed.error();
     return crypto::unseal_with_key_file(*sealed, {id, group.id(), epoch_of(process)}, key);
   }
 
-  Status open_share(std::uint16_t i, const crypto::frost::Group& group,
-                    std::vector<crypto::frost::SecretShare>& shares,
-                    std::vector<Secret<32>>& keys) const {
+  Status open_share(std::uint16_t i, const crypto::SigningGroup& group,
+                    std::vector<Secret<32>>& secrets, std::vector<Secret<32>>& keys) const {
     const Process& process = processes_.at(signer_name(i));
     if (!process.config.contains("share_key"))
       return Error{ErrorKind::Usage,
                    "its share wants a passphrase; the launcher's dealer opens key files only"};
     auto key = read_key(process.config.value("share_key", ""));
     if (!key) return key.error();
-    auto share = unseal(process, SignerId(i), group, *key);
-    if (!share) return share.error();
-    shares.push_back(std::move(share).value());
+    auto secret = unseal(process, SignerId(i), group, *key);
+    if (!secret) return secret.error();
+    secrets.push_back(std::move(secret).value());
     keys.push_back(std::move(key).value());
     return {};
   }
@@ -480,7 +480,7 @@ Result<Shares> shares_of(const fs::path& work) {
     out.epoch = epoch;
     const auto group = runtime::read_group_file(config->value("group", ""));
     if (!group) return group.error();
-    out.threshold = group->t();
+    out.threshold = (*group)->t();
     out.signers.push_back({entry.path(), config->value("share", "")});
   }
   if (failed || out.signers.empty())

@@ -1,7 +1,49 @@
 // Cluster shape and globs: see cluster_shape.h.
 #include "chaos/plan/cluster_shape.h"
 
+#include <string>
+
+#include "common/crypto/schemes.h"
+
 namespace roulette::chaos {
+
+void set_shape(ClusterPlan& plan, std::optional<std::uint16_t> signers,
+               std::optional<std::uint16_t> threshold) {
+  const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
+  const auto form = kind ? kind->facts().form : crypto::SignerForm::AnyThreshold;
+  switch (form) {
+    case crypto::SignerForm::AnyThreshold: break;  // the plan's own defaults
+    case crypto::SignerForm::AllSigners: plan.signers = 3; break;
+    case crypto::SignerForm::OneSigner: plan.signers = 1; break;
+  }
+  plan.signers = signers.value_or(plan.signers);
+  if (form != crypto::SignerForm::AnyThreshold) plan.threshold = plan.signers;
+  plan.threshold = threshold.value_or(plan.threshold);
+}
+
+Status check_shape(const ClusterPlan& plan) {
+  const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
+  const auto refuse = [](const std::string& why) { return Error{ErrorKind::Usage, why}; };
+  if (kind == nullptr)
+    return refuse("scheme " + plan.scheme + " is unknown: one of " + crypto::scheme_names());
+  if (kind->facts().form != crypto::SignerForm::AnyThreshold)
+    return kind->check_shape(plan.threshold, plan.signers);
+  if (plan.threshold > plan.signers)
+    return refuse("threshold " + std::to_string(plan.threshold) + " is more than the " +
+                  std::to_string(plan.signers) + " signers");
+  if (2 * plan.threshold <= plan.signers)
+    return refuse("two quorums of " + std::to_string(plan.threshold) + " out of " +
+                  std::to_string(plan.signers) +
+                  " signers need not meet, so one outpoint could be signed twice: 2t > n is "
+                  "required");
+  return kind->check_shape(plan.threshold, plan.signers);
+}
+
+const crypto::SchemeFacts& facts_of(const ClusterPlan& plan) {
+  const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
+  ROULETTE_ASSERT(kind != nullptr);
+  return kind->facts();
+}
 
 std::uint16_t instances_of(const ClusterPlan& plan, Role role) {
   switch (role) {

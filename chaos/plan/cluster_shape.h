@@ -1,13 +1,25 @@
-// Two questions that files and schedules both ask: how many processes of a role, and does a glob
-// match a point.
+// Questions that files, flags and schedules ask alike: which shape a scheme has, how many processes
+// of a role, and does a glob match a point.
+//
+// Invariant: a plan that check_shape() passed names a scheme that is known, in a shape it can have.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "chaos/plan/experiment.h"
+#include "common/crypto/scheme.h"
 
 namespace roulette::chaos {
+
+// Sets signers and threshold, where they were said; where not, what the scheme has: 3 of 5, all of
+// 3, or one.
+void set_shape(ClusterPlan& plan, std::optional<std::uint16_t> signers,
+               std::optional<std::uint16_t> threshold);
+[[nodiscard]] Status check_shape(const ClusterPlan& plan);
+// Of a plan that check_shape() passed.
+[[nodiscard]] const crypto::SchemeFacts& facts_of(const ClusterPlan& plan);
 
 // Processes of `role` in the cluster; 0 for the tool itself.
 [[nodiscard]] std::uint16_t instances_of(const ClusterPlan& plan, Role role);

@@ -137,8 +137,10 @@ FaultRule read_fault(const json& object) {
 
 void read_cluster(const json& object, ClusterPlan& plan) {
   read(object, "scheme", plan.scheme);
-  read(object, "signers", plan.signers);
-  read(object, "threshold", plan.threshold);
+  std::optional<std::uint16_t> signers, threshold;
+  if (object.contains("signers")) signers = object.at("signers").get<std::uint16_t>();
+  if (object.contains("threshold")) threshold = object.at("threshold").get<std::uint16_t>();
+  set_shape(plan, signers, threshold);
   read(object, "coordinators", plan.coordinators);
   read(object, "ledgers", plan.ledgers);
   read(object, "etcd", plan.etcd);
@@ -311,18 +313,8 @@ Status check_fault(const FaultRule& rule, const Experiment& e, const Source& sou
 
 Status check_sense(const Experiment& e, const Source& source) {
   const std::string cluster = std::string(kExtension) + "/cluster";
-  const ClusterPlan& c = e.cluster;
-  if (c.threshold > c.signers) {
-    return source.error(cluster + "/threshold", "threshold " + std::to_string(c.threshold) +
-                                                    " is more than the " +
-                                                    std::to_string(c.signers) + " signers");
-  }
-  if (2 * c.threshold <= c.signers) {
-    return source.error(
-        cluster + "/threshold",
-        "two quorums of " + std::to_string(c.threshold) + " out of " + std::to_string(c.signers) +
-            " signers need not meet, so one outpoint could be signed twice: 2t > n is required");
-  }
+  if (const Status shape = check_shape(e.cluster); !shape)
+    return source.error(cluster + "/threshold", shape.error().message);
   const WorkloadPlan& w = e.workload;
   const std::string workload = std::string(kExtension) + "/workload";
   if (w.min_amount_sat > w.max_amount_sat) {

@@ -137,8 +137,9 @@ std::uint64_t challenge(std::uint64_t r, std::uint64_t key, ByteSpan message) {
 class StandInScheme final : public crypto::Scheme {
  public:
   const crypto::SchemeFacts& facts() const override {
-    static const crypto::SchemeFacts facts{"stand-in", "stand-in 1", 2 * kPoint, kNumber,
-                                           2 * kNumber};
+    static const crypto::SchemeFacts facts{
+        "stand-in", "stand-in 1", crypto::SignerForm::AnyThreshold, 2 * kPoint, kNumber,
+        2 * kNumber};
     return facts;
   }
   bool verify(ByteSpan wallet_key, ByteSpan message, ByteSpan signature) const override {

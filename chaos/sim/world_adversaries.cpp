@@ -54,7 +54,7 @@ std::optional<wire::Message> World::lie(const Seat& seat, const wire::Message& t
       if (response != nullptr) response->shares[0][31] ^= 1;
       break;
     case SignerLie::NoScalar:
-      if (response != nullptr) response->shares[0].fill(0xff);
+      if (response != nullptr) std::ranges::fill(response->shares[0], std::uint8_t{0xff});
       break;
     case SignerLie::OneShareMore:
       if (response != nullptr) response->shares.push_back(response->shares[0]);
@@ -333,7 +333,8 @@ void World::forbid(const wire::SignRequest& request) {
   if (!tx) return;
   const auto sighashes = bitcoin::taproot_sighashes(*tx, request.prevouts);
   if (!sighashes) return;
-  forbidden_.insert(wire::session_digest(request, genesis_.wallet_output_key, *sighashes));
+  forbidden_.insert(wire::session_digest(request, scheme_.facts().version,
+                                         genesis_.wallet_output_key, *sighashes));
 }
 
 // ---- replicas ----

@@ -19,15 +19,6 @@ namespace {
 // A value outside 1..order-1 has probability 2^-128; a source that gives two in a row is broken.
 constexpr int kMaxScalarDraws = 2;
 
-Result<Secret<32>> draw_scalar(EntropySource& entropy) {
-  Secret<32> out;
-  for (int draw = 0; draw < kMaxScalarDraws; ++draw) {
-    entropy.fill(std::span<std::uint8_t>(out.data(), out.size()));
-    if (declassify(secp256k1_ec_seckey_verify(context(), out.data()))) return out;
-  }
-  return Error{ErrorKind::Internal, "the entropy source gave no scalar below the order"};
-}
-
 // f(x) by Horner's rule, highest coefficient first.
 Result<Secret<32>> evaluate(const std::vector<Secret<32>>& coefficients, std::uint32_t x) {
   const Scalar point = scalar_from(x);
@@ -42,6 +33,15 @@ Result<Secret<32>> evaluate(const std::vector<Secret<32>>& coefficients, std::ui
 }
 
 }  // namespace
+
+Result<Secret<32>> draw_scalar(EntropySource& entropy) {
+  Secret<32> out;
+  for (int draw = 0; draw < kMaxScalarDraws; ++draw) {
+    entropy.fill(std::span<std::uint8_t>(out.data(), out.size()));
+    if (declassify(secp256k1_ec_seckey_verify(context(), out.data()))) return out;
+  }
+  return Error{ErrorKind::Internal, "the entropy source gave no scalar below the order"};
+}
 
 Status check_quorum_shape(std::uint16_t t, std::uint16_t n) {
   const std::string shape = std::to_string(t) + "-of-" + std::to_string(n);

@@ -19,6 +19,9 @@ namespace roulette::crypto {
 // journal then stops two transactions from spending one outpoint (DESIGN 6.3). ErrorKind::Usage.
 [[nodiscard]] Status check_quorum_shape(std::uint16_t t, std::uint16_t n);
 
+// A secret in 1..order-1.
+[[nodiscard]] Result<Secret<32>> draw_scalar(EntropySource& entropy);
+
 struct DealtGroup {
   frost::Group group;
   std::vector<frost::SecretShare> shares;  // by id

@@ -21,8 +21,9 @@ namespace {
 struct Bip445 {
   using Session = frost::Session;
   static const Scheme& scheme() { return frost_scheme(); }
-  static constexpr SchemeFacts kFacts{"frost", frost::kSchemeVersion, sizeof(frost::PubNonce),
-                                      sizeof(frost::PartialSig), sizeof(Signature)};
+  static constexpr SchemeFacts kFacts{"frost", frost::kSchemeVersion, SignerForm::AnyThreshold,
+                                      sizeof(frost::PubNonce), sizeof(frost::PartialSig),
+                                      sizeof(Signature)};
   static auto sign(frost::SecNonce&& nonce, const frost::SecretShare& share,
                    const Session& session, frost::SelfCheck check) {
     return frost::sign(std::move(nonce), share, session, check);
@@ -53,8 +54,8 @@ struct Rfc9591 {
   using Session = frost_tr::Session;
   static const Scheme& scheme() { return frost_tr_scheme(); }
   static constexpr SchemeFacts kFacts{"frost-tr", frost_tr::kSchemeVersion,
-                                      sizeof(frost::PubNonce), sizeof(frost::PartialSig),
-                                      sizeof(Signature)};
+                                      SignerForm::AnyThreshold, sizeof(frost::PubNonce),
+                                      sizeof(frost::PartialSig), sizeof(Signature)};
   static auto sign(frost::SecNonce&& nonce, const frost::SecretShare& share,
                    const Session& session, frost::SelfCheck check) {
     return frost_tr::sign(std::move(nonce), share, session, check);

@@ -1,4 +1,4 @@
-// `frost` (BIP 445, the daemons' scheme) and `frost-tr` (RFC 9591 with taproot tweaks), both with
+// `frost` (BIP 445, the default) and `frost-tr` (RFC 9591 with taproot tweaks), both with
 // the BIP 86 tweak, behind the interface of all schemes.
 //
 // Invariant: adds nothing to frost.h and frost_tr.h and takes nothing away: the same bytes come

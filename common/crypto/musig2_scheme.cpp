@@ -201,8 +201,8 @@ class Musig2Share final : public KeyShare {
 
 const Scheme& musig2_scheme() {
   static const auto scheme =
-      bip340_scheme({"musig2", "BIP 327 1.0", sizeof(musig2::PubNonce),
-                     sizeof(musig2::PartialSig), sizeof(Signature)});
+      bip340_scheme({"musig2", "BIP 327 1.0", SignerForm::AllSigners,
+                     sizeof(musig2::PubNonce), sizeof(musig2::PartialSig), sizeof(Signature)});
   return *scheme;
 }
 

@@ -34,12 +34,32 @@
 
 namespace roulette::crypto {
 
+// Who makes a signature. This is the one place that says which rules of DESIGN 6 a scheme does not
+// have, and why; the table per rule is in docs/ARCHITECTURE.md.
+//   AnyThreshold  all rules. 2t > n is required (6.3), and up to n-t dead signers stop nothing.
+//   AllSigners    t = n. There is one signer set, so any two meet: 6.3 holds without 2t > n being
+//                 asked. ROAST (6.5) has nobody to choose between and nobody to spare: a dead
+//                 signer is a lost quorum, a blamed one ends the work on its transaction until it
+//                 rejoins. quorum-continuity is owed only while all n are up, safe-refusal from the
+//                 first loss on: both follow from t = n.
+//   OneSigner     t = n = 1, the same for one. Without nonces (nonce_size 0) 6.1 has no secret to
+//                 keep, an exact retry is a new signature of the same bytes, and nonce-never-reused
+//                 has nothing to check (not-exercised). 6.2's record is still written first: it
+//                 binds session, withdrawal and outpoints, with an empty list of nonces.
+enum class SignerForm : std::uint8_t { AnyThreshold, AllSigners, OneSigner };
+
 struct SchemeFacts {
   std::string_view name;     // as experiments write it: "frost"
   std::string_view version;  // in the session digest and the group file
+  SignerForm form = SignerForm::AnyThreshold;
   std::size_t nonce_size = 0;      // of a public nonce; zero: one round, without nonces
   std::size_t share_size = 0;
   std::size_t signature_size = 0;  // at most
+
+  // How many of its signers' nonces a message takes from each.
+  [[nodiscard]] std::size_t nonces_for(std::size_t messages) const {
+    return nonce_size == 0 ? 0 : messages;
+  }
 };
 
 class Scheme {
@@ -52,7 +72,7 @@ class Scheme {
                                     ByteSpan signature) const = 0;
 };
 
-// `frost`, what the daemons use (frost_scheme.h).
+// `frost`, the default (frost_scheme.h). By name: schemes.h.
 [[nodiscard]] const Scheme& frost_scheme();
 
 // ---- sessions ----

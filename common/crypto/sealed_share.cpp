@@ -181,11 +181,6 @@ Header fresh_header(ShareProtection protection, const ShareLabel& label, Entropy
   return header;
 }
 
-Status check_owner(const frost::SecretShare& share, const ShareLabel& label) {
-  if (share.id() != label.signer) return refused("the label names another signer than the share");
-  return {};
-}
-
 std::string name(ShareProtection protection) {
   return protection == ShareProtection::KeyFile ? "a key file" : "a passphrase";
 }
@@ -208,7 +203,7 @@ Status check_label(const Header& header, ShareProtection protection, const Share
 
 // `derive`: the salt to the AES key.
 template <class Derive>
-Result<frost::SecretShare> unseal(ByteSpan file, ShareProtection protection,
+Result<Secret<32>> unseal(ByteSpan file, ShareProtection protection,
                                   const ShareLabel& expected, const Derive& derive) {
   const Result<Header> header = decode(file);
   if (!header) return header.error();
@@ -217,27 +212,25 @@ Result<frost::SecretShare> unseal(ByteSpan file, ShareProtection protection,
   if (!key) return key.error();
   Result<Secret<32>> plain = decrypt(*key, *header, file);
   if (!plain) return plain.error();
-  return frost::SecretShare::create(expected.signer, std::move(*plain));
+  return plain;
 }
 
 }  // namespace
 
-Result<Bytes> seal_with_key_file(const frost::SecretShare& share, const ShareLabel& label,
+Result<Bytes> seal_with_key_file(const Secret<32>& share, const ShareLabel& label,
                                  const Secret<32>& key, EntropySource& entropy) {
-  if (const Status owner = check_owner(share, label); !owner) return owner.error();
   const Header header = fresh_header(ShareProtection::KeyFile, label, entropy);
   const Result<Secret<32>> derived = key_from_file(key, header.salt);
   if (!derived) return derived.error();
-  return encrypt(*derived, header, share.secret());
+  return encrypt(*derived, header, share);
 }
 
-Result<Bytes> seal_with_passphrase(const frost::SecretShare& share, const ShareLabel& label,
+Result<Bytes> seal_with_passphrase(const Secret<32>& share, const ShareLabel& label,
                                    ByteSpan passphrase, EntropySource& entropy) {
-  if (const Status owner = check_owner(share, label); !owner) return owner.error();
   const Header header = fresh_header(ShareProtection::Passphrase, label, entropy);
   const Result<Secret<32>> derived = key_from_passphrase(passphrase, header.salt);
   if (!derived) return derived.error();
-  return encrypt(*derived, header, share.secret());
+  return encrypt(*derived, header, share);
 }
 
 Result<ShareProtection> sealed_protection(ByteSpan file) {
@@ -246,13 +239,13 @@ Result<ShareProtection> sealed_protection(ByteSpan file) {
   return header->protection;
 }
 
-Result<frost::SecretShare> unseal_with_key_file(ByteSpan file, const ShareLabel& expected,
+Result<Secret<32>> unseal_with_key_file(ByteSpan file, const ShareLabel& expected,
                                                 const Secret<32>& key) {
   return unseal(file, ShareProtection::KeyFile, expected,
                 [&](const ByteArray<kSaltSize>& salt) { return key_from_file(key, salt); });
 }
 
-Result<frost::SecretShare> unseal_with_passphrase(ByteSpan file, const ShareLabel& expected,
+Result<Secret<32>> unseal_with_passphrase(ByteSpan file, const ShareLabel& expected,
                                                   ByteSpan passphrase) {
   return unseal(file, ShareProtection::Passphrase, expected,
                 [&](const ByteArray<kSaltSize>& salt) {

@@ -1,5 +1,5 @@
 // A key share at rest: AES-256-GCM under a key file (HKDF) or a passphrase (scrypt), bound to
-// signer, group and epoch.
+// signer, group (and with it the scheme) and epoch.
 //
 // Invariant: every byte of a sealed file is either compared or authenticated, so no altered file
 // opens. Works on bytes only: files, modes (0600), fsync and rename are the runtime's; the
@@ -18,7 +18,6 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/base/secret.h"
-#include "common/crypto/frost.h"
 
 namespace roulette::crypto {
 
@@ -30,16 +29,16 @@ enum class ShareProtection : std::uint8_t { KeyFile = 1, Passphrase = 2 };
 // What a share is for; part of the associated data.
 struct ShareLabel {
   SignerId signer{};
-  Hash32 group{};  // frost::Group::id()
+  Hash32 group{};  // SigningGroup::id(): it names the scheme too
   std::uint32_t share_epoch = 0;
   friend bool operator==(const ShareLabel&, const ShareLabel&) = default;
 };
 
-[[nodiscard]] Result<Bytes> seal_with_key_file(const frost::SecretShare& share,
-                                               const ShareLabel& label, const Secret<32>& key,
+[[nodiscard]] Result<Bytes> seal_with_key_file(const Secret<32>& share, const ShareLabel& label,
+                                               const Secret<32>& key,
                                                EntropySource& entropy);
 // scrypt N = 2^15, r = 8, p = 1: about 70 ms. Refuses an empty passphrase.
-[[nodiscard]] Result<Bytes> seal_with_passphrase(const frost::SecretShare& share,
+[[nodiscard]] Result<Bytes> seal_with_passphrase(const Secret<32>& share,
                                                  const ShareLabel& label, ByteSpan passphrase,
                                                  EntropySource& entropy);
 
@@ -49,10 +48,10 @@ struct ShareLabel {
 // Each failure has its own message: truncated or overlong, not a sealed share, unknown version,
 // sealed for the other kind of secret, another signer's, another group's, another share epoch's,
 // wrong key or altered file.
-[[nodiscard]] Result<frost::SecretShare> unseal_with_key_file(ByteSpan file,
+[[nodiscard]] Result<Secret<32>> unseal_with_key_file(ByteSpan file,
                                                               const ShareLabel& expected,
                                                               const Secret<32>& key);
-[[nodiscard]] Result<frost::SecretShare> unseal_with_passphrase(ByteSpan file,
+[[nodiscard]] Result<Secret<32>> unseal_with_passphrase(ByteSpan file,
                                                                 const ShareLabel& expected,
                                                                 ByteSpan passphrase);
 

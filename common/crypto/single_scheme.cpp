@@ -118,7 +118,8 @@ class SingleShare final : public KeyShare {
 
 const Scheme& single_scheme() {
   static const auto scheme =
-      bip340_scheme({"single", "BIP 340", 0, sizeof(Signature), sizeof(Signature)});
+      bip340_scheme({"single", "BIP 340", SignerForm::OneSigner, 0, sizeof(Signature),
+                     sizeof(Signature)});
   return *scheme;
 }
 

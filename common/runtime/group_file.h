@@ -1,8 +1,9 @@
 // The group file: public keys of a threshold group as JSON, written by the launcher, read by all.
 //
-// Invariant: what read_group_file() returns passed Group::create, so its public shares interpolate
-// to the threshold key. Nothing secret is in it; a foreign file costs availability, not keys, since
-// a signer refuses a group its share does not fit.
+// Invariant: what read_group_file() returns passed the checks of the scheme that the file names
+// (crypto/schemes.h): its public shares make the threshold key. Nothing secret is in it; a foreign
+// file costs availability, not keys, since a signer refuses a group its share does not fit.
+// `scheme` is the version string of the scheme (SchemeFacts::version); another one is refused.
 //   {"format":"roulette-group","version":1,"scheme":"BIP 445 draft 0.12","n":5,"t":3,
 //    "threshold_key":"<33 bytes>","public_shares":["<33 bytes>", ...]}          hex, compressed
 #pragma once
@@ -13,24 +14,21 @@
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
-#include "common/crypto/frost.h"
+#include "common/crypto/schemes.h"
 
 namespace roulette::runtime {
 
-[[nodiscard]] std::string group_to_json(const crypto::frost::Group& group);
+[[nodiscard]] std::string group_to_json(const crypto::SigningGroup& group);
 // `name` stands in errors where a file's path would.
-[[nodiscard]] Result<crypto::frost::Group> group_from_json(std::string_view json, std::string name);
+[[nodiscard]] Result<crypto::SigningGroupPtr> group_from_json(std::string_view json,
+                                                              std::string name);
 
 [[nodiscard]] Status write_group_file(const std::filesystem::path& path,
-                                      const crypto::frost::Group& group);
+                                      const crypto::SigningGroup& group);
 // A missing file is ErrorKind::Preflight; anything wrong in it is Usage and names the file.
-[[nodiscard]] Result<crypto::frost::Group> read_group_file(const std::filesystem::path& path);
+[[nodiscard]] Result<crypto::SigningGroupPtr> read_group_file(const std::filesystem::path& path);
 
-// The wallet of a group: BIP 86, one key, no script tree.
-struct WalletKey {
-  crypto::XOnly output_key{};
-  Bytes script;
-};
-[[nodiscard]] Result<WalletKey> wallet_key_of(const crypto::frost::Group& group);
+// What the coins of a group's wallet pay to: BIP 86, one key, no script tree.
+[[nodiscard]] Bytes wallet_script_of(const crypto::SigningGroup& group);
 
 }  // namespace roulette::runtime

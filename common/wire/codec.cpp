@@ -42,8 +42,8 @@ std::string human(const std::string& text) {
   return out;
 }
 
-template <std::size_t N>
-void add_arrays(RepeatedPtrField<std::string>& out, const std::vector<ByteArray<N>>& in) {
+template <class Element>
+void add_arrays(RepeatedPtrField<std::string>& out, const std::vector<Element>& in) {
   out.Reserve(static_cast<int>(in.size()));
   for (const auto& bytes : in) *out.Add() = octets(bytes);
 }
@@ -272,6 +272,20 @@ class Checked {
     for (const std::string& bytes : in) out.push_back(array<N>(bytes, field));
     return out;
   }
+  // Of a scheme that this file does not know: a bound, not a size.
+  template <class Element>
+  [[nodiscard]] std::vector<Element> bounded(const RepeatedPtrField<std::string>& in,
+                                             std::size_t most, const char* field) {
+    std::vector<Element> out;
+    if (!list(in, most, field)) return out;
+    out.reserve(static_cast<std::size_t>(in.size()));
+    for (const std::string& bytes : in) {
+      const auto element = Element::from(as_bytes(bytes));
+      if (!element) refuse(field);
+      out.push_back(element.value_or(Element{}));
+    }
+    return out;
+  }
   // Whether a list is within its bound: ask before copying any of it.
   template <class List>
   [[nodiscard]] bool list(const List& in, std::size_t most, const char* field) {
@@ -376,8 +390,8 @@ SignRequest get(const pb::SignRequest& in, Checked& check) {
     SessionSigner added;
     added.id = SignerId(check.u16(signer.id(), "signers.id"));
     added.epoch = BootId(check.array<16>(signer.epoch(), "signers.epoch"));
-    added.nonces = check.arrays<66>(signer.nonces(), limits::kMaxInputsPerTransaction,
-                                    "signers.nonces");
+    added.nonces = check.bounded<PubNonce>(signer.nonces(), limits::kMaxInputsPerTransaction,
+                                           "signers.nonces");
     v.signers.push_back(std::move(added));
   }
   return v;
@@ -410,16 +424,17 @@ SignerStatus get(const pb::SignerStatus& in, Checked& check) {
 NonceBatch get(const pb::NonceBatch& in, Checked& check) {
   NonceBatch v;
   v.epoch = BootId(check.array<16>(in.epoch(), "epoch"));
-  v.nonces = check.arrays<66>(in.nonces(), limits::kNoncePoolPerConnection, "nonces");
+  v.nonces = check.bounded<PubNonce>(in.nonces(), limits::kNoncePoolPerConnection, "nonces");
   return v;
 }
 
 SignResponse get(const pb::SignResponse& in, Checked& check) {
   SignResponse v;
   v.session_digest = check.array<32>(in.session_digest(), "session_digest");
-  v.shares = check.arrays<32>(in.shares(), limits::kMaxInputsPerTransaction, "shares");
+  v.shares = check.bounded<PartialSignature>(in.shares(), limits::kMaxInputsPerTransaction,
+                                              "shares");
   v.next_nonces =
-      check.arrays<66>(in.next_nonces(), limits::kNoncePoolPerConnection, "next_nonces");
+      check.bounded<PubNonce>(in.next_nonces(), limits::kNoncePoolPerConnection, "next_nonces");
   v.journal_length = in.journal_length();
   v.journal_head = check.array<32>(in.journal_head(), "journal_head");
   v.share_epoch = in.share_epoch();

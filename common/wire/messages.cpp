@@ -6,7 +6,6 @@
 #include "common/wire/messages.h"
 
 #include "common/base/canonical.h"
-#include "common/crypto/frost.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::wire {
@@ -78,11 +77,11 @@ const char* message_name(const Message& message) {
   return std::visit(Name{}, message);
 }
 
-Hash32 session_digest(const SignRequest& request, ByteSpan wallet_output_key,
-                      const std::vector<Hash32>& sighashes) {
+Hash32 session_digest(const SignRequest& request, std::string_view suite,
+                      ByteSpan wallet_output_key, const std::vector<Hash32>& sighashes) {
   static const crypto::Tag tag("roulette/session");
   CanonicalWriter w;
-  w.text(crypto::frost::kSchemeVersion);
+  w.text(suite);
   w.bytes(wallet_output_key);
   // An unsigned transaction has no witness, so its bytes are what the txid covers (BIP 144).
   w.raw(crypto::sha256d(request.unsigned_tx));

@@ -10,8 +10,10 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/bounded_bytes.h"
 #include "common/base/bytes.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/bitcoin/transaction.h"
 #include "common/wire/commands.h"
@@ -22,8 +24,9 @@ namespace roulette::wire {
 inline constexpr std::uint16_t kProtocolMajor = 1;
 inline constexpr std::uint16_t kProtocolMinor = 1;
 
-using PubNonce = ByteArray<66>;  // BIP 445: R1 || R2, compressed
-using PartialSignature = ByteArray<32>;
+// Of whatever scheme the group signs with; the machines check sizes against SchemeFacts.
+using PubNonce = BoundedBytes<limits::kMaxPublicNonceBytes>;
+using PartialSignature = BoundedBytes<limits::kMaxShareBytes>;
 
 // ---- any -> any, the first message on a connection; consumed by the host, not by the machines
 // ----
@@ -47,7 +50,7 @@ struct NonceRequest {
 struct SessionSigner {
   SignerId id;
   BootId epoch;                  // the signer's boot epoch the nonces belong to
-  std::vector<PubNonce> nonces;  // one per input
+  std::vector<PubNonce> nonces;  // one per input; none in a scheme of one round
   friend bool operator==(const SessionSigner&, const SessionSigner&) = default;
 };
 struct SignRequest {  // all inputs of one transaction in one request (DESIGN 6.2)
@@ -56,7 +59,7 @@ struct SignRequest {  // all inputs of one transaction in one request (DESIGN 6.
   Bytes unsigned_tx;
   std::vector<bitcoin::TxOut> prevouts;
   std::vector<SessionSigner> signers;  // ascending ids, the receiver among them
-  // Group id (crypto::frost::Group::id): old and new shares of a refreshed key never mix.
+  // crypto::SigningGroup::id: old and new shares of a refreshed key never mix.
   Hash32 group{};
   friend bool operator==(const SignRequest&, const SignRequest&) = default;
 };
@@ -140,9 +143,11 @@ struct SignRefusal {
   friend bool operator==(const SignRefusal&, const SignRefusal&) = default;
 };
 
-// H("roulette/session", suite || wallet output key || txid || each input's sighash || each signer:
-// id, epoch, nonces). Both sides compute it from the request; the journal binds it.
-[[nodiscard]] Hash32 session_digest(const SignRequest& request, ByteSpan wallet_output_key,
+// H("roulette/session", suite (SchemeFacts::version) || wallet output key || txid || each input's
+// sighash || each signer: id, epoch, nonces). Both sides compute it from the request; the journal
+// binds it. Names one session only where every nonce has the scheme's size: check that before.
+[[nodiscard]] Hash32 session_digest(const SignRequest& request, std::string_view suite,
+                                    ByteSpan wallet_output_key,
                                     const std::vector<Hash32>& sighashes);
 
 // ---- coordinator -> ledger ----

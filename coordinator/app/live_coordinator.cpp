@@ -13,7 +13,6 @@
 
 #include "common/base/limits.h"
 #include "common/bitcoin/transaction.h"
-#include "common/crypto/frost_scheme.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
 #include "common/runtime/process.h"
@@ -119,20 +118,18 @@ Status LiveCoordinator::open_machine() {
     return Error{ErrorKind::Preflight, settings_.token.string() + ": the token is empty"};
   auto group = runtime::read_group_file(settings_.group);
   if (!group) return group.error();
-  auto wallet = runtime::wallet_key_of(*group);
-  if (!wallet) return wallet.error().with_context(settings_.group.string());
-  auto signing = crypto::frost_group(std::move(group).value());
-  if (!signing) return signing.error().with_context(settings_.group.string());
+  const crypto::SigningGroupPtr signing = std::move(group).value();
+  const Bytes wallet_script = runtime::wallet_script_of(*signing);
   NodeClient::Options node{
-      settings_.node_rpc, settings_.node_cookie, wallet->script, [this](const std::string& chain) {
+      settings_.node_rpc, settings_.node_cookie, wallet_script, [this](const std::string& chain) {
         std::fprintf(stderr, "%s: the node serves the chain '%s'; only regtest is allowed\n",
                      settings_.name.text().c_str(), chain.c_str());
         ::_exit(exit_code(ErrorKind::Preflight));
       }};
   node_ = std::make_unique<NodeClient>(env_.loop, std::move(node));
   machine_ = std::make_unique<Coordinator>(
-      CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, std::move(signing).value(),
-                        wallet->script, wallet->output_key, limits::kNoncePoolTarget});
+      CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, signing, wallet_script,
+                        signing->wallet_key(), limits::kNoncePoolTarget});
   return {};
 }
 

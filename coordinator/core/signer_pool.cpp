@@ -14,6 +14,7 @@ namespace roulette::coordinator {
 
 SignerPool::SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_target)
     : group_(group.id()),
+      scheme_(group.scheme().facts()),
       signers_(group.n()),
       // Enough for the widest transaction, and never more than a signer keeps.
       target_(std::clamp<std::size_t>(nonce_target, limits::kMaxInputsPerTransaction,
@@ -94,8 +95,9 @@ void SignerPool::nonces(Step& s, SignerId id, const wire::NonceBatch& batch) {
   heard(id, s.now);
   signer.nonces_requested = false;
   if (signer.epoch != batch.epoch) return;  // of a life that is over
+  const std::size_t before = signer.pool.size();
   give(id, batch.nonces);
-  if (!batch.nonces.empty()) refill(s, signer, target_ / 2);
+  if (signer.pool.size() > before) refill(s, signer, target_ / 2);
 }
 
 void SignerPool::heard(SignerId id, Instant now) {
@@ -135,7 +137,8 @@ std::optional<Instant> SignerPool::next_deadline(Instant now) const {
 
 // Asks for what the pool lacks when it is at or under the mark; one request at a time.
 void SignerPool::refill(Step& s, Signer& signer, std::size_t low_mark) {
-  if (!refilling_ || !signer.connection || !signer.epoch || signer.draining ||
+  if (scheme_.nonce_size == 0 || !refilling_) return;
+  if (!signer.connection || !signer.epoch || signer.draining ||
       signer.nonces_requested || signer.standing != wire::JournalStanding::Holds || signer.foreign)
     return;
   std::size_t have = signer.pool.size();
@@ -167,7 +170,7 @@ std::size_t SignerPool::known_count(Instant now) const {
 
 bool SignerPool::usable(SignerId id, std::size_t inputs, Instant now) const {
   const Signer& signer = signers_[id.value()];
-  return known(id, now) && signer.pool.size() >= inputs &&
+  return known(id, now) && signer.pool.size() >= scheme_.nonces_for(inputs) &&
          signer.asked.size() < limits::kMaxOutstandingPerSigner;
 }
 
@@ -181,10 +184,12 @@ std::pair<int, std::size_t> SignerPool::reluctance(SignerId id, Instant now) con
 
 wire::SessionSigner SignerPool::take(SignerId id, std::size_t inputs) {
   Signer& signer = signers_[id.value()];
-  ROULETTE_ASSERT(signer.epoch && signer.pool.size() >= inputs);
+  const std::size_t nonces = scheme_.nonces_for(inputs);
+  ROULETTE_ASSERT(signer.epoch && signer.pool.size() >= nonces);
   wire::SessionSigner out{id, *signer.epoch, {}};
-  out.nonces.assign(signer.pool.begin(), signer.pool.begin() + static_cast<std::ptrdiff_t>(inputs));
-  signer.pool.erase(signer.pool.begin(), signer.pool.begin() + static_cast<std::ptrdiff_t>(inputs));
+  const auto end = signer.pool.begin() + static_cast<std::ptrdiff_t>(nonces);
+  out.nonces.assign(signer.pool.begin(), end);
+  signer.pool.erase(signer.pool.begin(), end);
   return out;
 }
 
@@ -192,7 +197,7 @@ void SignerPool::ask(Step& s, SignerId id, const Hash32& session,
                      const wire::SignRequest& request) {
   Signer& signer = signers_[id.value()];
   ROULETTE_ASSERT(signer.connection.has_value());
-  signer.asked.push_back(Asked{s.now, session, request.prevouts.size()});
+  signer.asked.push_back(Asked{s.now, session, scheme_.nonces_for(request.prevouts.size())});
   s.send(*signer.connection, request);
 }
 
@@ -205,6 +210,8 @@ void SignerPool::give(SignerId id, std::span<const wire::PubNonce> fresh) {
   Signer& signer = signers_[id.value()];
   for (const wire::PubNonce& nonce : fresh) {
     if (signer.pool.size() >= limits::kNoncePoolPerConnection) return;
+    // Other signers would refuse a session with it. Who gives nothing else is not usable.
+    if (nonce.size() != scheme_.nonce_size || nonce.empty()) continue;
     signer.pool.push_back(nonce);
   }
 }

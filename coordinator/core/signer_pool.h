@@ -40,13 +40,13 @@ class SignerPool {
   [[nodiscard]] std::optional<SignerId> of(ConnectionId connection) const;
   [[nodiscard]] bool known(SignerId id, Instant now) const;
   [[nodiscard]] std::size_t known_count(Instant now) const;
-  // Known, with `inputs` nonces at hand and room for another request.
+  // Known, with nonces for `inputs` at hand (if the scheme has any) and room for another request.
   [[nodiscard]] bool usable(SignerId id, std::size_t inputs, Instant now) const;
   // The better a signer's chance to answer soon, the smaller: overdue or suspicious ones last, then
   // the least busy.
   [[nodiscard]] std::pair<int, std::size_t> reluctance(SignerId id, Instant now) const;
 
-  // Takes `inputs` nonces out; the signer must be usable().
+  // Takes the nonces for `inputs` out; the signer must be usable().
   [[nodiscard]] wire::SessionSigner take(SignerId id, std::size_t inputs);
   // Sends the request and counts it as outstanding.
   void ask(Step& s, SignerId id, const Hash32& session, const wire::SignRequest& request);
@@ -90,6 +90,7 @@ class SignerPool {
   void stands(Step& s, SignerId id, wire::JournalStanding standing);
 
   Hash32 group_{};
+  crypto::SchemeFacts scheme_;
   std::vector<Signer> signers_;  // by id
   std::size_t target_;
   bool refilling_ = true;

@@ -163,11 +163,14 @@ bool Signing::open(Step& s, Job& job) {
   request.group = config_.group->id();
   for (const SignerId id : chosen)
     request.signers.push_back(signers_.take(id, job.sighashes.size()));
-  const Hash32 digest = wire::session_digest(request, config_.wallet_output_key, job.sighashes);
+  const Hash32 digest =
+      wire::session_digest(request, config_.group->scheme().facts().version,
+                           config_.wallet_output_key, job.sighashes);
   Session session;
   session.job = job.id;
   session.txid = job.plan.txid;
   session.signers = request.signers;
+  session.messages = job.sighashes.size();
   session.members.resize(chosen.size());
   sessions_.emplace(digest, std::move(session));
   job.sessions.push_back(digest);
@@ -206,7 +209,7 @@ std::optional<wire::Signed> Signing::share(Step& s, SignerId from,
   member.journal = wire::JournalHead{from, response.journal_length, response.journal_head,
                                      response.share_epoch};
   std::optional<wire::Signed> done;
-  if (session.alive && response.shares.size() != session.signers[*index].nonces.size()) {
+  if (session.alive && response.shares.size() != session.messages) {
     Bytes proof;
     for (const auto& part : response.shares) append(proof, part);
     blame(s, response.session_digest, session, *index, "a wrong number of shares",
@@ -232,7 +235,7 @@ bool Signing::prepare(Step& s, const Hash32& digest, Session& session) {
   for (std::size_t input = 0; input < job->second.sighashes.size(); ++input) {
     std::vector<ByteSpan> nonces;
     for (const wire::SessionSigner& signer : session.signers)
-      nonces.emplace_back(signer.nonces[input]);
+      nonces.push_back(signer.nonces.empty() ? ByteSpan() : ByteSpan(signer.nonces[input]));
     auto opened = members.open(nonces, job->second.sighashes[input]);
     ROULETTE_ASSERT(opened.ok());
     if (const auto* bad = std::get_if<crypto::InvalidNonce>(&*opened)) {

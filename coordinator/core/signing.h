@@ -72,6 +72,7 @@ class Signing {
     Hash32 txid{};
     std::vector<wire::SessionSigner> signers;    // ascending ids
     std::vector<Member> members;                 // same order
+    std::size_t messages = 0;                    // one per input: so many shares are owed
     std::vector<crypto::SigningSessionPtr> inputs;  // prepared at the first answer
     bool alive = true;
     bool overdue = false;

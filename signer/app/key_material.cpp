@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "common/crypto/frost_scheme.h"
+#include "common/crypto/schemes.h"
 #include "common/crypto/sealed_share.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
@@ -54,10 +54,9 @@ Result<Secret<32>> read_key_file(const std::filesystem::path& file) {
   return Secret<32>(read.span().first<32>());
 }
 
-Result<crypto::frost::SecretShare> unseal_with_passphrase(const Bytes& sealed,
-                                                          const crypto::ShareLabel& label,
-                                                          const Settings& settings,
-                                                          std::optional<int> passphrase_fd) {
+Result<Secret<32>> unseal_with_passphrase(const Bytes& sealed, const crypto::ShareLabel& label,
+                                          const Settings& settings,
+                                          std::optional<int> passphrase_fd) {
   if (!passphrase_fd)
     return preflight(settings.share, "the share wants a passphrase: give --passphrase-fd");
   Secret<kMaxPassphraseBytes + 1> passphrase;
@@ -70,9 +69,8 @@ Result<crypto::frost::SecretShare> unseal_with_passphrase(const Bytes& sealed,
   return crypto::unseal_with_passphrase(sealed, label, passphrase.span().first(length));
 }
 
-Result<crypto::frost::SecretShare> open_share(const Settings& settings,
-                                              const crypto::ShareLabel& label,
-                                              std::optional<int> passphrase_fd) {
+Result<Secret<32>> open_share(const Settings& settings, const crypto::ShareLabel& label,
+                              std::optional<int> passphrase_fd) {
   const auto sealed = runtime::read_whole_file(settings.share, crypto::kSealedShareSize + 1);
   if (!sealed) return preflight(settings.share, "the sealed share: " + sealed.error().message);
   const auto protection = crypto::sealed_protection(*sealed);
@@ -96,19 +94,19 @@ Result<crypto::frost::SecretShare> open_share(const Settings& settings,
 Result<SignerConfig> load_config(const Settings& settings, std::optional<int> passphrase_fd) {
   auto group = runtime::read_group_file(settings.group);
   if (!group) return group.error();
-  auto wallet = runtime::wallet_key_of(*group);
-  if (!wallet) return wallet.error().with_context(settings.group.string());
+  const crypto::SigningGroupPtr signing = std::move(group).value();
   const SignerId id(settings.name.index);
-  auto share = open_share(settings, {id, group->id(), settings.share_epoch}, passphrase_fd);
-  if (!share) return share.error();
-  auto signing = crypto::frost_group(std::move(group).value());
-  if (!signing) return signing.error().with_context(settings.group.string());
+  auto secret = open_share(settings, {id, signing->id(), settings.share_epoch}, passphrase_fd);
+  if (!secret) return secret.error();
+  const auto* kind = crypto::scheme_by_name(signing->scheme().facts().name);
+  auto share = kind->share(id, std::move(secret).value());
+  if (!share) return share.error().with_context(settings.share.string());
   return SignerConfig{id,
                       settings.cluster_id,
                       settings.share_epoch,
-                      std::move(signing).value(),
-                      crypto::frost_share(std::move(share).value()),
-                      Policy{std::move(wallet->script), settings.max_fee_sat,
+                      signing,
+                      std::move(share).value(),
+                      Policy{runtime::wallet_script_of(*signing), settings.max_fee_sat,
                              settings.max_fee_rate_sat_per_vb, settings.max_amount_sat},
                       settings.verify_own_share};
 }

@@ -1,8 +1,8 @@
 // From files to a machine's configuration: group file, sealed share, and what unseals it.
 //
-// Invariant: the share is unsealed straight into a SecretShare; the key or passphrase is erased
-// before load_config() returns. Nothing secret is logged, and no secret comes from argv or the
-// environment (DESIGN 6.7).
+// Invariant: the share is unsealed straight into a Secret and from there into the KeyShare; the key
+// or passphrase is erased before load_config() returns. Nothing secret is logged, and no secret
+// comes from argv or the environment (DESIGN 6.7).
 #pragma once
 
 #include <optional>

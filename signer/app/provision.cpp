@@ -118,9 +118,9 @@ SigningRecord read_signing(Line& line, const json& object) {
   record.session_digest = line.array<32>("session_digest");
   for (const json& nonce : object.value("nonces", json::array())) {
     const auto bytes = nonce.is_string() ? from_hex(nonce.get<std::string>()) : std::nullopt;
-    const auto fixed = bytes ? to_array<66>(*bytes) : std::nullopt;
+    const auto fixed = bytes ? to_array<66>(*bytes) : std::nullopt;  // as journals have them
     if (!fixed) line.refuse("nonces");
-    record.own_nonces.push_back(fixed.value_or(wire::PubNonce{}));
+    record.own_nonces.emplace_back(fixed.value_or(ByteArray<66>{}));
   }
   record.withdrawal_id = WithdrawalId(line.array<16>("withdrawal_id"));
   record.payload_digest = line.array<32>("payload_digest");

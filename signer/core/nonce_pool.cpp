@@ -18,8 +18,8 @@ std::size_t NoncePool::add(crypto::SecretNonce secret) {
     entries_.pop_front();
     evicted = 1;
   }
-  const auto public_nonce = to_array<sizeof(wire::PubNonce)>(secret.public_nonce());
-  ROULETTE_ASSERT(public_nonce.has_value());  // the wire knows one size yet
+  const auto public_nonce = wire::PubNonce::from(secret.public_nonce());
+  ROULETTE_ASSERT(public_nonce && !public_nonce->empty());  // a scheme without nonces has no pool
   entries_.push_back(Entry{*public_nonce, std::move(secret)});
   return evicted;
 }

@@ -3,6 +3,7 @@
 // Invariant: decode_record(encode_record(b)) == b, and every accepted byte string is the one
 // encoding of its record, so that a chain head names exactly one history. Whether a record may
 // follow another is durable_state's business.
+#include "common/base/assert.h"
 #include "common/base/canonical.h"
 #include "common/crypto/hash.h"
 #include "signer/core/signer.h"
@@ -18,6 +19,8 @@ enum class Kind : std::uint8_t {
 };
 
 constexpr std::size_t kLeastInputBytes = 32 + 4 + 8 + 4;  // outpoint, amount, empty script
+// Of every scheme that has nonces: a journal is read without knowing its scheme.
+constexpr std::size_t kNonceBytes = 66;
 constexpr std::size_t kSourceBytes = 2 + 4 + 8 + 32;
 
 void write(CanonicalWriter& out, const std::vector<BoundInput>& inputs) {
@@ -80,7 +83,10 @@ void write(CanonicalWriter& out, const SigningRecord& body) {
   out.u8(static_cast<std::uint8_t>(Kind::SigningRecord));
   out.raw(body.session_digest);
   out.count(body.own_nonces.size());
-  for (const wire::PubNonce& nonce : body.own_nonces) out.raw(nonce);
+  for (const wire::PubNonce& nonce : body.own_nonces) {
+    ROULETTE_ASSERT(nonce.size() == kNonceBytes);
+    out.raw(nonce);
+  }
   out.raw(body.withdrawal_id.value());
   out.raw(body.payload_digest);
   out.raw(body.txid);
@@ -99,8 +105,8 @@ Provisioned read_provisioned(CanonicalReader& in) {
 SigningRecord read_signing_record(CanonicalReader& in) {
   SigningRecord body;
   body.session_digest = in.array<32>();
-  body.own_nonces.resize(in.count(sizeof(wire::PubNonce)));
-  for (wire::PubNonce& nonce : body.own_nonces) nonce = in.array<66>();
+  body.own_nonces.resize(in.count(kNonceBytes));
+  for (wire::PubNonce& nonce : body.own_nonces) nonce = in.array<kNonceBytes>();
   body.withdrawal_id = WithdrawalId(in.array<16>());
   body.payload_digest = in.array<32>();
   body.txid = in.array<32>();

@@ -36,8 +36,25 @@ std::optional<Denied> check_sizes(const wire::SignRequest& request, const ReadCo
     return bad_request(std::to_string(inputs) + " prevouts");
   if (request.signers.size() < context.t || request.signers.size() > context.n)
     return bad_request(std::to_string(request.signers.size()) + " signers");
+  const std::size_t nonces = context.scheme.nonces_for(inputs);
   for (const wire::SessionSigner& signer : request.signers)
-    if (signer.nonces.size() != inputs) return bad_request("not one nonce per input and signer");
+    if (signer.nonces.size() != nonces) return bad_request("not one nonce per input and signer");
+  return std::nullopt;
+}
+
+// Attack: nonces of other sizes, so that two sessions have one digest, or that an honest signer
+// takes the blame for refusing them.
+std::optional<Denied> check_nonce_sizes(const wire::SignRequest& request,
+                                        const ReadContext& context) {
+  for (const wire::SessionSigner& signer : request.signers) {
+    for (const wire::PubNonce& nonce : signer.nonces) {
+      if (nonce.size() == context.scheme.nonce_size) continue;
+      Denied no = denied(RefusalReason::BadNonce,
+                         "a public nonce of " + std::to_string(nonce.size()) + " bytes");
+      no.blamed = signer.id;
+      return no;
+    }
+  }
   return std::nullopt;
 }
 
@@ -121,8 +138,10 @@ std::variant<ReadRequest, Denied> read_request(const wire::SignRequest& request,
   ReadRequest read;
   if (auto no = check_sizes(request, context)) return *std::move(no);
   if (auto no = read_signers(request, context, read)) return *std::move(no);
+  if (auto no = check_nonce_sizes(request, context)) return *std::move(no);
   if (auto no = read_transaction(request, read)) return *std::move(no);
-  read.session_digest = wire::session_digest(request, context.output_key, read.sighashes);
+  read.session_digest = wire::session_digest(request, context.scheme.version, context.output_key,
+                                             read.sighashes);
   return read;
 }
 

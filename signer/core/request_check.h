@@ -30,6 +30,7 @@ struct ReadContext {
   std::uint16_t n = 0;
   std::uint16_t t = 0;
   ByteArray<32> output_key{};
+  crypto::SchemeFacts scheme;
 };
 
 // Sizes, signer set and transaction. A Denied from here has no session digest to go with it.

@@ -96,7 +96,8 @@ Status check_config(const SignerConfig& config) {
 Signer::State::State(SignerConfig signer_config, BootId boot_id)
     : config(std::move(signer_config)),
       boot(boot_id),
-      read_context{config.id, config.group->n(), config.group->t(), config.group->wallet_key()},
+      read_context{config.id, config.group->n(), config.group->t(), config.group->wallet_key(),
+                   config.group->scheme().facts()},
       durable(identity_of(config)) {}
 
 Signer::Signer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -270,7 +271,7 @@ void Signer::State::quarantine() {
 void Signer::State::on_nonce_request(ConnectionId id, const wire::NonceRequest& request,
                                      EntropySource& entropy, Effects& out) {
   const bool gives = phase == Phase::Serving && connections.at(id).told &&
-                     !wire::quarantines(standing);
+                     !wire::quarantines(standing) && read_context.scheme.nonce_size > 0;
   const std::size_t count =
       gives
           ? std::min<std::size_t>(request.count, limits::kNoncePoolPerConnection)
@@ -367,7 +368,7 @@ void Signer::State::give_back(Connection& connection,
     PlantedEntropy unused(counter);
     auto again = make_nonce(counter, unused);
     if (!again) continue;
-    const auto bytes = to_array<sizeof(wire::PubNonce)>(again->public_nonce());
+    const auto bytes = wire::PubNonce::from(again->public_nonce());
     if (std::find(used.begin(), used.end(), *bytes) != used.end())
       (void)connection.pool.add(std::move(again).value());
   }

@@ -63,7 +63,7 @@ struct JournalSource {
 // journal, which then goes on, it imports nothing: the signer never lost its own.
 struct Reprovisioned {
   Provisioned now;
-  Hash32 group{};  // crypto::frost::Group::id of the new sharing
+  Hash32 group{};  // crypto::SigningGroup::id of the new sharing
   std::uint32_t previous_epoch = 0;
   std::vector<JournalSource> sources;  // ascending signers
   std::uint32_t imported = 0;
@@ -77,7 +77,7 @@ struct BoundInput {
 // The one durable record behind a share (DESIGN 6.2).
 struct SigningRecord {
   Hash32 session_digest{};
-  std::vector<wire::PubNonce> own_nonces;  // one per input
+  std::vector<wire::PubNonce> own_nonces;  // one per input; of one round: none
   WithdrawalId withdrawal_id;
   Hash32 payload_digest{};
   Hash32 txid{};
@@ -138,7 +138,7 @@ struct Persist {
 struct ShareRelease {
   WithdrawalId withdrawal_id;
   Hash32 txid{};
-  std::vector<wire::PubNonce> nonces;  // the signer's own, one per input
+  std::vector<wire::PubNonce> nonces;  // the signer's own, one per input, or none
   bool retry = false;                  // an exact retry got the kept answer
 };
 // Already gated: the host may write it as soon as it sees it (DESIGN 4.2).

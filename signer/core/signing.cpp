@@ -67,7 +67,7 @@ std::variant<std::vector<SigningSessionPtr>, Denied> Signer::State::open_session
   for (std::size_t input = 0; input < read.sighashes.size(); ++input) {
     std::vector<ByteSpan> nonces;
     for (const wire::SessionSigner& signer : request.signers)
-      nonces.emplace_back(signer.nonces[input]);
+      nonces.push_back(signer.nonces.empty() ? ByteSpan() : ByteSpan(signer.nonces[input]));
     auto opened = (*quorum)->open(nonces, read.sighashes[input]);
     if (!opened) return denied(RefusalReason::BadRequest, opened.error().message);
     if (const auto* bad = std::get_if<crypto::InvalidNonce>(&*opened)) {
@@ -94,7 +94,8 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
                                                                       Admitted admitted,
                                                                       EntropySource& entropy,
                                                                       Effects& out) {
-  ROULETTE_ASSERT(admitted.sessions.size() == admitted.record.own_nonces.size());
+  ROULETTE_ASSERT(read_context.scheme.nonces_for(admitted.sessions.size()) ==
+                  admitted.record.own_nonces.size());
   KeptAnswer answer;
   answer.connection = id;
   answer.release =
@@ -112,6 +113,7 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
 #ifdef ROULETTE_MUTANTS
   if (ROULETTE_MUTANT("nonce-back-to-pool")) give_back(connection, answer.release.nonces);
 #endif
+  secrets.resize(admitted.sessions.size());  // of one round: signed with empty ones
   for (std::size_t input = 0; input < secrets.size(); ++input) {
     auto share =
         config.share->sign(std::move(secrets[input]), *admitted.sessions[input],
@@ -123,11 +125,11 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
       return denied(RefusalReason::BadRequest, "the share failed its own check");
     }
     counted.shares += 1;
-    const auto bytes = to_array<sizeof(wire::PartialSignature)>(*share);
-    ROULETTE_ASSERT(bytes.has_value());  // the wire knows one size yet
+    const auto bytes = wire::PartialSignature::from(*share);
+    ROULETTE_ASSERT(bytes.has_value());  // limits::kMaxShareBytes holds every scheme's
     answer.response.shares.push_back(*bytes);
   }
-  answer.response.next_nonces = make_nonces(connection, secrets.size(), entropy);
+  answer.response.next_nonces = make_nonces(connection, answer.release.nonces.size(), entropy);
   return answer;
 }
 

@@ -58,6 +58,12 @@ tool_test(NAME "a client's record that cannot be written is inconclusive and lea
 tool_test(NAME "a SIGTERM during the start ends it and leaves no process" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_signal_during_start)
 
+tool_test(NAME "frost-tr pays under kills" TIMEOUT 180 COMMAND scheme_run_test.py frost-tr)
+tool_test(NAME "musig2 pays under kills and refuses while one signer is down" TIMEOUT 180
+  COMMAND scheme_run_test.py musig2)
+tool_test(NAME "a single key pays under kills and refuses while it is down" TIMEOUT 180
+  COMMAND scheme_run_test.py single)
+
 tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180
   COMMAND up_test.py Up.test_up)
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "common/crypto/dealer.h"
+#include "common/crypto/frost_scheme.h"
 #include "common/runtime/certificates.h"
 #include "common/runtime/event_loop.h"
 #include "common/runtime/group_file.h"
@@ -46,7 +47,8 @@ class Files {
     REQUIRE(authority->issue_into(folder_.path(), {Role::Coordinator, 0}).ok());
     runtime::KernelEntropy entropy;
     const auto dealt = crypto::deal(3, 2, entropy);
-    REQUIRE(runtime::write_group_file(folder_ / "group.json", dealt->group).ok());
+    REQUIRE(runtime::write_group_file(folder_ / "group.json",
+                                      *crypto::frost_group(dealt->group).value()).ok());
     write_file(folder_ / "token", "secret\n");
   }
   // `replaced`: values are JSON text; an empty one leaves the key out.

@@ -54,18 +54,18 @@ ClusterFiles::ClusterFiles() {
   for (const Role role : {Role::Signer, Role::Coordinator, Role::Ledger})
     for (std::uint16_t i = 0; i < 3; ++i)
       REQUIRE(authority->issue_into(folder_.path(), {role, i}).ok());
-  REQUIRE(runtime::write_group_file(folder_ / "group.json", wallet().dealt.group).ok());
+  REQUIRE(runtime::write_group_file(folder_ / "group.json", *wallet().group).ok());
   SeededEntropy entropy(9);
   for (std::uint16_t i = 0; i < 3; ++i) {
     ByteArray<32> key{};
     entropy.fill(key);
-    const auto sealed = crypto::seal_with_key_file(wallet().dealt.shares[i],
+    const auto sealed = crypto::seal_with_key_file(wallet().dealt.shares[i].secret(),
                                                    {SignerId(i), wallet().dealt.group.id(), 1},
                                                    Secret<32>(key), entropy);
     REQUIRE(sealed.ok());
     REQUIRE(runtime::write_file_durably(folder_ / (name_of(i) + ".share"), *sealed).ok());
     REQUIRE(runtime::write_file_durably(folder_ / (name_of(i) + ".share-key"), key).ok());
-    const auto later = crypto::seal_with_key_file(wallet().dealt.shares[i],
+    const auto later = crypto::seal_with_key_file(wallet().dealt.shares[i].secret(),
                                                   {SignerId(i), wallet().dealt.group.id(), 2},
                                                   Secret<32>(key), entropy);
     REQUIRE(later.ok());

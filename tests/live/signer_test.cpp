@@ -81,11 +81,11 @@ TEST_CASE("three signer processes sign over TLS what the wallet's key verifies")
   const auto quorum = crypto::frost::Quorum::create(wallet().dealt.group, wallet().key, ids);
   REQUIRE((sighashes.ok() && quorum.ok()));
   for (std::size_t input = 0; input < 2; ++input) {
-    std::vector<wire::PubNonce> nonces;
-    std::vector<wire::PartialSignature> shares;
+    std::vector<crypto::frost::PubNonce> nonces;
+    std::vector<crypto::frost::PartialSig> shares;
     for (std::size_t i = 0; i < 3; ++i) {
-      nonces.push_back(request->signers[i].nonces[input]);
-      shares.push_back(responses[i].shares[input]);
+      nonces.push_back(to_array<66>(request->signers[i].nonces[input]).value());
+      shares.push_back(to_array<32>(responses[i].shares[input]).value());
     }
     const auto session = crypto::frost::Session::open(*quorum, nonces, (*sighashes)[input]);
     REQUIRE(session.ok());
@@ -366,7 +366,7 @@ TEST_CASE("what does not fit is said by name before anything serves") {
   std::filesystem::permissions(files / "signer-0.share-key", std::filesystem::perms(0644));
   expect({}, 2, "0600");
   std::filesystem::permissions(files / "signer-0.share-key", std::filesystem::perms(0600));
-  REQUIRE(runtime::write_group_file(files / "other.json", foreign_wallet().dealt.group).ok());
+  REQUIRE(runtime::write_group_file(files / "other.json", *foreign_wallet().group).ok());
   expect({{"group", "\"other.json\""}}, 2, "group");
   CHECK(run_to_end(files, {}).exit_code == 64);
   CHECK(run_to_end(files, {"--config"}).exit_code == 64);

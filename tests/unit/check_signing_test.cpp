@@ -332,8 +332,9 @@ TEST_CASE("the checker's journal chain is the signer's own") {
   Run run;
   signer::SigningRecord theirs;
   theirs.session_digest = crypto::sha256(as_bytes("session"));
-  theirs.own_nonces.push_back({});
-  theirs.own_nonces[0].fill(7);
+  ByteArray<66> nonce{};
+  nonce.fill(7);
+  theirs.own_nonces.emplace_back(nonce);
   theirs.withdrawal_id = WithdrawalId(ByteArray<16>{1, 2, 3});
   theirs.payload_digest = crypto::sha256(as_bytes("payload"));
   theirs.txid = bitcoin::txid(run.paid[1].tx);

@@ -160,6 +160,17 @@ TEST_CASE("a signer whose public nonces are no points is blamed, the one who say
   for (const co::Blamed& fact : blamed) CHECK(fact.signer.value() == 4);
 }
 
+TEST_CASE("a signer whose public nonces have another size is not asked, and asked for no flood") {
+  World w;
+  w.signer(4).manners = Manners::ShortNonces;
+  w.start_all();
+  for (int i = 0; i < 5; ++i) w.create(0, "k" + std::to_string(i));
+  for (int i = 0; i < 5; ++i)
+    CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
+  CHECK(w.signer(4).requests.empty());
+  CHECK(w.facts<co::Blamed>(0).empty());
+}
+
 TEST_CASE("more than n-t bad signers end a message with a reason, a new epoch takes it up again") {
   World w;
   w.start_all();

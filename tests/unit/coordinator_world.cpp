@@ -292,6 +292,8 @@ wire::PubNonce World::fresh_nonce(TestSigner& signer) {
     broken[0] = 9;
     return broken;
   }
+  if (signer.manners == Manners::ShortNonces)
+    return wire::PubNonce::from(ByteSpan(shown).first(33)).value();
   signer.nonces.emplace(shown, std::move(*nonce));
   return shown;
 }
@@ -330,7 +332,8 @@ void World::answer_sign(std::size_t i, TestSigner& signer, const wire::SignReque
   };
   const auto tx = bitcoin::parse_transaction(request.unsigned_tx);
   const auto sighashes = bitcoin::taproot_sighashes(*tx, request.prevouts);
-  const Hash32 digest = wire::session_digest(request, output_key_, *sighashes);
+  const Hash32 digest = wire::session_digest(request, crypto::frost_scheme().facts().version,
+                                             output_key_, *sighashes);
   if (signer.manners == Manners::Bound) {
     return respond(wire::SignRefusal{digest, wire::RefusalReason::OutpointBound, "another txid",
                                      std::nullopt});
@@ -351,9 +354,9 @@ void World::answer_sign(std::size_t i, TestSigner& signer, const wire::SignReque
   wire::SignResponse response;
   response.session_digest = digest;
   for (std::size_t input = 0; input < own.size(); ++input) {
-    std::vector<wire::PubNonce> nonces;
+    std::vector<crypto::frost::PubNonce> nonces;
     for (const wire::SessionSigner& member : request.signers)
-      nonces.push_back(member.nonces[input]);
+      nonces.push_back(to_array<66>(member.nonces[input]).value());
     auto opened = crypto::frost::Session::open(*quorum, nonces, (*sighashes)[input]);
     const auto* session = std::get_if<crypto::frost::Session>(&*opened);
     if (!session) {
@@ -662,7 +665,7 @@ Bytes World::sign_elsewhere(const wire::Template& plan) {
   const auto quorum = crypto::frost::Quorum::create(group_, *key, ids);
   for (std::size_t input = 0; input < tx->inputs.size(); ++input) {
     std::vector<crypto::frost::SecNonce> secrets;
-    std::vector<wire::PubNonce> nonces;
+    std::vector<crypto::frost::PubNonce> nonces;
     for (std::size_t i = 0; i < ids.size(); ++i) {
       auto nonce = crypto::frost::nonce_gen(entropy_, crypto::frost::NonceInput{});
       nonces.push_back(nonce->public_nonce());

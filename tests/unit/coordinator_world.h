@@ -39,6 +39,7 @@ enum class Manners {
   BadShare,
   BadShareOnce,
   BadNonces,     // hands out public nonces that are no points
+  ShortNonces,   // hands out public nonces of another size
   ForgotNonces,  // refuses once with UnknownNonce
   Bound,         // refuses with OutpointBound
   WrongCount     // answers with a share too many

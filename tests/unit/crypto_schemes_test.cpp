@@ -2,8 +2,12 @@
 // single.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <set>
+
 #include "common/crypto/frost_scheme.h"
 #include "common/crypto/musig2_scheme.h"
+#include "common/crypto/schemes.h"
 #include "common/crypto/single_scheme.h"
 #include "tests/unit/crypto_fixture.h"
 
@@ -244,4 +248,101 @@ TEST_CASE("a key out of range is no share", "[schemes]") {
   CHECK_FALSE(musig2_share(SignerId(0), Secret<32>(order)).ok());
   CHECK_FALSE(single_share(Secret<32>(ByteArray<32>{})).ok());
   CHECK_FALSE(single_group(PubKey33{9}).ok());
+}
+
+// ---- the schemes by name ----
+
+namespace {
+
+Dealt dealt_by(const SchemeKind& kind, std::uint8_t seed) {
+  SeededEntropy entropy(seed);
+  const std::uint16_t n = kind.facts().form == SignerForm::OneSigner ? 1 : 3;
+  const std::uint16_t t = kind.facts().form == SignerForm::AnyThreshold ? 2 : n;
+  return kind.deal(n, t, entropy).value();
+}
+
+}  // namespace
+
+TEST_CASE("a scheme is found by its name and by its version, another word is none", "[schemes]") {
+  std::set<std::string_view> names, versions;
+  for (const SchemeKind& kind : all_schemes()) {
+    CHECK(scheme_by_name(kind.facts().name) == &kind);
+    CHECK(scheme_by_version(kind.facts().version) == &kind);
+    names.insert(kind.facts().name);
+    versions.insert(kind.facts().version);
+  }
+  CHECK(names == std::set<std::string_view>{"frost", "frost-tr", "musig2", "single"});
+  CHECK(versions.size() == names.size());
+  CHECK(scheme_by_name("FROST") == nullptr);
+  CHECK(scheme_by_version("frost") == nullptr);
+  CHECK(scheme_names() == "frost, frost-tr, musig2, single");
+}
+
+TEST_CASE("what a scheme dealt signs, and its keys make the same group again", "[schemes]") {
+  for (const SchemeKind& kind : all_schemes()) {
+    INFO(kind.facts().name);
+    Dealt dealt = dealt_by(kind, 5);
+    const auto again = kind.group(keys_of(*dealt.group));
+    REQUIRE(again.ok());
+    CHECK((*again)->id() == dealt.group->id());
+    CHECK((*again)->wallet_key() == dealt.group->wallet_key());
+    for (std::uint16_t i = 0; i < dealt.group->n(); ++i) {
+      const auto share = kind.share(SignerId(i), std::move(dealt.secrets[i]));
+      REQUIRE(share.ok());
+      CHECK((*share)->id() == SignerId(i));
+      CHECK(std::ranges::equal((*share)->public_share(), (*again)->public_share(SignerId(i))));
+    }
+  }
+}
+
+TEST_CASE("keys that do not belong together make no group in any scheme", "[schemes]") {
+  for (const SchemeKind& kind : all_schemes()) {
+    INFO(kind.facts().name);
+    const GroupKeys right = keys_of(*dealt_by(kind, 5).group);
+    const GroupKeys other = keys_of(*dealt_by(kind, 6).group);
+    GroupKeys wrong = right;
+    wrong.threshold_key = other.threshold_key;
+    CHECK_FALSE(kind.group(wrong).ok());
+    wrong = right;
+    wrong.public_shares[0] = other.public_shares[0];
+    CHECK_FALSE(kind.group(wrong).ok());
+    wrong = right;
+    wrong.public_shares.push_back(other.public_shares[0]);
+    CHECK_FALSE(kind.group(wrong).ok());
+    wrong.n += 1;
+    CHECK_FALSE(kind.group(wrong).ok());
+  }
+}
+
+TEST_CASE("a shape in which two quorums need not meet is refused in every scheme", "[schemes]") {
+  for (const SchemeKind& kind : all_schemes()) {
+    INFO(kind.facts().name);
+    const bool any = kind.facts().form == SignerForm::AnyThreshold;
+    const bool one = kind.facts().form == SignerForm::OneSigner;
+    SeededEntropy entropy(1);
+    CHECK_FALSE(kind.check_shape(1, 2).ok());
+    CHECK_FALSE(kind.deal(2, 1, entropy).ok());
+    CHECK_FALSE(kind.check_shape(0, 0).ok());
+    CHECK(kind.check_shape(2, 3).ok() == any);
+    CHECK(kind.check_shape(3, 3).ok() == !one);
+    CHECK(kind.check_shape(1, 1).ok());
+  }
+}
+
+TEST_CASE("a sharing is renewed where there is one, own keys are not", "[schemes]") {
+  for (const SchemeKind& kind : all_schemes()) {
+    INFO(kind.facts().name);
+    Dealt dealt = dealt_by(kind, 5);
+    SeededEntropy entropy(2);
+    auto renewed = kind.refresh(keys_of(*dealt.group), std::move(dealt.secrets), entropy);
+    if (kind.facts().form != SignerForm::AnyThreshold) {
+      REQUIRE_FALSE(renewed.ok());
+      CHECK(renewed.error().kind == ErrorKind::Usage);
+      continue;
+    }
+    REQUIRE(renewed.ok());
+    CHECK(renewed->group->wallet_key() == dealt.group->wallet_key());
+    CHECK(renewed->group->id() != dealt.group->id());
+    CHECK(&renewed->group->scheme() == &dealt.group->scheme());
+  }
 }

@@ -17,7 +17,7 @@ struct Sealed {
   DealtGroup dealt = deal(3, 2, entropy).value();
   ShareLabel label{SignerId(1), dealt.group.id(), 7};
   Secret<32> key = entropy.secret();
-  Bytes file = seal_with_key_file(dealt.shares[1], label, key, entropy).value();
+  Bytes file = seal_with_key_file(dealt.shares[1].secret(), label, key, entropy).value();
 
   std::string refusal(ByteSpan bytes, const ShareLabel& expected) const {
     const auto opened = unseal_with_key_file(bytes, expected, key);
@@ -33,24 +33,24 @@ TEST_CASE("a share sealed under a key file opens for its signer, group and epoch
   CHECK(sealed_protection(s.file).value() == ShareProtection::KeyFile);
   const auto opened = unseal_with_key_file(s.file, s.label, s.key);
   REQUIRE(opened.ok());
-  CHECK(opened->id() == SignerId(1));
-  CHECK(opened->public_share() == s.dealt.group.public_shares()[1]);
+  CHECK(public_key(*opened).value() == s.dealt.group.public_shares()[1]);
 }
 
 TEST_CASE("a share sealed under a passphrase opens with it and with no other", "[crypto]") {
   Sealed s;
   const auto file =
-      seal_with_passphrase(s.dealt.shares[1], s.label, as_bytes("correct horse"), s.entropy);
+      seal_with_passphrase(s.dealt.shares[1].secret(), s.label, as_bytes("correct horse"),
+                           s.entropy);
   REQUIRE(file.ok());
   CHECK(sealed_protection(*file).value() == ShareProtection::Passphrase);
   const auto opened = unseal_with_passphrase(*file, s.label, as_bytes("correct horse"));
   REQUIRE(opened.ok());
-  CHECK(opened->public_share() == s.dealt.group.public_shares()[1]);
+  CHECK(public_key(*opened).value() == s.dealt.group.public_shares()[1]);
   const auto wrong = unseal_with_passphrase(*file, s.label, as_bytes("correct horse "));
   REQUIRE_FALSE(wrong.ok());
   CHECK(wrong.error().message == "sealed share: wrong key, or the file was altered");
   CHECK_FALSE(unseal_with_passphrase(*file, s.label, {}).ok());
-  CHECK_FALSE(seal_with_passphrase(s.dealt.shares[1], s.label, {}, s.entropy).ok());
+  CHECK_FALSE(seal_with_passphrase(s.dealt.shares[1].secret(), s.label, {}, s.entropy).ok());
 }
 
 TEST_CASE("every altered byte of a sealed share makes it unreadable", "[crypto]") {
@@ -119,7 +119,6 @@ TEST_CASE("each way a sealed share can be the wrong one has its own message", "[
   file = s.file;
   file.push_back(0);
   CHECK(s.refusal(file, s.label) == "sealed share: there are bytes after its end");
-  CHECK_FALSE(seal_with_key_file(s.dealt.shares[2], s.label, s.key, s.entropy).ok());
 }
 
 TEST_CASE("a sealed share cut at any length says that it is truncated", "[crypto]") {
@@ -132,7 +131,8 @@ TEST_CASE("a sealed share cut at any length says that it is truncated", "[crypto
 
 TEST_CASE("two seals of one share share neither salt, nonce nor ciphertext", "[crypto]") {
   Sealed s;
-  const Bytes again = seal_with_key_file(s.dealt.shares[1], s.label, s.key, s.entropy).value();
+  const Bytes again =
+      seal_with_key_file(s.dealt.shares[1].secret(), s.label, s.key, s.entropy).value();
   for (const auto& [from, size] : {std::pair{47, 16}, {63, 12}, {75, 32}, {107, 16}}) {
     CHECK_FALSE(std::equal(again.begin() + from, again.begin() + from + size,
                            s.file.begin() + from));

@@ -145,7 +145,7 @@ TEST_CASE("refusals are counted by reason", "[signer]") {
   const auto connection = host.connect();
   (void)refusal(host, connection, wire::SignRequest{});
   (void)refusal(host, connection, wire::SignRequest{});
-  (void)refusal(host, connection, host.request(payment(1), {wire::PubNonce{}}));
+  (void)refusal(host, connection, host.request(payment(1), {crypto::frost::PubNonce{}}));
   const auto counted = host.machine().gauges().refusals;
   REQUIRE(counted.size() == 2);
   CHECK(counted[0] == std::pair(RefusalReason::UnknownNonce, std::uint64_t{1}));

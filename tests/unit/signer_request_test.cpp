@@ -42,6 +42,22 @@ void spoiled_payment(RefusalReason expected, const std::function<void(Payment&)>
 
 }  // namespace
 
+TEST_CASE("a public nonce of another size than the scheme's is refused and its signer named",
+          "[signer]") {
+  SignerHost host(0);
+  const ConnectionId connection = host.connect();
+  const Payment pays = payment(7, 2);
+  SignRequest request = host.request(pays, host.nonces(connection, 2));
+  auto& last = request.signers[2].nonces[1];
+  last = wire::PubNonce::from(ByteSpan(last).first(65)).value();
+  host.receive(connection, request);
+  const auto refused = host.take<wire::SignRefusal>(connection);
+  REQUIRE(refused.has_value());
+  CHECK(refused->reason == wire::RefusalReason::BadNonce);
+  CHECK(refused->blamed == request.signers[2].id);
+  CHECK(host.machine().gauges().shares == 0);
+}
+
 TEST_CASE("shares of three signers make signatures the wallet's output key verifies", "[signer]") {
   SignerHost hosts[] = {SignerHost(0), SignerHost(1), SignerHost(2)};
   const Payment pays = payment(7, 2);
@@ -65,11 +81,11 @@ TEST_CASE("shares of three signers make signatures the wallet's output key verif
   const auto quorum = crypto::frost::Quorum::create(wallet().dealt.group, wallet().key, ids);
   REQUIRE(quorum.ok());
   for (std::size_t input = 0; input < 2; ++input) {
-    std::vector<wire::PubNonce> nonces;
-    std::vector<wire::PartialSignature> shares;
+    std::vector<crypto::frost::PubNonce> nonces;
+    std::vector<crypto::frost::PartialSig> shares;
     for (std::size_t i = 0; i < 3; ++i) {
-      nonces.push_back(request.signers[i].nonces[input]);
-      shares.push_back(responses[i].shares[input]);
+      nonces.push_back(to_array<66>(request.signers[i].nonces[input]).value());
+      shares.push_back(to_array<32>(responses[i].shares[input]).value());
     }
     const auto opened = crypto::frost::Session::open(*quorum, nonces, (*sighashes)[input]);
     REQUIRE(opened.ok());

@@ -76,6 +76,10 @@ class Draw {
   std::vector<ByteArray<N>> arrays(std::size_t most) {
     return list<ByteArray<N>>(most, 3, [this] { return array<N>(); });
   }
+  template <class Element>  // of any size that it may have
+  std::vector<Element> bounded(std::size_t most) {
+    return list<Element>(most, 3, [this] { return *Element::from(bytes(Element::kMostBytes)); });
+  }
   template <class Enum>
   Enum one_of(Enum first, Enum last) {
     const auto low = static_cast<std::size_t>(first);
@@ -208,7 +212,7 @@ inline SignRequest sign_request(Draw& d) {
                                       [&] { return tx_out(d); });
   v.signers = d.list<SessionSigner>(limits::kMaxSigners, 4, [&] {
     return SessionSigner{SignerId(d.number<std::uint16_t>()), BootId(d.array<16>()),
-                         d.arrays<66>(limits::kMaxInputsPerTransaction)};
+                         d.bounded<PubNonce>(limits::kMaxInputsPerTransaction)};
   });
   v.group = d.array<32>();
   return v;
@@ -236,10 +240,12 @@ inline Message message(Draw& d, std::size_t alternative) {
                           d.number<std::uint32_t>(), d.number<std::uint64_t>(), d.array<32>(),
                           d.flag(), d.one_of(JournalStanding::Unchecked, JournalStanding::Forked),
                           d.array<32>()};
-    case 5: return NonceBatch{BootId(d.array<16>()), d.arrays<66>(limits::kNoncePoolPerConnection)};
+    case 5: return NonceBatch{BootId(d.array<16>()),
+                              d.bounded<PubNonce>(limits::kNoncePoolPerConnection)};
     case 6:
-      return SignResponse{d.array<32>(), d.arrays<32>(limits::kMaxInputsPerTransaction),
-                          d.arrays<66>(limits::kNoncePoolPerConnection),
+      return SignResponse{d.array<32>(),
+                          d.bounded<PartialSignature>(limits::kMaxInputsPerTransaction),
+                          d.bounded<PubNonce>(limits::kNoncePoolPerConnection),
                           d.number<std::uint64_t>(), d.array<32>(), d.number<std::uint32_t>()};
     case 7: {
       SignRefusal v{d.array<32>(), d.one_of(RefusalReason::StaleEpoch, RefusalReason::Quarantined),

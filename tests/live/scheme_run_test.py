@@ -1,0 +1,60 @@
+"""A short run under kills with another scheme than frost, and what makes it that scheme's.
+
+Invariant: the run's own verdict is not enough: the records must show the scheme that was asked
+for, the sizes that it has, and payments that the node's blocks hold.
+
+  scheme_run_test.py frost-tr | musig2 | single
+"""
+import json
+import pathlib
+import shutil
+import sys
+import unittest
+
+from run_tool import RUNS, records, roulette, run_folder
+
+HERE = pathlib.Path(__file__).parent
+# version string, signers of a share's session, bytes of a nonce and of a share
+SCHEMES = {
+    "frost-tr": ("FROST-secp256k1-SHA256-TR-v1", 2, 66, 32),
+    "musig2": ("BIP 327 1.0", 3, 66, 32),
+    "single": ("BIP 340", 1, 0, 64),
+}
+
+
+class SchemeRun(unittest.TestCase):
+    scheme = ""
+
+    def setUp(self):
+        self.version, self.members, self.nonce, self.share = SCHEMES[self.scheme]
+        runs = RUNS / f"scheme-{self.scheme}"
+        shutil.rmtree(runs, ignore_errors=True)
+        file = HERE / f"run_{self.scheme.replace('-', '_')}.yaml"
+        done = roulette("run", file, "--runs", runs, timeout=170)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.folder = run_folder(runs)
+
+    def test_run(self):
+        verdict = json.loads((self.folder / "verdict.json").read_text())
+        self.assertEqual(verdict["verdict"], "pass")
+        self.assertEqual(json.loads((self.folder / "environment.json").read_text())["scheme"],
+                         self.version)
+        status = {one["id"]: one["status"] for one in verdict["invariants"]}
+        reuse = "pass" if self.nonce else "not-exercised"
+        self.assertEqual(status["nonce-never-reused"], reuse)
+        events = list(records(self.folder / "events.ndjson"))
+        shares = [e for e in events if e.get("event") == "share_received"]
+        opened = [e for e in events if e.get("event") == "session_opened"]
+        self.assertTrue(shares and opened)
+        for event in shares:
+            self.assertEqual(len(event["nonces"]), len(event["shares"]) if self.nonce else 0)
+            self.assertTrue(all(len(n) == 2 * self.nonce for n in event["nonces"]))
+            self.assertTrue(all(len(s) == 2 * self.share for s in event["shares"]))
+        self.assertTrue(all(len(e["signers"]) == self.members for e in opened))
+        paid = {t["txid"] for t in records(self.folder / "state/transactions.ndjson")}
+        self.assertGreaterEqual(len(paid), 15)
+
+
+if __name__ == "__main__":
+    SchemeRun.scheme = sys.argv.pop(1)
+    unittest.main(verbosity=2)
