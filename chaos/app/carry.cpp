@@ -239,6 +239,8 @@ Result<std::string> live_rule(const sim::Fault& fault, const sim::Outcome& outco
 
 std::string head_of(const sim::ScheduleFile& file, std::uint32_t duration_s) {
   const sim::Shape& shape = file.schedule.world.shape;
+  const bool stand_in = file.schedule.world.scheme == sim::SimScheme::StandIn;  // it has no coins
+  const std::string scheme = stand_in ? "frost" : sim::scheme_name(file.schedule.world.scheme);
   const auto count = [](std::uint16_t n) { return std::to_string(n); };
   const std::string title = "Carried from the simulator, seed " +
                             std::to_string(file.schedule.world.seed);
@@ -247,7 +249,8 @@ std::string head_of(const sim::ScheduleFile& file, std::uint32_t duration_s) {
          "tags: [simulated]\n"
          "method: [{type: action, name: quorum-roulette, provider: {type: roulette}}]\n"
          "rollbacks: []\nextensions:\n  - name: quorum-roulette\n    version: 1\n    seed: " +
-         std::to_string(file.schedule.world.seed) + "\n    cluster: {scheme: frost, signers: " +
+         std::to_string(file.schedule.world.seed) + "\n    cluster: {scheme: " + scheme +
+         ", signers: " +
          count(shape.signers) + ", threshold: " + count(shape.threshold) + ", coordinators: " +
          count(shape.coordinators) + ", ledgers: " + count(shape.ledgers) +
          ", log: etcd, chain: bitcoind, block_interval_ms: " +
@@ -281,6 +284,8 @@ Result<CarriedSchedule> schedule_of_run(const std::string& run_dir) {
   CarriedSchedule out;
   sim::Schedule& schedule = out.file.schedule;
   schedule.world.seed = experiment->seed;
+  schedule.world.scheme = sim::scheme_named(experiment->cluster.scheme).value();
+  out.file.scheme = experiment->cluster.scheme;
   sim::Shape& shape = schedule.world.shape;
   shape.signers = experiment->cluster.signers;
   shape.threshold = experiment->cluster.threshold;

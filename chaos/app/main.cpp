@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "chaos/app/commands.h"
+#include "chaos/sim/schedule.h"
 #include "common/crypto/schemes.h"
 #include "common/runtime/kill_point_table.h"
 #include "common/runtime/planted_bug.h"
@@ -121,7 +122,8 @@ void add_sim(CLI::App& app, SimOptions& o) {
       ->check(CLI::Range(1U, 1024U));
   sim->add_option("--minutes", o.minutes, "Begin no further schedule after that")
       ->check(kAboveZero);
-  sim->add_option("--scheme", o.scheme, "frost, or stand-in for breadth")->capture_default_str();
+  sim->add_option("--scheme", o.scheme, sim::scheme_list() + "; stand-in is for breadth")
+      ->capture_default_str();
   sim->add_flag("--check-determinism", o.check_determinism, "Run each seed twice and compare");
   sim->add_flag("--no-shrink", o.no_shrink, "Leave failed schedules as they were drawn");
   sim->add_option("--from-run", o.from_run,
@@ -136,7 +138,7 @@ void add_replay(CLI::App& app, ReplayOptions& o) {
       "replay", "Run one schedule of the simulator again and tell what happens");
   replay->add_option("FILE", o.file, "A schedule file, as a sweep writes it");
   replay->add_option("--seed", o.seed, "The schedule of this seed")->check(kWholeNumber);
-  replay->add_option("--scheme", o.scheme, "With --seed: frost, stand-in")
+  replay->add_option("--scheme", o.scheme, "With --seed: " + sim::scheme_list())
       ->capture_default_str();
   replay->add_flag("--all", o.all, "Also heartbeats, pings and polls");
   replay->add_flag("--json", o.json, "The result as one JSON object on stdout, no trace");
@@ -197,7 +199,7 @@ void add_mutants(CLI::App& app, MutantOptions& o) {
                    "At most, for each bug; 5000 when not given, 20000 with the stand-in")
       ->check(kAboveZero)
       ->check(kWholeNumber);
-  mutants->add_option("--scheme", o.scheme, "frost, or stand-in for breadth")
+  mutants->add_option("--scheme", o.scheme, sim::scheme_list() + "; stand-in is for breadth")
       ->capture_default_str();
   mutants->add_option("--seed", o.seed, "The first seed")
       ->check(kWholeNumber)

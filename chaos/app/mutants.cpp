@@ -68,9 +68,7 @@ struct Row {
 };
 
 sim::Schedule drawn(const MutantOptions& options, std::uint64_t seed) {
-  sim::Schedule schedule = sim::draw_schedule(seed);
-  schedule.world.scheme = *sim::scheme_named(options.scheme);
-  return schedule;
+  return sim::draw_schedule(seed, *sim::scheme_named(options.scheme));
 }
 
 // In a child of its own: one story with the bug on; how often its place was reached, then id and
@@ -114,7 +112,7 @@ Status keep_smallest(Row& row, const MutantOptions& options) {
 Result<Row> hunt(const Mutant& mutant, const MutantOptions& options) {
   Row row;
   row.mutant = &mutant;
-  const std::uint64_t own = options.scheme == "frost" ? kFrostCap : kStandInCap;
+  const std::uint64_t own = options.scheme == "stand-in" ? kStandInCap : kFrostCap;
   const std::uint64_t cap = row.control() ? kControlSchedules : options.schedules.value_or(own);
   const double began = now_s();
   if (!mutants::select(mutant.name)) return Error{ErrorKind::Internal, "a bug without a name"};
@@ -246,7 +244,7 @@ std::vector<std::string> planted_bugs() {
 int mutants_command(const MutantOptions& options) {
   if (!sim::scheme_named(options.scheme)) {
     return report_error(
-        {ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; frost or stand-in"});
+        {ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; " + sim::scheme_list()});
   }
   const auto wanted = chosen(options);
   if (!wanted) return report_error(wanted.error());

@@ -25,13 +25,13 @@ Result<sim::ScheduleFile> wanted(const ReplayOptions& options) {
   }
   if (!options.file.empty()) return read_schedule_file(options.file);
   sim::ScheduleFile file;
-  file.schedule = sim::draw_schedule(*options.seed);
   const auto scheme = sim::scheme_named(options.scheme);
   if (!scheme) {
-    return Error{ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; frost or stand-in"};
+    return Error{ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; " +
+                                       sim::scheme_list()};
   }
   file.scheme = options.scheme;
-  file.schedule.world.scheme = *scheme;
+  file.schedule = sim::draw_schedule(*options.seed, *scheme);
   return file;
 }
 

@@ -41,9 +41,7 @@ std::string hex64(std::uint64_t number) {
 }
 
 sim::Schedule drawn(const SimOptions& options, std::uint64_t seed) {
-  sim::Schedule schedule = sim::draw_schedule(seed);
-  schedule.world.scheme = *sim::scheme_named(options.scheme);
-  return schedule;
+  return sim::draw_schedule(seed, *sim::scheme_named(options.scheme));
 }
 
 class SimSweep {
@@ -173,7 +171,8 @@ class SimSweep {
   int judge(std::vector<std::string>& reasons) const {
     std::optional<std::uint64_t> wanted;
     if (!options_.minutes) wanted = pieces();
-    sim::SweepVerdict verdict = sim::judge_sweep(tally_, wanted, interrupted());
+    sim::SweepVerdict verdict = sim::judge_sweep(tally_, wanted, interrupted(),
+                                                  *sim::scheme_named(options_.scheme));
     reasons = std::move(verdict.reasons);
     switch (verdict.word) {
       case sim::SweepVerdict::Word::Pass: return kExitPass;
@@ -278,7 +277,7 @@ int sim_command(const SimOptions& options) {
   if (!options.from_run.empty()) return replay_of_run(options);
   if (!sim::scheme_named(options.scheme)) {
     return report_error(
-        {ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; frost or stand-in"});
+        {ErrorKind::Usage, "--scheme " + options.scheme + ": unknown; " + sim::scheme_list()});
   }
   SimSweep sweep(options);
   if (options.schedules == 1) {

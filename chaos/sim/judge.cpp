@@ -192,7 +192,7 @@ void shares(const Records& records, Violations& out) {
                         signing.txid == seen.share.txid);
     });
     if (!found) out.push_back({"share-has-its-record", name + ": a share without a record"});
-    if (seen.share.nonces.size() != seen.share.shares.size()) {
+    if (seen.share.nonces.size() != records.scheme.nonces_for(seen.share.shares.size())) {
       out.push_back({"nonce-never-reused", name + ": not one nonce a share"});
       continue;
     }
@@ -337,9 +337,18 @@ void reservations(const Records& records, Violations& out) {
 // before its connection was another one.
 void sessions(const Records& records, Violations& out) {
   using Asked = std::map<std::pair<WithdrawalId, SignerId>, Hash32>;
+  struct Opened {
+    WithdrawalId of;
+    std::set<SignerId> members;  // still over the connection that they were asked over
+  };
   struct Blames {
-    std::map<Hash32, WithdrawalId> of;  // by session
+    std::map<Hash32, Opened> of;  // by session
     std::set<std::pair<WithdrawalId, SignerId>> who;
+    // A share that came before its signer's connection ended may be found bad behind it.
+    void blame(const coordinator::Blamed& told) {
+      const Opened& session = of[told.session_digest];
+      if (session.members.contains(told.signer)) who.insert({session.of, told.signer});
+    }
   };
   std::map<std::pair<CoordinatorId, std::uint64_t>, std::pair<Asked, Blames>> lives;
   struct Visit {
@@ -360,6 +369,7 @@ void sessions(const Records& records, Violations& out) {
     void operator()(const SignerGone& gone) const {
       std::erase_if(asked, [&](const auto& e) { return e.first.second == gone.signer; });
       std::erase_if(blames.who, [&](const auto& e) { return e.second == gone.signer; });
+      for (auto& [digest, session] : blames.of) session.members.erase(gone.signer);
     }
     void operator()(const coordinator::Fact& fact) const {
       if (const auto* share = std::get_if<coordinator::ShareReceived>(&fact))
@@ -368,10 +378,11 @@ void sessions(const Records& records, Violations& out) {
         answered(refusal->session_digest, refusal->signer);
       const auto* blamed = std::get_if<coordinator::Blamed>(&fact);
       if (blamed != nullptr)
-        blames.who.insert({blames.of[blamed->session_digest], blamed->signer});
+        blames.blame(*blamed);
       const auto* opened = std::get_if<coordinator::SessionOpened>(&fact);
       if (opened == nullptr) return;
-      blames.of[opened->session_digest] = opened->withdrawal_id;
+      blames.of[opened->session_digest] = {opened->withdrawal_id,
+                                           {opened->signers.begin(), opened->signers.end()}};
       for (const SignerId signer : opened->signers) {
         const std::pair of(opened->withdrawal_id, signer);
         if (!asked.emplace(of, opened->session_digest).second)

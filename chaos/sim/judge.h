@@ -99,6 +99,7 @@ struct Records {
   std::vector<ToyBlock> chain;
   std::int64_t node_wallet_sat = 0;
   std::vector<Limit> limits;
+  crypto::SchemeFacts scheme = crypto::frost_scheme().facts();
   std::set<Hash32> forbidden_sessions;  // what liars asked for: in nobody's journal
   std::vector<std::string> incidents;  // what the host itself saw and no machine may cause
   std::vector<std::string> unfinished_stops;  // drained with work in flight and time left

@@ -28,11 +28,12 @@ bool as_expected(const mutants::Mutant& mutant, const std::vector<std::string>& 
   });
 }
 
-Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t most) {
+Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t most,
+            SimScheme scheme) {
   ROULETTE_ASSERT(mutants::select(mutant.name));
   Hunted hunted;
   while (hunted.schedules < most && hunted.violations.empty()) {
-    hunted.violations = violations_of(draw_story(first + hunted.schedules++));
+    hunted.violations = violations_of(draw_story(first + hunted.schedules++, scheme));
   }
   hunted.reached = mutants::reached();
   ROULETTE_ASSERT(mutants::select(""));

@@ -26,6 +26,7 @@ struct Hunted {
   std::vector<Violation> violations;
 };
 // Seeds first, first + 1, ... at most `most` of them; stops at the first violation.
-[[nodiscard]] Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t most);
+[[nodiscard]] Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t most,
+                          SimScheme scheme = SimScheme::Frost);
 
 }  // namespace roulette::sim

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "chaos/sim/probes.h"
+#include "chaos/sim/schedule.h"
 
 namespace roulette::sim {
 
@@ -24,5 +25,11 @@ inline constexpr std::array kRequiredProbes = {
     Probe::SecondConnection,          Probe::JournalWentBack,
     Probe::ForkLeft,
 };
+
+// Where all must sign, no journal is ever taken: the quorum would be lost for good.
+[[nodiscard]] constexpr bool required_of(Probe probe, SimScheme scheme) {
+  const bool all_sign = scheme == SimScheme::Musig2 || scheme == SimScheme::Single;
+  return !all_sign || (probe != Probe::ConflictAfterRollBack && probe != Probe::JournalWentBack);
+}
 
 }  // namespace roulette::sim

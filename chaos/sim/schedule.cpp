@@ -12,15 +12,17 @@ namespace {
 
 class Drawing {
  public:
-  explicit Drawing(std::uint64_t seed) : prng_(seed * 0x9e3779b97f4a7c15 + 1) {
+  Drawing(std::uint64_t seed, SimScheme scheme) : prng_(seed * 0x9e3779b97f4a7c15 + 1) {
     schedule_.world.seed = seed;
+    schedule_.world.scheme = scheme;
   }
 
   Schedule draw() {
     shape();
+    const bool spare_none = all_sign();
     weather();
     clients();
-    schedule_.world.over_budget = prng_.below(5) == 0;
+    schedule_.world.over_budget = prng_.below(5) == 0 || spare_none;
     for (std::uint64_t n = prng_.below(10); n > 0; --n) strike_somewhere();
     for (std::uint64_t n = 1 + prng_.below(10); n > 0; --n) timed();
     snapshots();
@@ -47,6 +49,22 @@ class Drawing {
     shape.ledgers = static_cast<std::uint16_t>(1 + 2 * prng_.below(3));
     shape.nonce_pool = static_cast<std::uint32_t>(
         prng_.below(8) == 0 ? prng_.between(5, 16) : prng_.between(1, 4));
+  }
+
+  // Whether there is nobody to spare.
+  bool all_sign() {
+    Shape& shape = schedule_.world.shape;
+    switch (schedule_.world.scheme) {
+      case SimScheme::Frost:
+      case SimScheme::StandIn:
+      case SimScheme::FrostTr: return false;
+      case SimScheme::Musig2:
+        shape.signers = static_cast<std::uint16_t>(prng_.between(2, 4));
+        break;
+      case SimScheme::Single: shape.signers = 1; break;
+    }
+    shape.threshold = shape.signers;
+    return true;
   }
 
   void weather() {
@@ -358,6 +376,8 @@ bool keeps_signing(const Schedule& schedule) {
   });
 }
 
-Schedule draw_schedule(std::uint64_t seed) { return Drawing(seed).draw(); }
+Schedule draw_schedule(std::uint64_t seed, SimScheme scheme) {
+  return Drawing(seed, scheme).draw();
+}
 
 }  // namespace roulette::sim

@@ -26,18 +26,22 @@ struct Range {
 };
 
 enum class SimScheme : std::uint8_t {
-  Frost,   // what the daemons run
-  StandIn  // stand_in.h: its algebra over a small field, for breadth
+  Frost,    // what the daemons run unless they are told otherwise
+  StandIn,  // stand_in.h: its algebra over a small field, for breadth
+  FrostTr,  // these three as in crypto/schemes.h
+  Musig2,
+  Single
 };
-[[nodiscard]] const char* scheme_name(SimScheme scheme);  // "frost", "stand-in"
+[[nodiscard]] const char* scheme_name(SimScheme scheme);  // "frost", "stand-in", "frost-tr", ...
 [[nodiscard]] std::optional<SimScheme> scheme_named(std::string_view name);
+[[nodiscard]] std::string scheme_list();  // "frost, stand-in, ...", for messages
 
 // Log indices. A story has a few dozen entries: it must see more than one of these.
 inline constexpr std::uint64_t kCheckpointEvery = 8;
 
 struct Shape {
   std::uint16_t signers = 5;
-  std::uint16_t threshold = 3;  // 2t > n
+  std::uint16_t threshold = 3;  // 2t > n; all of them where the scheme wants that
   std::uint16_t coordinators = 2;
   std::uint16_t ledgers = 3;
   std::uint32_t nonce_pool = 4;  // public nonces a coordinator keeps ready per signer
@@ -176,7 +180,9 @@ struct Schedule {
 };
 
 // Everything from the seed: shape, weather, clients, faults within and beyond the budget.
-[[nodiscard]] Schedule draw_schedule(std::uint64_t seed);
+// Of schemes in which all sign: fewer signers, and any number of them may be down at once, for one
+// that is down is the quorum lost.
+[[nodiscard]] Schedule draw_schedule(std::uint64_t seed, SimScheme scheme = SimScheme::Frost);
 
 // One `name value` a line for the options, one `fault KIND name=value ...` a line for each fault;
 // '#' begins a comment. What stands at its default is left out. Durations are in microseconds.

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "chaos/sim/schedule.h"
+#include "common/crypto/schemes.h"
 
 namespace roulette::sim {
 namespace {
@@ -17,7 +18,7 @@ constexpr std::array kKinds = {
     "lose_mempool", "slow_node", "hang_node", "refuse_sends", "split_node", "bad_signer",
     "bad_coordinator", "alter_replica"};
 static_assert(kKinds.size() == kFaultKinds);
-constexpr std::array kSchemes = {"frost", "stand-in"};
+constexpr std::array kSchemes = {"frost", "stand-in", "frost-tr", "musig2", "single"};
 constexpr std::array kBlows = {"kill", "stop", "pause"};
 constexpr std::array kRoles = {Role::Signer, Role::Coordinator, Role::Ledger,
                                Role::Etcd,   Role::Bitcoind,    Role::Tool};
@@ -202,6 +203,13 @@ Result<Fault> parse_fault(std::string_view text, std::size_t line) {
   return fault;
 }
 
+// The stand-in's shapes are frost's.
+bool shape_fits(const WorldOptions& world) {
+  const crypto::SchemeKind* kind = crypto::scheme_by_name(scheme_name(world.scheme));
+  if (kind == nullptr) kind = crypto::scheme_by_name("frost");
+  return kind->check_shape(world.shape.threshold, world.shape.signers).ok();
+}
+
 }  // namespace
 
 const char* scheme_name(SimScheme scheme) { return kSchemes[static_cast<std::size_t>(scheme)]; }
@@ -209,6 +217,12 @@ const char* scheme_name(SimScheme scheme) { return kSchemes[static_cast<std::siz
 std::optional<SimScheme> scheme_named(std::string_view name) {
   SimScheme scheme{};
   return read(name, scheme) ? std::optional(scheme) : std::nullopt;
+}
+
+std::string scheme_list() {
+  std::string out;
+  for (const char* name : kSchemes) out += (out.empty() ? "" : ", ") + std::string(name);
+  return out;
 }
 
 const char* fault_kind_name(FaultKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
@@ -261,7 +275,7 @@ Result<Schedule> parse_schedule(std::string_view text) {
   }
   const Shape& shape = schedule.world.shape;
   const bool fits = shape.signers <= 8 && shape.threshold <= shape.signers &&
-                    2 * shape.threshold > shape.signers && shape.coordinators >= 1 &&
+                    shape_fits(schedule.world) && shape.coordinators >= 1 &&
                     shape.coordinators <= 3 && shape.ledgers >= 1 && shape.ledgers <= 7 &&
                     schedule.world.snapshot_interval % kCheckpointEvery == 0 &&
                     schedule.world.snapshot_chunk_bytes > 0;

@@ -100,7 +100,7 @@ void Tally::broke(std::uint64_t seed, Violation how) {
 }
 
 SweepVerdict judge_sweep(const Tally& tally, std::optional<std::uint64_t> wanted,
-                         bool interrupted) {
+                         bool interrupted, SimScheme scheme) {
   using Word = SweepVerdict::Word;
   SweepVerdict verdict;
   std::vector<std::string>& reasons = verdict.reasons;
@@ -128,6 +128,7 @@ SweepVerdict judge_sweep(const Tally& tally, std::optional<std::uint64_t> wanted
   }
   for (const Probe probe : kRequiredProbes) {
     const auto hits = tally.probes.find(probe_name(probe));
+    if (!required_of(probe, scheme)) continue;
     if (ran < kRequiredFrom || (hits != tally.probes.end() && hits->second > 0)) continue;
     reasons.push_back(std::string("never reached: ") + probe_name(probe));
   }

@@ -79,6 +79,7 @@ struct SweepVerdict {
 };
 // `wanted`: how many schedules had to run; nothing where a time limit decided.
 [[nodiscard]] SweepVerdict judge_sweep(const Tally& tally, std::optional<std::uint64_t> wanted,
-                                       bool interrupted);
+                                       bool interrupted,
+                                       SimScheme scheme = SimScheme::Frost);
 
 }  // namespace roulette::sim

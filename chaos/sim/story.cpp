@@ -254,6 +254,8 @@ Outcome run_schedule(const Schedule& schedule, Trace::Listener listener) {
   return run_story({schedule, {}}, std::move(listener));
 }
 
-StoryOptions draw_story(std::uint64_t seed) { return {draw_schedule(seed), {}}; }
+StoryOptions draw_story(std::uint64_t seed, SimScheme scheme) {
+  return {draw_schedule(seed, scheme), {}};
+}
 
 }  // namespace roulette::sim

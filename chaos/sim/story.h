@@ -35,6 +35,7 @@ struct Outcome {
 [[nodiscard]] Outcome run_story(const StoryOptions& options, Trace::Listener listener = {});
 
 [[nodiscard]] Outcome run_schedule(const Schedule& schedule, Trace::Listener listener = {});
-[[nodiscard]] StoryOptions draw_story(std::uint64_t seed);  // draw_schedule, nothing planted
+// draw_schedule, nothing planted.
+[[nodiscard]] StoryOptions draw_story(std::uint64_t seed, SimScheme scheme = SimScheme::Frost);
 
 }  // namespace roulette::sim

@@ -11,8 +11,7 @@
 #include "chaos/sim/stand_in.h"
 #include "common/base/assert.h"
 #include "common/bitcoin/script.h"
-#include "common/crypto/dealer.h"
-#include "common/crypto/frost_scheme.h"
+#include "common/crypto/schemes.h"
 
 namespace roulette::sim {
 namespace {
@@ -20,27 +19,28 @@ namespace {
 // Each shape has another key: a share of one must fit no other.
 std::uint64_t dealer_seed(std::uint16_t n, std::uint16_t t) { return std::uint64_t{n} << 16 | t; }
 
-Wallet deal_frost(std::uint16_t n, std::uint16_t t) {
+Wallet deal_by(const crypto::SchemeKind& kind, std::uint16_t n, std::uint16_t t) {
   SimEntropy entropy(dealer_seed(n, t));
-  auto dealt = crypto::deal(n, t, entropy);
+  auto dealt = kind.deal(n, t, entropy);
   ROULETTE_ASSERT(dealt.ok());
-  auto group = crypto::frost_group(std::move(dealt->group));
-  ROULETTE_ASSERT(group.ok());
-  Wallet made{std::move(*group), {}, {}};
-  for (auto& share : dealt->shares) made.shares.push_back(crypto::frost_share(std::move(share)));
+  Wallet made{dealt->group, {}, {}};
+  for (std::uint16_t i = 0; i < n; ++i) {
+    auto share = kind.share(SignerId(i), std::move(dealt->secrets[i]));
+    ROULETTE_ASSERT(share.ok());
+    made.shares.push_back(std::move(*share));
+  }
   return made;
 }
 
 Wallet deal(SimScheme scheme, std::uint16_t n, std::uint16_t t) {
-  switch (scheme) {
-    case SimScheme::Frost: return deal_frost(n, t);
-    case SimScheme::StandIn: {
-      SimEntropy entropy(dealer_seed(n, t));
-      StandInWallet dealt = deal_stand_in(n, t, entropy);
-      return Wallet{std::move(dealt.group), std::move(dealt.shares), {}};
-    }
+  if (scheme == SimScheme::StandIn) {
+    SimEntropy entropy(dealer_seed(n, t));
+    StandInWallet dealt = deal_stand_in(n, t, entropy);
+    return Wallet{std::move(dealt.group), std::move(dealt.shares), {}};
   }
-  ROULETTE_ASSERT(!"a scheme without a name");
+  const crypto::SchemeKind* kind = crypto::scheme_by_name(scheme_name(scheme));
+  ROULETTE_ASSERT(kind != nullptr);
+  return deal_by(*kind, n, t);
 }
 
 }  // namespace

@@ -103,6 +103,8 @@ void World::overhear(const Link& link, std::size_t to, const wire::Message& mess
     take(batch->nonces);
   } else if (const auto* response = std::get_if<wire::SignResponse>(&message)) {
     take(response->next_nonces);
+  } else if (const auto* status = std::get_if<wire::SignerStatus>(&message)) {
+    if (scheme_.facts().nonce_size == 0) heard.epoch = status->epoch;  // no batch will tell it
   }
 }
 
@@ -209,10 +211,10 @@ bool World::renew_nonces(wire::SignRequest& request, std::uint16_t target, std::
   request.signers.clear();
   for (const std::uint16_t member : members) {
     Overheard& heard = nonces_heard_[{whose, member}];
-    const std::size_t inputs = request.prevouts.size();
-    if (heard.nonces.size() < inputs) return false;
+    const std::size_t nonces = scheme_.facts().nonces_for(request.prevouts.size());
+    if (heard.nonces.size() < nonces) return false;
     const auto end = heard.nonces.end();
-    const auto begin = end - static_cast<std::ptrdiff_t>(inputs);  // the freshest ones
+    const auto begin = end - static_cast<std::ptrdiff_t>(nonces);  // the freshest ones
     request.signers.push_back({SignerId(member), heard.epoch, {begin, end}});
     if (member == target) heard.nonces.erase(begin, end);
   }
@@ -267,12 +269,18 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
     tell(seat, forgetful, wire::NonceRequest{limits::kMaxInputsPerTransaction},
          hop(seat.name, forgetful));
   }
+  // Without nonces the refusal of these two bears the digest of the honest session, and a lone
+  // coordinator that asks them of its signers gives up its own work: nobody goes on with it.
+  const bool own_session =
+      as == CoordinatorLie::AnotherWithdrawal || as == CoordinatorLie::PayloadLie;
+  if (own_session && scheme_.facts().nonce_size == 0 && coordinators_.size() < 2) return;
   bool forbidden = true;
   switch (as) {
     case CoordinatorLie::Hurried:
     case CoordinatorLie::ForgedSignature: return;  // they have their own moment
     case CoordinatorLie::Replay: forbidden = false; break;  // the same bytes again, or a refusal
     case CoordinatorLie::Mixed: {  // one signer's nonces of another session
+      if (scheme_.facts().nonce_size == 0) return;  // there are none to mix
       const auto& other = requests_heard_[prng_.below(requests_heard_.size())].second;
       if (other.prevouts.size() != request.prevouts.size() || other == request) return;
       for (wire::SessionSigner& signer : request.signers) {
@@ -285,12 +293,13 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
       break;
     }
     case CoordinatorLie::NoncesOfOthers: {
-      if (coordinators_.size() < 2) return;
+      if (coordinators_.size() < 2 || scheme_.facts().nonce_size == 0) return;
       const auto whose = static_cast<std::uint16_t>((seat.name.index + 1) % coordinators_.size());
       if (!renew_nonces(request, target, whose)) return;
       break;
     }
     case CoordinatorLie::Disordered:
+      if (options_.shape.threshold < 2) return;  // one signer stands in every order
       if (!renew_nonces(request, target, seat.name.index)) return;
       std::swap(request.signers.front(), request.signers.back());
       break;

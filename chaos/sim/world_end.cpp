@@ -167,6 +167,7 @@ void World::replay_log(std::map<std::uint64_t, Hash32>& digests) const {
 
 Records World::records() const {
   Records records;
+  records.scheme = scheme_.facts();
   records.wallet_script = genesis_.wallet_script;
   records.settle_depth = genesis_.settle_depth;
   records.shares = shares_seen_;

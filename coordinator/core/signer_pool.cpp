@@ -162,6 +162,10 @@ bool SignerPool::known(SignerId id, Instant now) const {
          now - signer.last_heard <= limits::kSignerSilent;
 }
 
+bool SignerPool::in_epoch(SignerId id, const BootId& epoch) const {
+  return signers_[id.value()].last_epoch == epoch;
+}
+
 std::size_t SignerPool::known_count(Instant now) const {
   std::size_t count = 0;
   for (std::uint16_t i = 0; i < size(); ++i) count += known(SignerId(i), now) ? 1 : 0;

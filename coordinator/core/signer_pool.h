@@ -40,6 +40,8 @@ class SignerPool {
   [[nodiscard]] std::optional<SignerId> of(ConnectionId connection) const;
   [[nodiscard]] bool known(SignerId id, Instant now) const;
   [[nodiscard]] std::size_t known_count(Instant now) const;
+  // Whether `epoch` is the last one that it announced: blame is for that life only.
+  [[nodiscard]] bool in_epoch(SignerId id, const BootId& epoch) const;
   // Known, with nonces for `inputs` at hand (if the scheme has any) and room for another request.
   [[nodiscard]] bool usable(SignerId id, std::size_t inputs, Instant now) const;
   // The better a signer's chance to answer soon, the smaller: overdue or suspicious ones last, then

@@ -23,8 +23,9 @@ std::string text_of(const std::vector<Violation>& violations) {
   return text;
 }
 
-void require_found(std::string_view name, std::uint64_t most) {
-  const Hunted hunted = hunt(mutant(name), 1, most);
+void require_found(std::string_view name, std::uint64_t most,
+                   SimScheme scheme = SimScheme::Frost) {
+  const Hunted hunted = hunt(mutant(name), 1, most, scheme);
   INFO(name << " after " << hunted.schedules << " schedules\n" << text_of(hunted.violations));
   REQUIRE_FALSE(hunted.violations.empty());
   CHECK(as_expected(mutant(name), ids_of(hunted.violations)));
@@ -42,6 +43,15 @@ TEST_CASE("a planted second template is found by the check that it must fail") {
 
 TEST_CASE("planted nonces of a former life are found by the check that they must fail") {
   require_found("epoch-reused", 50);
+}
+
+TEST_CASE("a musig2 nonce used twice is found by the check that it must fail") {
+  require_found("epoch-reused", 50, SimScheme::Musig2);
+  require_found("nonce-back-to-pool", 400, SimScheme::Musig2);
+}
+
+TEST_CASE("a single key's share before its record is found by the check that it must fail") {
+  require_found("share-before-durable", 100, SimScheme::Single);
 }
 
 TEST_CASE("a planted final confirmation is found by the check that it must fail") {

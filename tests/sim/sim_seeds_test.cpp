@@ -18,8 +18,7 @@ void all_settle(SimScheme scheme, std::uint64_t first, std::uint64_t many) {
   Probes probes;
   std::size_t stories = 0;
   for (std::uint64_t seed = first; seed < first + many; ++seed) {
-    StoryOptions options = draw_story(seed);
-    options.world.scheme = scheme;
+    const StoryOptions options = draw_story(seed, scheme);
     const Outcome outcome = require_green(options);
     ++stories;
     INFO(to_text(options));
@@ -91,6 +90,35 @@ TEST_CASE("three hundred seeds of random faults all settle, with real FROST") {
 
 TEST_CASE("three hundred more seeds of random faults all settle, with the stand-in") {
   all_settle(SimScheme::StandIn, 301, 300);
+}
+
+// Where all must sign one that is down is the quorum lost, so nothing is said about when.
+TEST_CASE("random faults settle under every other scheme") {
+  for (const SimScheme scheme : {SimScheme::FrostTr, SimScheme::Musig2, SimScheme::Single}) {
+    World::Counts sum;
+    for (std::uint64_t seed = 601; seed < 701; ++seed) {
+      const StoryOptions options = draw_story(seed, scheme);
+      CHECK(options.world.scheme == scheme);
+      const Outcome outcome = require_green(options);
+      sum.kills += outcome.counts.kills;
+      sum.attacks += outcome.counts.attacks;
+      sum.lies += outcome.counts.lies;
+    }
+    INFO(scheme_name(scheme));
+    CHECK(sum.kills > 100);
+    CHECK(sum.attacks > 100);
+    CHECK(sum.lies > 10);
+  }
+}
+
+TEST_CASE("a schedule in which all must sign has nobody to spare") {
+  for (std::uint64_t seed = 1; seed < 50; ++seed) {
+    const Shape musig2 = draw_schedule(seed, SimScheme::Musig2).world.shape;
+    CHECK(musig2.threshold == musig2.signers);
+    const Shape single = draw_schedule(seed, SimScheme::Single).world.shape;
+    CHECK((single.signers == 1 && single.threshold == 1));
+    CHECK(draw_schedule(seed, SimScheme::FrostTr).faults == draw_schedule(seed).faults);
+  }
 }
 
 // Not part of the suite: many more seeds, from ROULETTE_SIM_FROM, ROULETTE_SIM_COUNT of them.

@@ -206,6 +206,9 @@ TEST_CASE("a sweep passes only when all ran, faults fired, and each required pro
     const auto without = [&](SeedRecord& r) { r.probes[probe_name(missed)] = 0; };
     inconclusive(good_sweep(kRequiredFrom, without), kRequiredFrom, probe_name(missed));
     CHECK(judge_sweep(good_sweep(7, without), 7, false).word == Word::Pass);
+    const auto musig2 = judge_sweep(good_sweep(kRequiredFrom, without), kRequiredFrom, false,
+                                    SimScheme::Musig2);
+    CHECK((musig2.word == Word::Pass) == !required_of(missed, SimScheme::Musig2));
   }
 }
 

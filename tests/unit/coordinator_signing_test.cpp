@@ -160,6 +160,23 @@ TEST_CASE("a signer whose public nonces are no points is blamed, the one who say
   for (const co::Blamed& fact : blamed) CHECK(fact.signer.value() == 4);
 }
 
+TEST_CASE("a bad share of a signer's earlier life is not held against its present one") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 3; i < 5; ++i) w.kill_signer(i);  // the other three have to sign
+  w.signer(0).manners = Manners::BadShare;
+  w.signer(1).manners = Manners::Silent;
+  w.create(0, "k");
+  REQUIRE(w.signer(1).withheld.size() == 1);
+  w.restart_signer(0);  // mended: another epoch, before the last share shows what it did
+  w.signer(0).manners = w.signer(1).manners = Manners::Honest;
+  w.release_withheld(1);
+  w.advance(500);
+  CHECK(w.view("k").state == WithdrawalState::Broadcast);
+  CHECK(w.facts<co::Blamed>(0).empty());
+  CHECK(w.facts<co::SigningGivenUp>(0).empty());
+}
+
 TEST_CASE("a signer whose public nonces have another size is not asked, and asked for no flood") {
   World w;
   w.signer(4).manners = Manners::ShortNonces;
