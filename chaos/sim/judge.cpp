@@ -73,10 +73,10 @@ void answers(const Records& records, Violations& out) {
   }
 }
 
-// Also what a roll-back took: it was signed all the same.
+// Also what a roll-back took, and what stood in a journal that was replaced: it was signed.
 template <class F>
 void each_signing(const JournalRecord& journal, F&& f) {
-  for (const auto* records : {&journal.taken, &journal.records}) {
+  for (const auto* records : {&journal.superseded, &journal.taken, &journal.records}) {
     for (const signer::Record& record : *records) {
       const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
       if (signing != nullptr) f(*signing);
@@ -98,8 +98,13 @@ void quarantines(const Records& records, Violations& out) {
   for (const wire::JournalHead& kept : books->journal_heads) {
     const JournalRecord& journal = records.journals.at(kept.signer.value());
     if (journal.gone) continue;
-    const bool holds = kept.length <= journal.records.size() &&
-                       journal.records[kept.length - 1].head == kept.head;
+    // What is kept of the journal before one that was founded anew forbids nothing any more.
+    const auto* founded = journal.records.empty() ? nullptr
+                                                  : std::get_if<signer::Reprovisioned>(
+                                                        &journal.records.front().body);
+    const bool replaced = founded != nullptr && kept.share_epoch <= founded->previous_epoch;
+    const bool holds = replaced || (kept.length <= journal.records.size() &&
+                       journal.records[kept.length - 1].head == kept.head);
     if (holds != journal.quarantined) continue;
     // Of two journals of one signer the ledger keeps the longer one's head. Who lost records that
     // became known late was quarantined for a head that its own, longer by then, has replaced.
@@ -421,6 +426,115 @@ void takeovers(const Records& records, Violations& out) {
   }
 }
 
+// Old and new shares of one key never meet in a session: who signs goes by the share epoch of the
+// coordinator that opened it. That a share of an ended epoch completes an old session is allowed:
+// its record was durable before the journals were read.
+void share_epochs(const Records& records, Violations& out) {
+  std::map<Hash32, std::uint32_t> opened;
+  for (const CoordinatorNote& note : records.notes) {
+    const auto* fact = std::get_if<coordinator::Fact>(&note.what);
+    const auto* session = fact == nullptr ? nullptr : std::get_if<coordinator::SessionOpened>(fact);
+    if (session != nullptr) opened.emplace(session->session_digest, note.share_epoch);
+  }
+  for (const SessionSigned& session : records.sessions_signed) {
+    const auto known = opened.find(session.session_digest);
+    if (known == opened.end() || known->second == session.share_epoch) continue;
+    out.push_back({"share-epochs-apart",
+                   "signer-" + std::to_string(session.signer.value()) + " of share epoch " +
+                       std::to_string(session.share_epoch) + " signed a session of epoch " +
+                       std::to_string(known->second)});
+  }
+}
+
+// A journal that was founded anew binds all that a complete session with its signer signed before
+// (signer/core/founding.h), and its signer is no longer out.
+void foundings(const Records& records, Violations& out) {
+  std::map<Hash32, std::set<SignerId>> members;
+  for (const SessionSigned& session : records.sessions_signed)
+    members[session.session_digest].insert(session.signer);
+  for (std::size_t i = 0; i < records.journals.size(); ++i) {
+    const JournalRecord& journal = records.journals[i];
+    const std::string name = "signer-" + std::to_string(i);
+    if (journal.records.empty() ||
+        !std::holds_alternative<signer::Reprovisioned>(journal.records.front().body))
+      continue;
+    if (journal.quarantined && journal.taken.empty() && !journal.gone)
+      out.push_back({"provisioned-again-serves", name + " is quarantined in a founded journal"});
+    std::map<WithdrawalId, Hash32> bound;
+    for (const signer::Record& record : journal.records) {
+      const auto* imported = std::get_if<signer::ImportedBinding>(&record.body);
+      if (imported != nullptr) bound.emplace(imported->withdrawal_id, imported->txid);
+    }
+    for (const signer::Record& record : journal.superseded) {
+      const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
+      if (signing == nullptr || members[signing->session_digest].size() < records.threshold)
+        continue;
+      const auto known = bound.find(signing->withdrawal_id);
+      const bool right = known != bound.end() &&
+                         (known->second == signing->txid || known->second == Hash32{});
+      if (!right)
+        out.push_back({"founded-journal-binds",
+                       name + " forgot what its quorum signed: " + short_hex(signing->txid)});
+    }
+  }
+}
+
+// Once a session has all its shares it is added up, and that is when a bad one convicts its signer.
+// Not needed any more: shares for what somebody added up already, and of sessions that another
+// member spoiled. What a coordinator's death cuts off is the last thing of its life.
+void blames(const Records& records, Violations& out) {
+  struct Session {
+    std::set<SignerId> missing, bad;
+    WithdrawalId of;
+    bool due = false;
+    bool spoiled = false;
+  };
+  using Life = std::pair<CoordinatorId, std::uint64_t>;
+  std::map<Life, std::map<Hash32, Session>> lives;
+  std::map<Life, const CoordinatorNote*> last;
+  std::set<WithdrawalId> added_up;
+  for (const CoordinatorNote& note : records.notes) last[{note.coordinator, note.life}] = &note;
+  const auto wrong = [&](const CoordinatorNote& note, const char* why) {
+    out.push_back({"bad-share-blamed",
+                   "coordinator-" + std::to_string(note.coordinator.value()) + " " + why});
+  };
+  for (const CoordinatorNote& note : records.notes) {
+    const Life life{note.coordinator, note.life};
+    auto& sessions = lives[life];
+    const auto* fact = std::get_if<coordinator::Fact>(&note.what);
+    const auto* blamed = fact == nullptr ? nullptr : std::get_if<coordinator::Blamed>(fact);
+    if (blamed != nullptr) {
+      sessions[blamed->session_digest].bad.erase(blamed->signer);
+      sessions[blamed->session_digest].spoiled = true;
+    }
+    for (auto& [digest, session] : sessions) {
+      const bool others = blamed != nullptr && blamed->session_digest == digest;
+      if (session.due && !session.bad.empty() && !others) wrong(note, "did not blame a bad share");
+      session.due = session.due && others && !session.bad.empty();
+    }
+    if (fact == nullptr) continue;
+    if (const auto* opened = std::get_if<coordinator::SessionOpened>(fact)) {
+      Session& session = sessions[opened->session_digest];
+      session.missing = {opened->signers.begin(), opened->signers.end()};
+      session.of = opened->withdrawal_id;
+    }
+    if (const auto* refused = std::get_if<coordinator::SignerRefused>(fact))
+      sessions[refused->session_digest].spoiled = true;
+    if (const auto* added = std::get_if<coordinator::Aggregated>(fact)) {
+      if (!sessions[added->session_digest].bad.empty()) wrong(note, "added up a bad share");
+      added_up.insert(added->withdrawal_id);
+    }
+    const auto* share = std::get_if<coordinator::ShareReceived>(fact);
+    if (share == nullptr) continue;
+    Session& session = sessions[share->session_digest];
+    session.missing.erase(share->signer);
+    if (records.bad_shares.contains({share->session_digest, share->shares}))
+      session.bad.insert(share->signer);
+    session.due = session.missing.empty() && !session.spoiled && last.at(life) != &note &&
+                  !added_up.contains(session.of);
+  }
+}
+
 }  // namespace
 
 std::vector<Violation> judge(const Records& records) {
@@ -441,6 +555,9 @@ std::vector<Violation> judge(const Records& records) {
   reservations(records, out);
   sessions(records, out);
   takeovers(records, out);
+  share_epochs(records, out);
+  foundings(records, out);
+  blames(records, out);
   return out;
 }
 

@@ -47,11 +47,19 @@ struct CoordinatorNote {
   CoordinatorId coordinator;
   std::uint64_t life = 0;
   std::variant<coordinator::Fact, SignerGone> what;
+  std::uint32_t share_epoch = 1;  // of its configuration
+};
+// A signing record that became durable, under the share epoch that the signer was configured with.
+struct SessionSigned {
+  SignerId signer;
+  Hash32 session_digest{};
+  std::uint32_t share_epoch = 1;
 };
 struct JournalRecord {
   bool gone = false;                      // the process was taken for good
   std::vector<signer::Record> records;    // durable ones
   std::vector<signer::Record> taken;      // durable once; somebody put the disk back
+  std::vector<signer::Record> superseded; // of journals before the one that was founded anew
   bool quarantined = false;
   Hash32 live_digest{};
   Hash32 replayed_digest{};
@@ -100,6 +108,9 @@ struct Records {
   std::int64_t node_wallet_sat = 0;
   std::vector<Limit> limits;
   crypto::SchemeFacts scheme = crypto::frost_scheme().facts();
+  std::uint16_t threshold = 3;
+  std::vector<SessionSigned> sessions_signed;
+  std::set<std::pair<Hash32, std::vector<wire::PartialSignature>>> bad_shares;  // by session
   std::set<Hash32> forbidden_sessions;  // what liars asked for: in nobody's journal
   std::vector<std::string> incidents;  // what the host itself saw and no machine may cause
   std::vector<std::string> unfinished_stops;  // drained with work in flight and time left

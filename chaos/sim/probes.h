@@ -32,6 +32,8 @@ enum class Probe : std::uint8_t {
   LoadedBehindTrim,             // a replica whose next entry was trimmed loaded a snapshot
   StaleAfterTrimRefused,        // a proposal for an index that was trimmed was not taken
   AllWipedFromSnapshot,         // all replicas lost their disks at once, and all loaded it
+  ProvisionedAgainSigns,        // a signer signs in a journal that was founded anew
+  OldEpochRefused,              // a request of another share epoch was refused
   kCount
 };
 
@@ -59,6 +61,8 @@ inline constexpr std::size_t kProbes = static_cast<std::size_t>(Probe::kCount);
     case Probe::LoadedBehindTrim: return "a replica behind the trim loaded a snapshot";
     case Probe::StaleAfterTrimRefused: return "stale proposer refused after trim";
     case Probe::AllWipedFromSnapshot: return "all replicas wiped, started from a snapshot";
+    case Probe::ProvisionedAgainSigns: return "a signer provisioned again signs";
+    case Probe::OldEpochRefused: return "a request of another share epoch refused";
     case Probe::kCount: break;
   }
   return "";

@@ -23,7 +23,8 @@ inline constexpr std::array kRequiredProbes = {
     Probe::AllWipedFromSnapshot,      Probe::ConflictAfterRollBack,
     Probe::BadSignerBlamed,           Probe::AlteredReplicaFound,
     Probe::SecondConnection,          Probe::JournalWentBack,
-    Probe::ForkLeft,
+    Probe::ForkLeft,                  Probe::ProvisionedAgainSigns,
+    Probe::OldEpochRefused,
 };
 
 // Where all must sign, no journal is ever taken: the quorum would be lost for good.

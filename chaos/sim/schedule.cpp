@@ -26,6 +26,7 @@ class Drawing {
     for (std::uint64_t n = prng_.below(10); n > 0; --n) strike_somewhere();
     for (std::uint64_t n = 1 + prng_.below(10); n > 0; --n) timed();
     snapshots();
+    provisioning();
     Duration over = microseconds(faults_us());
     for (const Fault& fault : schedule_.faults) over = std::max(over, over_at(fault));
     schedule_.safety = over;
@@ -279,6 +280,35 @@ class Drawing {
     trim.down = milliseconds(1);
     schedule_.faults.push_back(trim);
   }
+  // Drawn last, for the same reason: half of those who lose a journal are provisioned again, and a
+  // few lose it for that alone, early, so that payments are still to be signed behind it.
+  void provisioning() {
+    std::vector<Fault> lost;
+    for (const Fault& fault : schedule_.faults) {
+      const bool goes = fault.kind == FaultKind::RollBack || fault.kind == FaultKind::Wipe;
+      if (goes && fault.a.role == Role::Signer) lost.push_back(fault);
+    }
+    if (prng_.below(lost.empty() ? 12 : 2) != 0) return;
+    if (lost.empty()) {
+      Fault wipe = fault_of(prng_.below(2) == 0 ? FaultKind::Wipe : FaultKind::RollBack);
+      wipe.at = microseconds(prng_.between(100'000, faults_us() / 3));
+      wipe.a = one_of(Role::Signer, schedule_.world.shape.signers);
+      if (wipe.kind == FaultKind::RollBack)
+        wipe.amount = static_cast<std::uint32_t>(prng_.below(6));
+      schedule_.faults.push_back(wipe);
+      lost.push_back(wipe);
+    }
+    Fault move = fault_of(FaultKind::Reprovision);
+    move.at = lost.back().at + milliseconds(prng_.between(1, 400));
+    move.blow = prng_.below(2) == 0 ? Blow::Stop : Blow::Kill;
+    const Shape& shape = schedule_.world.shape;
+    if (prng_.below(3) == 0) {
+      move.b = prng_.below(2) == 0 ? one_of(Role::Coordinator, shape.coordinators)
+                                   : one_of(Role::Signer, shape.signers);
+      move.amount = static_cast<std::uint32_t>(prng_.between(1, brisk_ ? 400 : 1'000));
+    }
+    schedule_.faults.push_back(move);
+  }
   // In the second half, when there are snapshots.
   void late(FaultKind kind) {
     Fault fault = fault_of(kind);
@@ -348,7 +378,8 @@ Fault strike_at_place(ProcessName victim, std::uint64_t place, bool after, Durat
 
 Duration over_at(const Fault& fault) {
   if (fault.kind == FaultKind::StrikePlace) return {};
-  return fault.at + fault.down;
+  const bool lags = fault.kind == FaultKind::Reprovision;
+  return fault.at + fault.down + milliseconds(lags ? fault.amount : 0);
 }
 
 bool keeps_signing(const Schedule& schedule) {

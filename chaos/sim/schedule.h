@@ -86,6 +86,9 @@ enum class FaultKind : std::uint8_t {
   FullDisk,     // commits of `a` fail for `down`; a failed commit ends the process
   RollBack,     // `a` dies and starts again with the first `amount` records its disk took
   Wipe,         // `a` dies and starts again with an empty disk
+  Reprovision,  // the operator stops signers and coordinators with `blow`, provisions who lost its
+                // journal under a new share epoch, and starts them `down` later; `b` lags: it goes
+                // by the old epoch for `amount` ms more
   WipeReplicas, // all replicas die and start again with empty disks, over the budget only
   // Network.
   CutLink,      // the connection of `a` and `b` is reset: of what is under way a prefix arrives

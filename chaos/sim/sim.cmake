@@ -22,7 +22,8 @@ add_library(roulette_chaos_sim STATIC
   sim/world_log.cpp
   sim/world_store.cpp
   sim/world_network.cpp
-  sim/world_node.cpp)
+  sim/world_node.cpp
+  sim/world_operator.cpp)
 target_link_libraries(roulette_chaos_sim
   PUBLIC roulette_chaos_plan roulette_base roulette_crypto roulette_bitcoin
   roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core

@@ -408,9 +408,14 @@ const crypto::Scheme& stand_in_scheme() {
 }
 
 StandInWallet deal_stand_in(std::uint16_t n, std::uint16_t t, EntropySource& entropy) {
+  return refresh_stand_in(n, t, entropy, entropy);
+}
+
+StandInWallet refresh_stand_in(std::uint16_t n, std::uint16_t t, EntropySource& key_of,
+                               EntropySource& entropy) {
   ROULETTE_ASSERT(t > 0 && t <= n);
-  std::vector<std::uint64_t> coefficients;
-  for (std::uint16_t i = 0; i < t; ++i) coefficients.push_back(draw_number(entropy));
+  std::vector<std::uint64_t> coefficients{draw_number(key_of)};
+  for (std::uint16_t i = 1; i < t; ++i) coefficients.push_back(draw_number(entropy));
   StandInWallet wallet;
   std::vector<std::uint64_t> keys;
   for (std::uint16_t id = 0; id < n; ++id) {

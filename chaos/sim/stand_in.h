@@ -23,5 +23,9 @@ struct StandInWallet {
 // Shamir's scheme, point id + 1. Any t from 1 to n: check_quorums_meet() has the last word.
 [[nodiscard]] StandInWallet deal_stand_in(std::uint16_t n, std::uint16_t t,
                                           EntropySource& entropy);
+// The same key, shared anew, as crypto::refresh does for FROST: `key` is the entropy of the first
+// dealing from its beginning, `entropy` that of the new share epoch. t >= 2, or nothing changes.
+[[nodiscard]] StandInWallet refresh_stand_in(std::uint16_t n, std::uint16_t t, EntropySource& key,
+                                             EntropySource& entropy);
 
 }  // namespace roulette::sim

@@ -14,6 +14,20 @@
 #include "common/crypto/frost_scheme.h"
 
 namespace roulette::sim {
+
+// Which pair answers which question, in one run. A nonce is a function of the signer, its random
+// bytes and its context, so a machine that asks with the same ones again must get the same pair:
+// the check that a nonce is never used twice rests on it.
+class DrawnNonces {
+ public:
+  std::size_t pair_for(Bytes asked) {
+    return pairs_.try_emplace(std::move(asked), pairs_.size()).first->second;
+  }
+
+ private:
+  std::map<Bytes, std::size_t> pairs_;
+};
+
 namespace {
 
 using crypto::SecretNonce;
@@ -42,19 +56,6 @@ const Pair& stocked_pair(std::size_t i) {
   return pairs[i];
 }
 
-// Which pair answers which question, in one run. A nonce is a function of the signer, its random
-// bytes and its context, so a machine that asks with the same ones again must get the same pair:
-// the check that a nonce is never used twice rests on it.
-class Drawn {
- public:
-  std::size_t pair_for(Bytes asked) {
-    return pairs_.try_emplace(std::move(asked), pairs_.size()).first->second;
-  }
-
- private:
-  std::map<Bytes, std::size_t> pairs_;
-};
-
 struct StockedNonce final : SecretNonce::Body {
   explicit StockedNonce(SecretNonce made) : real(std::move(made)) {}
   Bytes public_nonce() const override { return real.public_nonce(); }
@@ -79,7 +80,7 @@ class SharedOpening final : public crypto::SigningSession {
 
 class StockedShare final : public crypto::KeyShare {
  public:
-  StockedShare(crypto::KeySharePtr real, std::shared_ptr<Drawn> drawn)
+  StockedShare(crypto::KeySharePtr real, std::shared_ptr<DrawnNonces> drawn)
       : real_(std::move(real)), drawn_(std::move(drawn)) {}
 
   SignerId id() const override { return real_->id(); }
@@ -126,7 +127,7 @@ class StockedShare final : public crypto::KeyShare {
   }
 
   crypto::KeySharePtr real_;
-  std::shared_ptr<Drawn> drawn_;
+  std::shared_ptr<DrawnNonces> drawn_;
 };
 
 // Of one run and one thread.
@@ -186,8 +187,9 @@ class StockedGroup final : public crypto::SigningGroup {
 
 }  // namespace
 
-Wallet stocked(const Wallet& wallet) {
-  const auto drawn = std::make_shared<Drawn>();
+std::shared_ptr<DrawnNonces> no_nonces_drawn() { return std::make_shared<DrawnNonces>(); }
+
+Wallet stocked(const Wallet& wallet, const std::shared_ptr<DrawnNonces>& drawn) {
   Wallet out{std::make_shared<const StockedGroup>(wallet.group), {}, wallet.script};
   for (const crypto::KeySharePtr& share : wallet.shares) {
     out.shares.push_back(std::make_shared<const StockedShare>(share, drawn));

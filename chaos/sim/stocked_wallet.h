@@ -8,13 +8,19 @@
 // nonces, much of the rest the opening of one session by each of its signers.
 #pragma once
 
+#include <memory>
+
 #include "chaos/sim/wallet.h"
 
 namespace roulette::sim {
 
 inline constexpr std::size_t kStockedNonces = 4096;  // of one run; later ones are made as live
 
+// Which pairs one run has drawn: one for all its share epochs, or they would use the same pairs.
+class DrawnNonces;
+[[nodiscard]] std::shared_ptr<DrawnNonces> no_nonces_drawn();
+
 // `wallet` is of FROST and outlives what is returned.
-[[nodiscard]] Wallet stocked(const Wallet& wallet);
+[[nodiscard]] Wallet stocked(const Wallet& wallet, const std::shared_ptr<DrawnNonces>& drawn);
 
 }  // namespace roulette::sim

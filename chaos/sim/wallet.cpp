@@ -1,4 +1,4 @@
-// Dealing, once a shape.
+// Dealing, once a shape and share epoch.
 //
 // Invariant: the entropy is fixed, so a shape has the same keys in every process and on every day.
 #include "chaos/sim/wallet.h"
@@ -19,9 +19,18 @@ namespace {
 // Each shape has another key: a share of one must fit no other.
 std::uint64_t dealer_seed(std::uint16_t n, std::uint16_t t) { return std::uint64_t{n} << 16 | t; }
 
-Wallet deal_by(const crypto::SchemeKind& kind, std::uint16_t n, std::uint16_t t) {
+std::uint64_t epoch_seed(std::uint16_t n, std::uint16_t t, std::uint32_t epoch) {
+  return std::uint64_t{epoch} << 32 | dealer_seed(n, t);
+}
+
+Wallet deal_by(const crypto::SchemeKind& kind, std::uint16_t n, std::uint16_t t,
+               std::uint32_t epoch) {
   SimEntropy entropy(dealer_seed(n, t));
   auto dealt = kind.deal(n, t, entropy);
+  for (std::uint32_t next = 2; dealt && next <= epoch; ++next) {
+    SimEntropy anew(epoch_seed(n, t, next));
+    dealt = kind.refresh(crypto::keys_of(*dealt->group), std::move(dealt->secrets), anew);
+  }
   ROULETTE_ASSERT(dealt.ok());
   Wallet made{dealt->group, {}, {}};
   for (std::uint16_t i = 0; i < n; ++i) {
@@ -32,27 +41,34 @@ Wallet deal_by(const crypto::SchemeKind& kind, std::uint16_t n, std::uint16_t t)
   return made;
 }
 
-Wallet deal(SimScheme scheme, std::uint16_t n, std::uint16_t t) {
+Wallet deal_quickly(std::uint16_t n, std::uint16_t t, std::uint32_t epoch) {
+  SimEntropy key(dealer_seed(n, t));
+  SimEntropy anew(epoch_seed(n, t, epoch));
+  StandInWallet dealt =
+      epoch == 1 ? deal_stand_in(n, t, key) : refresh_stand_in(n, t, key, anew);
+  return Wallet{std::move(dealt.group), std::move(dealt.shares), {}};
+}
+
+Wallet deal(SimScheme scheme, std::uint16_t n, std::uint16_t t, std::uint32_t epoch) {
   if (scheme == SimScheme::StandIn) {
-    SimEntropy entropy(dealer_seed(n, t));
-    StandInWallet dealt = deal_stand_in(n, t, entropy);
-    return Wallet{std::move(dealt.group), std::move(dealt.shares), {}};
+    return deal_quickly(n, t, epoch);
   }
   const crypto::SchemeKind* kind = crypto::scheme_by_name(scheme_name(scheme));
   ROULETTE_ASSERT(kind != nullptr);
-  return deal_by(*kind, n, t);
+  return deal_by(*kind, n, t, epoch);
 }
 
 }  // namespace
 
-const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t) {
+const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t,
+                        std::uint32_t share_epoch) {
   static std::mutex mutex;
-  static std::map<std::tuple<SimScheme, std::uint16_t, std::uint16_t>, Wallet> wallets;
+  static std::map<std::tuple<SimScheme, std::uint16_t, std::uint16_t, std::uint32_t>, Wallet> wallets;
   const std::lock_guard lock(mutex);
-  const auto shape = std::tuple(scheme, n, t);
+  const auto shape = std::tuple(scheme, n, t, share_epoch);
   auto known = wallets.find(shape);
   if (known == wallets.end()) {
-    Wallet made = deal(scheme, n, t);
+    Wallet made = deal(scheme, n, t, share_epoch);
     made.script = bitcoin::p2tr_script(made.group->wallet_key());
     known = wallets.emplace(shape, std::move(made)).first;
   }

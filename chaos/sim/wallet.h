@@ -16,7 +16,9 @@ struct Wallet {
   std::vector<crypto::KeySharePtr> shares;  // by signer
   Bytes script;
 };
-// n and t must make a group whose quorums meet. May be called by any thread.
-[[nodiscard]] const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t);
+// n and t must make a group whose quorums meet. Each share epoch, from 1, is another sharing of one
+// key: the script stays, shares of two epochs never sign together. May be called by any thread.
+[[nodiscard]] const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t,
+                                      std::uint32_t share_epoch = 1);
 
 }  // namespace roulette::sim

@@ -24,14 +24,9 @@ coordinator::Event shutdown(const coordinator::Coordinator&) {
 }
 ledger::Event shutdown(const ledger::Ledger&) { return ledger::ShutdownRequested{}; }
 
-signer::SignerConfig signer_config(const Wallet& wallet, std::uint16_t id) {
-  return {SignerId(id), "sim", 1, wallet.group, wallet.shares[id],
+signer::SignerConfig signer_config(const Wallet& wallet, std::uint32_t epoch, std::uint16_t id) {
+  return {SignerId(id), "sim", epoch, wallet.group, wallet.shares[id],
           signer::Policy{wallet.script, 20'000, 100, 10'000'000}, true};
-}
-
-Wallet wallet_for(const WorldOptions& options) {
-  const Wallet& dealt = wallet_of(options.scheme, options.shape.signers, options.shape.threshold);
-  return options.scheme == SimScheme::Frost ? stocked(dealt) : dealt;
 }
 
 }  // namespace
@@ -54,8 +49,8 @@ bool Place::chatter() const {
 
 World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plants)
     : options_(options),
-      wallet_(wallet_for(options)),
-      scheme_(wallet_.group->scheme()),
+      drawn_nonces_(no_nonces_drawn()),
+      scheme_(wallet(1).group->scheme()),
       plants_(std::move(plants)),
       prng_(options_.seed),
       signers_(options.shape.signers),
@@ -63,7 +58,7 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
       ledgers_(options.shape.ledgers),
       splits_(options.shape.coordinators),
       forks_(options.shape.coordinators) {
-  const Bytes& script = wallet_.script;
+  const Bytes& script = wallet(1).script;
   // Three coins; the third withdrawal of the story needs change of the first two.
   chain_ = std::make_unique<ToyChain>(std::vector<bitcoin::TxOut>{
       {1'000'000, script}, {1'000'000, script}, {60'000, script}}, scheme_);
@@ -71,7 +66,7 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
   chain_->flush();
   genesis_.cluster_id = "sim";
   genesis_.wallet_script = script;
-  genesis_.wallet_output_key = wallet_.group->wallet_key();
+  genesis_.wallet_output_key = wallet(1).group->wallet_key();
   genesis_.accounts = {"alice", "bob"};
   genesis_.anchor_block = chain_->blocks().front().hash;
   const auto place_all = [this](auto& seats, Role role) {
@@ -117,7 +112,7 @@ void World::disarm() {
 }
 
 void World::boot(Seat& seat) {
-  if (seat.up || seat.retired) return;
+  if (seat.up || seat.retired || seat.kept_down) return;
   seat.up = true;
   ++seat.life;
   ByteArray<16> fresh{};
@@ -136,7 +131,9 @@ void World::start(SignerSeat& seat) {
     return probes.hit(Probe::KillInRestore);
   }
   auto restored =
-      signer::Signer::restore(signer_config(wallet_, seat.name.index), seat.boot, seat.durable);
+      signer::Signer::restore(
+          signer_config(wallet(seat.share_epoch), seat.share_epoch, seat.name.index), seat.boot,
+          seat.durable);
   ROULETTE_ASSERT(restored.ok());
   seat.machine.emplace(std::move(restored).value());
   seat.quarantined = false;
@@ -151,9 +148,10 @@ void World::start(CoordinatorSeat& seat) {
   coordinator::CoordinatorConfig config;
   config.id = CoordinatorId(seat.name.index);
   config.boot = seat.boot;
-  config.group = wallet_.group;
-  config.wallet_script = wallet_.script;
-  config.wallet_output_key = wallet_.group->wallet_key();
+  const Wallet& configured = wallet(seat.share_epoch);
+  config.group = configured.group;
+  config.wallet_script = configured.script;
+  config.wallet_output_key = configured.group->wallet_key();
   config.nonce_pool = options_.shape.nonce_pool;
   seat.quorate = false;
   seat.machine.emplace(std::move(config));
@@ -253,7 +251,9 @@ void World::set_alarm(SeatType& seat) {
 
 Hash32 World::replayed_digest(std::uint16_t signer, BootId boot,
                               std::span<const signer::Record> records) const {
-  const auto restored = signer::Signer::restore(signer_config(wallet_, signer), boot, records);
+  const std::uint32_t epoch = signers_[signer].share_epoch;
+  const auto restored =
+      signer::Signer::restore(signer_config(wallets_.at(epoch), epoch, signer), boot, records);
   return restored ? restored->durable_state_digest() : Hash32{};
 }
 

@@ -104,6 +104,7 @@ class World {
     std::size_t lost_replies = 0;
     std::size_t retired = 0;
     std::size_t disk_faults = 0;                          // power losses, roll-backs, wipes
+    std::size_t moves = 0;                                // to a new share epoch
     std::size_t failed_commits = 0;
     std::size_t node_faults = 0;                          // but kills
     std::size_t unknown_proposals = 0;
@@ -118,7 +119,7 @@ class World {
     std::size_t encoded_messages = 0;
     [[nodiscard]] std::size_t faults() const {
       return kills + stops + pauses + node_kills + cut_links + half_open + windows + lost_logs +
-             disk_faults + node_faults + unknown_proposals + forced_trims;
+             disk_faults + moves + node_faults + unknown_proposals + forced_trims;
     }
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -137,6 +138,8 @@ class World {
     std::vector<Place> places;                            // all that it passed
     bool paused = false;
     bool retired = false;                                 // down for good
+    bool kept_down = false;                               // by the operator, for a while
+    std::uint32_t share_epoch = 1;                        // of its configuration
     int weak = 0;                                         // faults that make it as good as down
     std::optional<Duration> stopping;                     // how long it stays down then
     Instant stop_asked;
@@ -157,6 +160,8 @@ class World {
     std::vector<signer::Record> durable;
     std::vector<signer::Record> waiting;
     std::vector<signer::Record> taken;                // durable once, then taken by a roll-back
+    std::vector<signer::Record> superseded;           // of journals before the one founded anew
+    std::set<Hash32> known_at_founding;               // transactions that it was founded with
     bool committing = false;
     bool quarantined = false;                             // by its own word, in this life
     bool checked = false;                                 // its journal was compared, likewise
@@ -262,6 +267,17 @@ class World {
   bool lose_disk(Seat& seat, const Fault& fault);
   [[nodiscard]] bool may_lose(const SignerSeat& signer) const;
 
+  // world_operator.cpp: provisioning again
+  struct Move;                                            // to a new share epoch
+  bool reprovision(const Fault& fault);
+  void stop_for_move(const std::shared_ptr<Move>& move);
+  void stand_by(const std::shared_ptr<Move>& move);
+  void move_now(const Move& move);
+  [[nodiscard]] std::vector<signer::Record> found_again(const SignerSeat& lost) const;
+  void start_after_move(const Move& move);
+  void catch_up(Seat& laggard);
+  [[nodiscard]] const Wallet& wallet(std::uint32_t share_epoch);
+
   // world_network.cpp
   [[nodiscard]] Duration draw(const Range& range);
   [[nodiscard]] Duration hop(ProcessName from, ProcessName to);
@@ -285,7 +301,7 @@ class World {
   // world_disk.cpp: signers' effects
   void execute(SignerSeat& seat, signer::Effect& effect);
   void commit(SignerSeat& seat);
-  static void write(SignerSeat& seat);
+  void write(SignerSeat& seat);
 
   // world_node.cpp: coordinators' effects, the node, the clients' connections
   void execute(CoordinatorSeat& seat, coordinator::Effect& effect);
@@ -335,6 +351,7 @@ class World {
   void overhear_request(ProcessName from, const wire::SignRequest& request);
   void attack_later(std::uint64_t window);
   void attack(CoordinatorSeat& seat, std::uint32_t amount);
+  void attack_across_epochs(CoordinatorSeat& liar, std::uint16_t target, wire::SignRequest request);
   [[nodiscard]] std::vector<std::uint16_t> bound_to(const wire::SignRequest& request) const;
   [[nodiscard]] bool consumed(std::uint16_t signer, const wire::SignRequest& request) const;
   bool renew_nonces(wire::SignRequest& request, std::uint16_t target, std::uint16_t whose);
@@ -361,7 +378,10 @@ class World {
                                        std::span<const signer::Record> records) const;
 
   WorldOptions options_;
-  const Wallet wallet_;
+  std::shared_ptr<DrawnNonces> drawn_nonces_;
+  std::map<std::uint32_t, Wallet> wallets_;               // by share epoch
+  std::uint32_t share_epoch_ = 1;                         // in force
+  bool moving_ = false;                                   // to the next one
   RememberedScheme scheme_;
   Plants plants_;
   chaos::Prng prng_;
@@ -413,6 +433,8 @@ class World {
   bool overhears_ = false;                                // a coordinator will lie
   std::map<std::pair<std::uint16_t, std::uint16_t>, Overheard> nonces_heard_;
   std::deque<std::pair<ProcessName, wire::SignRequest>> requests_heard_;
+  std::set<std::pair<Hash32, std::vector<wire::PartialSignature>>> bad_shares_;  // by liars
+  std::vector<SessionSigned> signed_;                     // as records became durable
   std::set<Hash32> forbidden_;                            // sessions nobody may have signed
   std::map<Hash32, ProcessName> aggregated_by_;           // who was first
   std::map<std::tuple<std::uint16_t, std::uint64_t, WithdrawalId>, std::size_t> sessions_;

@@ -81,6 +81,8 @@ std::optional<wire::Message> World::lie(const Seat& seat, const wire::Message& t
     case SignerLie::Count: break;
   }
   if (said != told) ++counts_.lies;
+  if (response != nullptr && (as == SignerLie::WrongShare || as == SignerLie::NoScalar))
+    bad_shares_.insert({response->session_digest, response->shares});
   return said;
 }
 
@@ -194,7 +196,8 @@ std::vector<std::uint16_t> World::bound_to(const wire::SignRequest& request) con
       });
     };
     // What a quarantined signer forgot it must refuse as well: it signs nothing at all.
-    if (holds(seat.durable) || (seat.quarantined && holds(seat.taken))) {
+    if (holds(seat.durable) || seat.known_at_founding.contains(txid) ||
+        (seat.quarantined && holds(seat.taken))) {
       bound.push_back(seat.name.index);
     }
   }
@@ -209,6 +212,7 @@ bool World::renew_nonces(wire::SignRequest& request, std::uint16_t target, std::
   }
   std::sort(members.begin(), members.end());
   request.signers.clear();
+  request.group = wallet(signers_[target].share_epoch).group->id();
   for (const std::uint16_t member : members) {
     Overheard& heard = nonces_heard_[{whose, member}];
     const std::size_t nonces = scheme_.facts().nonces_for(request.prevouts.size());
@@ -269,6 +273,8 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
     tell(seat, forgetful, wire::NonceRequest{limits::kMaxInputsPerTransaction},
          hop(seat.name, forgetful));
   }
+  if (request.group != wallet(signers_[target].share_epoch).group->id() && prng_.below(2) == 0)
+    return attack_across_epochs(seat, target, std::move(request));
   // Without nonces the refusal of these two bears the digest of the honest session, and a lone
   // coordinator that asks them of its signers gives up its own work: nobody goes on with it.
   const bool own_session =
@@ -316,6 +322,19 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
   ++counts_.attacks;
   const ProcessName to{Role::Signer, target};
   tell(seat, to, std::move(request), hop(seat.name, to));
+}
+
+// Heard before the wallet moved to its present share epoch: the right bytes and nonces that live,
+// for a group that is no more.
+void World::attack_across_epochs(CoordinatorSeat& liar, std::uint16_t target,
+                                 wire::SignRequest request) {
+  const Hash32 old_group = request.group;
+  if (!renew_nonces(request, target, liar.name.index)) return;
+  request.group = old_group;
+  forbid(request);
+  ++counts_.attacks;
+  const ProcessName to{Role::Signer, target};
+  tell(liar, to, std::move(request), hop(liar.name, to));
 }
 
 // That signer spent one of its nonces in the request, or drew them in an earlier life.

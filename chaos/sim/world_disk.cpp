@@ -37,7 +37,13 @@ void World::execute(SignerSeat& seat, signer::Effect& effect) {
                      [this, &order] {
                        if (const auto* share = std::get_if<wire::SignResponse>(&order.message)) {
                          seat.released.insert(share->session_digest);
+                         const auto& first = seat.durable.front().body;
+                         if (std::holds_alternative<signer::Reprovisioned>(first))
+                           world.probes.hit(Probe::ProvisionedAgainSigns);
                        }
+                       const auto* no = std::get_if<wire::SignRefusal>(&order.message);
+                       if (no != nullptr && no->reason == wire::RefusalReason::WrongGroup)
+                         world.probes.hit(Probe::OldEpochRefused);
                        world.send(seat, order.connection, std::move(order.message));
                      });
     }
@@ -79,6 +85,8 @@ void World::commit(SignerSeat& seat) {
 
 void World::write(SignerSeat& seat) {
   for (signer::Record& record : std::exchange(seat.waiting, {})) {
+    if (const auto* signing = std::get_if<signer::SigningRecord>(&record.body))
+      signed_.push_back({SignerId(seat.name.index), signing->session_digest, seat.share_epoch});
     seat.durable.push_back(std::move(record));
   }
 }

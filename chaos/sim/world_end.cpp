@@ -46,6 +46,13 @@ bool World::finished() const {
   const auto up = [](const Seat& seat) {
     return seat.retired || (seat.up && !seat.paused && !seat.stopping);
   };
+  const auto lags = [this](const Seat& seat) {
+    return !seat.retired && seat.share_epoch != share_epoch_;
+  };
+  if (moving_ || std::any_of(signers_.begin(), signers_.end(), lags) ||
+      std::any_of(coordinators_.begin(), coordinators_.end(), lags)) {
+    return false;
+  }
   if (!node_up_ || !std::all_of(signers_.begin(), signers_.end(), up) ||
       !std::all_of(coordinators_.begin(), coordinators_.end(), up)) {
     return false;
@@ -79,6 +86,11 @@ bool World::stand_as_kept() const {
   const auto kept = books->machine->state().journal_heads();
   return std::all_of(kept.begin(), kept.end(), [this](const wire::JournalHead& head) {
     const SignerSeat& seat = signers_.at(head.signer.value());
+    const auto* founded = seat.durable.empty() ? nullptr
+                                               : std::get_if<signer::Reprovisioned>(
+                                                     &seat.durable.front().body);
+    if (founded != nullptr && head.share_epoch <= founded->previous_epoch)
+      return seat.retired || !seat.quarantined;
     return seat.retired || seat.quarantined ||
            (head.length <= seat.durable.size() &&
             seat.durable[head.length - 1].head == head.head);
@@ -181,11 +193,15 @@ Records World::records() const {
   records.incidents = incidents_;
   records.limits = limits_;
   records.forbidden_sessions = forbidden_;
+  records.threshold = options_.shape.threshold;
+  records.bad_shares = bad_shares_;
+  records.sessions_signed = signed_;
   for (const SignerSeat& seat : signers_) {
     JournalRecord journal;
     journal.gone = seat.retired;
     journal.records = seat.durable;
     journal.taken = seat.taken;
+    journal.superseded = seat.superseded;
     journal.quarantined = seat.quarantined;
     std::vector<signer::Record> all = seat.durable;
     all.insert(all.end(), seat.waiting.begin(), seat.waiting.end());

@@ -139,6 +139,7 @@ bool World::inject(const Fault& fault) {
     case FaultKind::PowerLoss: return seat != nullptr && lose_power(*seat, fault.down);
     case FaultKind::RollBack:
     case FaultKind::Wipe: return seat != nullptr && lose_disk(*seat, fault);
+    case FaultKind::Reprovision: return reprovision(fault);
     case FaultKind::WipeReplicas: return wipe_replicas(fault.down);
     case FaultKind::CutLink: return cut_link(fault.a, fault.b);
     case FaultKind::HalfOpen: return half_open(fault.a, fault.b, fault.down);
@@ -259,10 +260,10 @@ bool World::lose_power(Seat& seat, Duration down) {
 }
 
 // The operator's bad restore: an older copy of the folder, or none. A signer is quarantined by it
-// (DESIGN 6.8), for good here: never more of them than may be lost.
+// (DESIGN 6.8), until it is provisioned again: never more of them than may be lost.
 bool World::lose_disk(Seat& seat, const Fault& fault) {
   if (!seat.up || seat.name.role == Role::Coordinator) return false;
-  const std::size_t kept = fault.kind == FaultKind::Wipe ? 0 : fault.amount;
+  std::size_t kept = fault.kind == FaultKind::Wipe ? 0 : fault.amount;
   if (seat.name.role == Role::Ledger) {
     auto& ledger = static_cast<LedgerSeat&>(seat);
     if (ledger.tables.size() <= kept || !may_strike(seat)) return false;
@@ -270,6 +271,11 @@ bool World::lose_disk(Seat& seat, const Fault& fault) {
     ledger.tables.resize(kept);
   } else {
     auto& signer = static_cast<SignerSeat&>(seat);
+    // A journal was founded in one transaction: no copy of it ends inside.
+    const auto* founded = signer.durable.empty() ? nullptr
+                                                 : std::get_if<signer::Reprovisioned>(
+                                                       &signer.durable.front().body);
+    if (kept > 0 && founded != nullptr) kept = std::max<std::size_t>(kept, 1 + founded->imported);
     if (signer.durable.size() <= kept || !may_lose(signer) || !may_strike(seat)) return false;
     die(seat, fault.down);
     const auto first = signer.durable.begin() + static_cast<std::ptrdiff_t>(kept);

@@ -111,7 +111,7 @@ void World::note_signer_gone(const Seat& seat, const Seat& peer) {
 }
 
 void World::note_fact(CoordinatorSeat& seat, const coordinator::Fact& fact) {
-  notes_.push_back({CoordinatorId(seat.name.index), seat.life, fact});
+  notes_.push_back({CoordinatorId(seat.name.index), seat.life, fact, seat.share_epoch});
   if (const auto* blamed = std::get_if<coordinator::Blamed>(&fact)) {
     if (liars_.contains(blamed->signer.value())) probes.hit(Probe::BadSignerBlamed);
     else incidents_.push_back("an honest signer was blamed: " + blamed->why);
@@ -131,7 +131,7 @@ void World::note_fact(CoordinatorSeat& seat, const coordinator::Fact& fact) {
     if (liars_.contains(share->signer.value())) return;  // its word proves nothing
     ShareSeen seen{*share, false};
     const SignerSeat& signer = signers_[share->signer.value()];
-    for (const auto* records : {&signer.durable, &signer.taken}) {
+    for (const auto* records : {&signer.durable, &signer.taken, &signer.superseded}) {
       for (const signer::Record& record : *records) {
         const auto* signing = std::get_if<signer::SigningRecord>(&record.body);
         if (signing != nullptr && signing->own_nonces == share->nonces) {

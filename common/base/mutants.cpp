@@ -44,6 +44,13 @@ constexpr Mutant kMutants[] = {
      "signing-policy-respected"},
     {"prevout-trusted", "a coin's script is taken from the request, not from the configuration",
      "a lying coordinator, another script", "signing-policy-respected"},
+    {"founded-empty", "a journal that is founded anew imports nothing",
+     "a journal is lost and its signer provisioned again", "founded-journal-binds"},
+    {"old-epoch-signed", "a request of another share epoch's group is signed",
+     "a lying coordinator that keeps requests behind a move to a new share epoch",
+     "signing-policy-respected share-epochs-apart"},
+    {"bad-share-unblamed", "who sent a bad share is not told",
+     "a lying signer", "bad-share-blamed"},
 
     // ---- ledger ----
     {"signed-unverified", "the books take any bytes for a signature",

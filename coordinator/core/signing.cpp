@@ -335,7 +335,8 @@ void Signing::blame(Step& s, const Hash32& digest, Session& session, std::size_t
   // Never for a stale epoch (DESIGN 4.4): what it did in an earlier life became known only now,
   // with the last share of the session. Where all must sign, excluding it would end the work.
   if (!signers_.in_epoch(signer, session.signers[member].epoch)) return kill(session);
-  s.fact(Blamed{signer, digest, why, std::move(proof)});
+  if (!ROULETTE_MUTANT("bad-share-unblamed"))
+    s.fact(Blamed{signer, digest, why, std::move(proof)});
   if (ROULETTE_MUTANT("blamed-asked-again")) return kill(session);
   signers_.suspect(signer);
   kill(session);

@@ -1,6 +1,7 @@
 // The union of bindings and the new journal's records: see founding.h.
 #include "signer/core/founding.h"
 
+#include "common/base/mutants.h"
 #include "signer/core/durable_state.h"
 
 namespace roulette::signer {
@@ -71,6 +72,7 @@ Result<std::vector<Record>> found_journal(const Provisioned& now, const Hash32& 
                                           std::uint32_t previous_epoch,
                                           std::vector<JournalSource> sources,
                                           std::vector<ImportedBinding> bindings) {
+  if (ROULETTE_MUTANT("founded-empty")) bindings.clear();
   std::vector<RecordBody> bodies{
       Reprovisioned{now, group, previous_epoch, std::move(sources),
                     static_cast<std::uint32_t>(bindings.size())}};

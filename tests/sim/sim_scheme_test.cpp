@@ -24,7 +24,7 @@ constexpr Kind kKinds[] = {Kind::Frost, Kind::Stocked, Kind::StandIn};
 Wallet wallet_of(Kind kind, std::uint16_t n, std::uint16_t t) {
   if (kind == Kind::StandIn) return wallet_of(SimScheme::StandIn, n, t);
   const Wallet& frost = wallet_of(SimScheme::Frost, n, t);
-  return kind == Kind::Stocked ? stocked(frost) : frost;
+  return kind == Kind::Stocked ? stocked(frost, no_nonces_drawn()) : frost;
 }
 
 struct Round {
@@ -263,8 +263,8 @@ TEST_CASE("a hundred seeds settle with the stand-in, and tell another story than
 
 TEST_CASE("a stock hands out no nonce twice in one run, and at its end goes on as live") {
   const Wallet& dealt = wallet_of(SimScheme::Frost, 5, 3);
-  const Wallet run = stocked(dealt);
-  const Wallet another = stocked(dealt);
+  const Wallet run = stocked(dealt, no_nonces_drawn());
+  const Wallet another = stocked(dealt, no_nonces_drawn());
   SimEntropy entropy(1);
   std::set<Bytes> seen;
   Bytes first;
@@ -279,7 +279,7 @@ TEST_CASE("a stock hands out no nonce twice in one run, and at its end goes on a
 
 // A machine that keeps its epoch and begins its entropy anew must be caught, not helped.
 TEST_CASE("a stock gives the same nonce for the same random bytes, signer and context alone") {
-  const Wallet run = stocked(wallet_of(SimScheme::Frost, 5, 3));
+  const Wallet run = stocked(wallet_of(SimScheme::Frost, 5, 3), no_nonces_drawn());
   const auto made = [&run](std::uint16_t signer, std::uint64_t seed, std::uint8_t context) {
     SimEntropy entropy(seed);
     const Bytes bytes{context};
@@ -292,7 +292,7 @@ TEST_CASE("a stock gives the same nonce for the same random bytes, signer and co
 }
 
 TEST_CASE("a session is opened once for all its signers, and another message is another session") {
-  const Wallet run = stocked(wallet_of(SimScheme::Frost, 5, 3));
+  const Wallet run = stocked(wallet_of(SimScheme::Frost, 5, 3), no_nonces_drawn());
   const auto ids = ids_of({0, 1, 2});
   Round round = open(run, ids, message_of(1), 3);
   const auto set = run.group->signer_set(ids).value();

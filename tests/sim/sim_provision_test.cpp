@@ -1,0 +1,147 @@
+// A signer that lost its journal is provisioned again in the middle of a story, and the judge's
+// rules about it bite.
+#include "tests/sim/sim_check.h"
+
+namespace roulette::sim {
+namespace {
+
+// Signer 0 loses its disk once something is signed; the operator moves the wallet; all four signers
+// that a quorum needs are there only if it serves again.
+StoryOptions lost_and_provisioned(Blow blow, ProcessName laggard, SimScheme scheme) {
+  StoryOptions options;
+  options.world.scheme = scheme;
+  options.world.shape.signers = 5;
+  options.world.shape.threshold = 4;
+  options.bound = seconds(30);
+  options.payments = 6;
+  options.think = {milliseconds(150), milliseconds(150)};
+  Fault lost;
+  lost.kind = FaultKind::Wipe;
+  lost.a = {Role::Signer, 0};
+  lost.at = milliseconds(300);
+  Fault move;
+  move.kind = FaultKind::Reprovision;
+  move.at = milliseconds(450);
+  move.down = milliseconds(50);
+  move.blow = blow;
+  move.b = laggard;
+  move.amount = laggard == ProcessName{} ? 0 : 200;
+  // Behind the move another one leaves for good: without signer 0 there are three.
+  Fault gone;
+  gone.kind = FaultKind::Retire;
+  gone.a = {Role::Signer, 1};
+  gone.at = milliseconds(1'000);
+  options.faults = {lost, move, gone};
+  return options;
+}
+
+const signer::Reprovisioned* founding_of(const JournalRecord& journal) {
+  return journal.records.empty()
+             ? nullptr
+             : std::get_if<signer::Reprovisioned>(&journal.records.front().body);
+}
+
+std::size_t signings(const std::vector<signer::Record>& records) {
+  return static_cast<std::size_t>(
+      std::count_if(records.begin(), records.end(), [](const signer::Record& record) {
+        return std::holds_alternative<signer::SigningRecord>(record.body);
+      }));
+}
+
+}  // namespace
+
+TEST_CASE("a signer that lost its journal and was provisioned again signs again") {
+  for (const SimScheme scheme : {SimScheme::Frost, SimScheme::StandIn}) {
+    for (const Blow blow : {Blow::Stop, Blow::Kill}) {
+      const Outcome outcome = require_green(lost_and_provisioned(blow, {}, scheme));
+      REQUIRE(outcome.counts.moves == 1);
+      const JournalRecord& journal = outcome.records.journals[0];
+      REQUIRE(founding_of(journal) != nullptr);
+      CHECK(founding_of(journal)->now.share_epoch == 2);
+      CHECK(founding_of(journal)->imported > 0);
+      CHECK(signings(journal.superseded) > 0);
+      CHECK(signings(journal.records) > 0);  // no quorum is without it
+      CHECK_FALSE(journal.quarantined);
+      CHECK(outcome.probes.hits(Probe::ProvisionedAgainSigns) > 0);
+    }
+  }
+}
+
+TEST_CASE("the others go on in their journals, under the new share epoch") {
+  const Outcome outcome = require_green(lost_and_provisioned(Blow::Kill, {}, SimScheme::Frost));
+  for (std::size_t i = 2; i < outcome.records.journals.size(); ++i) {
+    const JournalRecord& journal = outcome.records.journals[i];
+    CHECK(std::holds_alternative<signer::Provisioned>(journal.records.front().body));
+    CHECK(std::count_if(journal.records.begin(), journal.records.end(), [](const auto& record) {
+            return std::holds_alternative<signer::Reprovisioned>(record.body);
+          }) == 1);
+    CHECK(journal.superseded.empty());
+  }
+}
+
+TEST_CASE("a process that goes by the old epoch for a while delays, and nothing is mixed") {
+  for (const ProcessName laggard : {ProcessName{Role::Coordinator, 0},
+                                    ProcessName{Role::Coordinator, 1}, ProcessName{Role::Signer, 2}}) {
+    StoryOptions options = lost_and_provisioned(Blow::Stop, laggard, SimScheme::StandIn);
+    options.faults.pop_back();
+    const Outcome outcome = require_green(options);
+    CHECK(outcome.counts.moves == 1);
+    CHECK(founding_of(outcome.records.journals[0]) != nullptr);
+  }
+}
+
+TEST_CASE("nothing is moved where no journal was lost") {
+  StoryOptions options = lost_and_provisioned(Blow::Kill, {}, SimScheme::StandIn);
+  options.faults.erase(options.faults.begin());
+  options.faults.pop_back();
+  const Outcome outcome = require_green(options);
+  CHECK(outcome.counts.moves == 0);
+  CHECK(outcome.counts.kills == 0);
+}
+
+TEST_CASE("the judge finds a founded journal that forgot, and one that is quarantined") {
+  const Outcome calm = require_green(lost_and_provisioned(Blow::Kill, {}, SimScheme::StandIn));
+  Outcome told;
+  Records forgot = calm.records;
+  std::erase_if(forgot.journals[0].records, [](const signer::Record& record) {
+    return std::holds_alternative<signer::ImportedBinding>(record.body);
+  });
+  told.violations = judge(forgot);
+  CHECK(reports(told, "founded-journal-binds"));
+  Records out = calm.records;
+  out.journals[0].quarantined = true;
+  told.violations = judge(out);
+  CHECK(reports(told, "provisioned-again-serves"));
+}
+
+TEST_CASE("the judge finds what is signed across share epochs") {
+  const Outcome calm = require_green(lost_and_provisioned(Blow::Kill, {}, SimScheme::StandIn));
+  Records mixed = calm.records;
+  const auto newer = std::find_if(mixed.sessions_signed.begin(), mixed.sessions_signed.end(),
+                                  [](const SessionSigned& one) { return one.share_epoch == 2; });
+  REQUIRE(newer != mixed.sessions_signed.end());
+  newer->share_epoch = 1;
+  Outcome told;
+  told.violations = judge(mixed);
+  CHECK(reports(told, "share-epochs-apart"));
+}
+
+TEST_CASE("the judge finds a bad share that is added up, and one that nobody is blamed for") {
+  const Outcome calm = require_green(StoryOptions{});
+  const auto& share = calm.records.shares.front().share;
+  Records added = calm.records;
+  added.bad_shares.insert({share.session_digest, share.shares});
+  Outcome told;
+  told.violations = judge(added);
+  CHECK(reports(told, "bad-share-blamed"));
+  // Without the sum: the session is whole, the coordinator goes on, and blames nobody.
+  std::erase_if(added.notes, [&](const CoordinatorNote& note) {
+    const auto* fact = std::get_if<coordinator::Fact>(&note.what);
+    const auto* sum = fact == nullptr ? nullptr : std::get_if<coordinator::Aggregated>(fact);
+    return sum != nullptr && sum->session_digest == share.session_digest;
+  });
+  told.violations = judge(added);
+  CHECK(reports(told, "bad-share-blamed"));
+}
+
+}  // namespace roulette::sim
