@@ -114,6 +114,14 @@ TEST_CASE("the judge finds a founded journal that forgot, and one that is quaran
   CHECK(reports(told, "provisioned-again-serves"));
 }
 
+TEST_CASE("a liar's mixture that is a session some machine opened may be signed") {
+  for (const std::uint64_t seed : {400690U, 401735U}) {
+    StoryOptions options = draw_story(seed);
+    options.world.scheme = SimScheme::StandIn;
+    (void)require_green(options);
+  }
+}
+
 TEST_CASE("the judge finds what is signed across share epochs") {
   const Outcome calm = require_green(lost_and_provisioned(Blow::Kill, {}, SimScheme::StandIn));
   Records mixed = calm.records;
