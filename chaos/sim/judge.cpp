@@ -503,6 +503,9 @@ void blames(const Records& records, Violations& out) {
     auto& sessions = lives[life];
     const auto* fact = std::get_if<coordinator::Fact>(&note.what);
     const auto* blamed = fact == nullptr ? nullptr : std::get_if<coordinator::Blamed>(fact);
+    // What it did in an earlier life is never blamed (DESIGN 4.4).
+    if (const auto* gone = std::get_if<SignerGone>(&note.what))
+      for (auto& [digest, session] : sessions) session.bad.erase(gone->signer);
     if (blamed != nullptr) {
       sessions[blamed->session_digest].bad.erase(blamed->signer);
       sessions[blamed->session_digest].spoiled = true;

@@ -63,9 +63,10 @@ Wallet deal(SimScheme scheme, std::uint16_t n, std::uint16_t t, std::uint32_t ep
 const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t,
                         std::uint32_t share_epoch) {
   static std::mutex mutex;
-  static std::map<std::tuple<SimScheme, std::uint16_t, std::uint16_t, std::uint32_t>, Wallet> wallets;
+  using Dealing = std::tuple<SimScheme, std::uint16_t, std::uint16_t, std::uint32_t>;
+  static std::map<Dealing, Wallet> wallets;
   const std::lock_guard lock(mutex);
-  const auto shape = std::tuple(scheme, n, t, share_epoch);
+  const Dealing shape(scheme, n, t, share_epoch);
   auto known = wallets.find(shape);
   if (known == wallets.end()) {
     Wallet made = deal(scheme, n, t, share_epoch);

@@ -360,6 +360,7 @@ class World {
   void hurry(const SignerSeat& signer, const signer::Record& record);
   void forge(const wire::SignRequest& request);
   void forbid(const wire::SignRequest& request);
+  [[nodiscard]] std::optional<Hash32> digest_of(const wire::SignRequest& request) const;
   bool alter_replica(Seat& seat);
   [[nodiscard]] std::size_t spare_replicas() const;
   [[nodiscard]] std::vector<wire::Command> altered(LedgerSeat& seat,
@@ -435,6 +436,7 @@ class World {
   std::deque<std::pair<ProcessName, wire::SignRequest>> requests_heard_;
   std::set<std::pair<Hash32, std::vector<wire::PartialSignature>>> bad_shares_;  // by liars
   std::vector<SessionSigned> signed_;                     // as records became durable
+  std::set<Hash32> tolerated_;                            // mixtures with a nonce that was fresh
   std::set<Hash32> forbidden_;                            // sessions nobody may have signed
   std::map<Hash32, ProcessName> aggregated_by_;           // who was first
   std::map<std::tuple<std::uint16_t, std::uint64_t, WithdrawalId>, std::size_t> sessions_;

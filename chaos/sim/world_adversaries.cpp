@@ -295,7 +295,9 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
         }
       }
       if (request == heard || request == other) return;
-      forbidden = consumed(target, request);  // else it may: one nonce, one session
+      // Else it may: one nonce, one session. Then the same mixture later is a retry.
+      forbidden = consumed(target, request) && !tolerated_.contains(*digest_of(request));
+      if (!forbidden) tolerated_.insert(*digest_of(request));
       break;
     }
     case CoordinatorLie::NoncesOfOthers: {
@@ -357,12 +359,17 @@ bool World::consumed(std::uint16_t signer, const wire::SignRequest& request) con
 
 // Whoever signs this session is caught by it, whatever it is that was wrong with it.
 void World::forbid(const wire::SignRequest& request) {
+  if (const auto digest = digest_of(request)) forbidden_.insert(*digest);
+}
+
+// Nothing: the request holds no transaction.
+std::optional<Hash32> World::digest_of(const wire::SignRequest& request) const {
   const auto tx = bitcoin::parse_transaction(request.unsigned_tx);
-  if (!tx) return;
+  if (!tx) return std::nullopt;
   const auto sighashes = bitcoin::taproot_sighashes(*tx, request.prevouts);
-  if (!sighashes) return;
-  forbidden_.insert(wire::session_digest(request, scheme_.facts().version,
-                                         genesis_.wallet_output_key, *sighashes));
+  if (!sighashes) return std::nullopt;
+  return wire::session_digest(request, scheme_.facts().version, genesis_.wallet_output_key,
+                              *sighashes);
 }
 
 // ---- replicas ----

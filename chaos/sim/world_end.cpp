@@ -193,8 +193,8 @@ Records World::records() const {
   records.incidents = incidents_;
   records.limits = limits_;
   records.forbidden_sessions = forbidden_;
-  // A liar's mixture may be a session that a machine opened: of three with members in common (seed
-  // 401735), or under the right group, which no digest holds (seed 400690). That one may be signed.
+  // A liar's mixture may be a session that a machine opened under the right group, which no digest
+  // holds (seed 400690). That one may be signed.
   for (const CoordinatorNote& note : notes_) {
     const auto* fact = std::get_if<coordinator::Fact>(&note.what);
     const auto* opened = fact == nullptr ? nullptr : std::get_if<coordinator::SessionOpened>(fact);

@@ -114,7 +114,7 @@ TEST_CASE("the judge finds a founded journal that forgot, and one that is quaran
   CHECK(reports(told, "provisioned-again-serves"));
 }
 
-TEST_CASE("a liar's mixture that is a session some machine opened may be signed") {
+TEST_CASE("a liar's mixture may be signed if a machine opened it, or while its nonces were fresh") {
   for (const std::uint64_t seed : {400690U, 401735U}) {
     StoryOptions options = draw_story(seed);
     options.world.scheme = SimScheme::StandIn;
