@@ -507,8 +507,10 @@ void blames(const Records& records, Violations& out) {
     if (const auto* gone = std::get_if<SignerGone>(&note.what))
       for (auto& [digest, session] : sessions) session.bad.erase(gone->signer);
     if (blamed != nullptr) {
-      sessions[blamed->session_digest].bad.erase(blamed->signer);
-      sessions[blamed->session_digest].spoiled = true;
+      Session& session = sessions[blamed->session_digest];
+      session.spoiled = true;
+      // For another fault than a bad share: it was never added up.
+      if (session.bad.erase(blamed->signer) == 0) session.due = false;
     }
     for (auto& [digest, session] : sessions) {
       const bool others = blamed != nullptr && blamed->session_digest == digest;
