@@ -80,8 +80,9 @@ TEST_CASE("the others go on in their journals, under the new share epoch") {
 }
 
 TEST_CASE("a process that goes by the old epoch for a while delays, and nothing is mixed") {
-  for (const ProcessName laggard : {ProcessName{Role::Coordinator, 0},
-                                    ProcessName{Role::Coordinator, 1}, ProcessName{Role::Signer, 2}}) {
+  for (const ProcessName laggard :
+       {ProcessName{Role::Coordinator, 0}, ProcessName{Role::Coordinator, 1},
+        ProcessName{Role::Signer, 2}}) {
     StoryOptions options = lost_and_provisioned(Blow::Stop, laggard, SimScheme::StandIn);
     options.faults.pop_back();
     const Outcome outcome = require_green(options);
