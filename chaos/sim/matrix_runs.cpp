@@ -16,6 +16,8 @@ constexpr Duration kBlink = milliseconds(50);
 constexpr Duration kAbsence = seconds(2);        // the others must have taken over meanwhile
 constexpr Duration kStandstill = milliseconds(600);
 constexpr std::uint64_t kPreludePlace = 12;      // of the first process of the role
+constexpr Duration kPreludeLoss = milliseconds(400);  // behind the first signatures
+constexpr Range kUnhurried{milliseconds(300), milliseconds(300)};  // payments behind the move
 constexpr std::uint64_t kOneInFrost = 20;        // pairs
 constexpr Role kRoles[] = {Role::Signer, Role::Coordinator, Role::Ledger};
 
@@ -32,29 +34,55 @@ Schedule short_story(std::uint64_t seed) {
 struct Telling {
   bool longer = false;            // more payments, further apart: more comes after a late strike
   bool refused = false;           // each followed by another payload under its key: a problem
+  bool moved = false;             // to a new share epoch, a while after the first strike
   std::optional<ProcessName> nudge;  // killed a while after the first strike: what is passed at a
                                      // restart, or while somebody is away, is passed again
 };
 const std::vector<Telling>& tellings() {
   static const std::vector<Telling> all = [] {
-    std::vector<Telling> out{{false, false, {}}, {true, false, {}}, {true, true, {}}};
+    std::vector<Telling> out{{false, false, false, {}},
+                             {true, false, false, {}},
+                             {true, true, false, {}}};
     for (const ProcessName name :
          {ProcessName{Role::Coordinator, 0}, ProcessName{Role::Coordinator, 1},
           ProcessName{Role::Signer, 0}, ProcessName{Role::Signer, 1}, ProcessName{Role::Signer, 2},
           ProcessName{Role::Ledger, 0}, ProcessName{Role::Ledger, 1}, ProcessName{Role::Ledger, 2}})
-      out.push_back({true, false, name});
+      out.push_back({true, false, false, name});
+    out.push_back({true, false, true, {}});
     return out;
   }();
   return all;
 }
 constexpr Duration kUntilNudge = milliseconds(150);  // the first victim is back
 
-// With the kill that makes processes pass what they pass after one only.
+constexpr const char* kMoved = "reprovisioned";      // a prelude: provisioned again
+constexpr Duration kUntilMove = milliseconds(100);   // from the loss on
+
+// `lost` loses its journal at `at`, and the operator moves everybody to a new share epoch.
+void add_move(Schedule& schedule, std::uint16_t lost, Duration at) {
+  Fault wipe;
+  wipe.kind = FaultKind::Wipe;
+  wipe.a = {Role::Signer, lost};
+  wipe.at = at;
+  wipe.down = kBlink;
+  Fault move;
+  move.kind = FaultKind::Reprovision;
+  move.at = at + kUntilMove;
+  move.down = kBlink;
+  schedule.faults.push_back(wipe);
+  schedule.faults.push_back(move);
+}
+
+// With what makes processes pass what they pass after it only: a kill, or a move.
 Schedule story_after(const std::string& prelude, std::uint64_t seed) {
   Schedule schedule = short_story(seed);
   for (const Role role : kRoles) {
     if (prelude == role_name(role))
       schedule.faults.push_back(strike_at_place({role, 0}, kPreludePlace, true, kBlink));
+  }
+  if (prelude == kMoved) {
+    add_move(schedule, 4, kPreludeLoss);
+    schedule.think = kUnhurried;
   }
   return schedule;
 }
@@ -129,6 +157,7 @@ void conclude(CellResult& cell, const Schedule& schedule, const Outcome& outcome
 std::vector<std::string> preludes() {
   std::vector<std::string> out{""};
   for (const Role role : kRoles) out.emplace_back(role_name(role));
+  out.emplace_back(kMoved);
   return out;
 }
 
@@ -183,7 +212,7 @@ FirstStrike strike_first(const MatrixPoint& first, const Telling& telling, SimSc
   out.schedule.world.scheme = scheme;
   if (telling.longer) {
     out.schedule.payments = 6;
-    out.schedule.think = {milliseconds(60), milliseconds(60)};
+    if (first.prelude != kMoved) out.schedule.think = {milliseconds(60), milliseconds(60)};
     out.schedule.conflict_per_mille = telling.refused ? 1000 : 0;
   }
   const Passes calm = passes_of(out.schedule);
@@ -197,7 +226,7 @@ FirstStrike strike_first(const MatrixPoint& first, const Telling& telling, SimSc
     before += calm.all[i].who == *out.victim && calm.all[i].point == first.point ? 1 : 0;
   out.schedule.faults.push_back(kill_at(*out.victim, first, before));
   out.passes = passes_of(out.schedule);
-  const std::size_t kills = out.schedule.faults.size();
+  const std::size_t kills = calm.downs.size() + 1;
   if (out.passes.downs.size() != kills) {
     out.victim.reset();
     return out;
@@ -209,6 +238,11 @@ FirstStrike strike_first(const MatrixPoint& first, const Telling& telling, SimSc
     nudge.at = out.passes.downs.back().at - Instant{} + kUntilNudge;
     nudge.down = kBlink;
     out.schedule.faults.push_back(nudge);
+    out.passes = passes_of(out.schedule);
+  }
+  if (telling.moved) {  // whoever was struck goes on in its own journal
+    const std::uint16_t lost = *out.victim == ProcessName{Role::Signer, 4} ? 3 : 4;
+    add_move(out.schedule, lost, out.passes.downs.back().at - Instant{} + kUntilNudge);
     out.passes = passes_of(out.schedule);
   }
   out.from = out.passes.downs.at(kills - 1).passes;

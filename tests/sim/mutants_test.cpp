@@ -1,4 +1,4 @@
-// The simulator finds planted bugs, and finds nothing where there is none. Five bugs and a negative
+// The simulator finds planted bugs, and finds nothing where there is none. A few bugs and a negative
 // control; all of them by `roulette mutants` in the build of tools/mutants.
 #include <catch2/catch.hpp>
 
@@ -60,6 +60,18 @@ TEST_CASE("a planted final confirmation is found by the check that it must fail"
 
 TEST_CASE("a planted key without payload is found by the check that it must fail") {
   require_found("key-without-payload", 20);
+}
+
+TEST_CASE("planted forgetting at a founding is found by the check that it must fail") {
+  require_found("founded-empty", 40);
+}
+
+TEST_CASE("a planted signature across share epochs is found by the check that it must fail") {
+  require_found("old-epoch-signed", 60);
+}
+
+TEST_CASE("planted silence about a bad share is found by the check that it must fail") {
+  require_found("bad-share-unblamed", 40);
 }
 
 TEST_CASE("a harmless change is not reported") {

@@ -49,6 +49,19 @@ TEST_CASE("every blow at the first, middle and last pass of a point costs no pay
   }
 }
 
+TEST_CASE("a signer is killed where it begins a new share epoch, and every payment is made") {
+  const auto points = matrix_points(kSeed);
+  for (const char* name : {"signer.persist.reprovisioned.before",
+                           "signer.persist.reprovisioned.after"}) {
+    const auto cells = run_singles(point_named(points, name), kSeed);
+    REQUIRE_FALSE(cells.empty());
+    for (const auto& cell : cells) {
+      INFO(cell.id << ": " << cell.reason);
+      CHECK(cell.status == CellStatus::Exercised);
+    }
+  }
+}
+
 TEST_CASE("a disk that lies about a signer's record makes the cell after its share fail") {
   const auto points = matrix_points(kSeed);
   Plants plants;
