@@ -512,6 +512,15 @@ void blames(const Records& records, Violations& out) {
       // For another fault than a bad share: it was never added up.
       if (session.bad.erase(blamed->signer) == 0) session.due = false;
     }
+    // Two liars' errors may cancel out (seed 601322): the sum is a signature, verified once, and
+    // nobody need be asked whose it was.
+    const auto* added = fact == nullptr ? nullptr : std::get_if<coordinator::Aggregated>(fact);
+    if (added != nullptr) {
+      Session& session = sessions[added->session_digest];
+      if (session.bad.size() == 1) wrong(note, "added up a bad share");
+      session.bad.clear();
+      added_up.insert(added->withdrawal_id);
+    }
     for (auto& [digest, session] : sessions) {
       const bool others = blamed != nullptr && blamed->session_digest == digest;
       if (session.due && !session.bad.empty() && !others) wrong(note, "did not blame a bad share");
@@ -525,10 +534,6 @@ void blames(const Records& records, Violations& out) {
     }
     if (const auto* refused = std::get_if<coordinator::SignerRefused>(fact))
       sessions[refused->session_digest].spoiled = true;
-    if (const auto* added = std::get_if<coordinator::Aggregated>(fact)) {
-      if (!sessions[added->session_digest].bad.empty()) wrong(note, "added up a bad share");
-      added_up.insert(added->withdrawal_id);
-    }
     const auto* share = std::get_if<coordinator::ShareReceived>(fact);
     if (share == nullptr) continue;
     Session& session = sessions[share->session_digest];

@@ -1,4 +1,4 @@
-// The simulator finds planted bugs, and finds nothing where there is none. A few bugs and a negative
+// The simulator finds planted bugs, and nothing where there is none. A few bugs and a negative
 // control; all of them by `roulette mutants` in the build of tools/mutants.
 #include <catch2/catch.hpp>
 

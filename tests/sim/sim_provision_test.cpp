@@ -123,6 +123,10 @@ TEST_CASE("a liar's mixture may be signed if a machine opened it, or while its n
   }
 }
 
+TEST_CASE("two bad shares whose errors cancel out make a signature, and nobody is blamed") {
+  (void)require_green(draw_story(601322));
+}
+
 TEST_CASE("the judge finds what is signed across share epochs") {
   const Outcome calm = require_green(lost_and_provisioned(Blow::Kill, {}, SimScheme::StandIn));
   Records mixed = calm.records;
