@@ -87,7 +87,7 @@ Result<Header> decode(ByteSpan file) {
   CanonicalReader r(file.subspan(kMagic.size() + 1));
   Header header;
   const std::uint8_t protection = r.u8();
-  if (protection != 1 && protection != 2) {
+  if (protection < 1 || protection > 3) {
     return corrupt("unknown protection " + std::to_string(protection));
   }
   header.protection = static_cast<ShareProtection>(protection);
@@ -182,7 +182,12 @@ Header fresh_header(ShareProtection protection, const ShareLabel& label, Entropy
 }
 
 std::string name(ShareProtection protection) {
-  return protection == ShareProtection::KeyFile ? "a key file" : "a passphrase";
+  switch (protection) {
+    case ShareProtection::KeyFile: return "a key file";
+    case ShareProtection::Passphrase: return "a passphrase";
+    case ShareProtection::Token: return "a token's key";
+  }
+  return "another secret";
 }
 
 Status check_label(const Header& header, ShareProtection protection, const ShareLabel& expected) {
@@ -251,6 +256,27 @@ Result<Secret<32>> unseal_with_passphrase(ByteSpan file, const ShareLabel& expec
                 [&](const ByteArray<kSaltSize>& salt) {
                   return key_from_passphrase(passphrase, salt);
                 });
+}
+
+Result<Bytes> seal_with_vault(const Secret<32>& share, const ShareLabel& label, ShareVault& vault,
+                              EntropySource& entropy) {
+  const Header header = fresh_header(ShareProtection::Token, label, entropy);
+  Bytes file = encode(header);
+  const auto cipher = vault.encrypt(header.nonce, file, share);
+  if (!cipher) return cipher.error();
+  if (cipher->size() != 32 + kTagSize)
+    return Error{ErrorKind::Internal, "sealed share: the vault gave another size than GCM's"};
+  append(file, *cipher);
+  return file;
+}
+
+Result<Secret<32>> unseal_with_vault(ByteSpan file, const ShareLabel& expected,
+                                     ShareVault& vault) {
+  const Result<Header> header = decode(file);
+  if (!header) return header.error();
+  if (const Status ours = check_label(*header, ShareProtection::Token, expected); !ours)
+    return ours.error();
+  return vault.decrypt(header->nonce, file.first(kHeaderSize), file.subspan(kHeaderSize));
 }
 
 }  // namespace roulette::crypto

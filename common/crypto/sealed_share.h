@@ -1,4 +1,5 @@
-// A key share at rest: AES-256-GCM under a key file (HKDF) or a passphrase (scrypt), bound to
+// A key share at rest: AES-256-GCM under a key file (HKDF), a passphrase (scrypt) or a key that
+// stays in a token (ShareVault), bound to
 // signer, group (and with it the scheme) and epoch.
 //
 // Invariant: every byte of a sealed file is either compared or authenticated, so no altered file
@@ -6,7 +7,7 @@
 // passphrase comes from a descriptor or terminal.
 
 // Format, 123 bytes, integers big endian:
-//   "QRSHARE" | u8 version = 1 | u8 protection (1 key file, 2 passphrase) | u16 signer
+//   "QRSHARE" | u8 version = 1 | u8 protection (1 key file, 2 passphrase, 3 token) | u16 signer
 //   | 32 group id | u32 share epoch | 16 salt | 12 GCM nonce | 32 ciphertext | 16 tag
 //   The associated data is everything before the ciphertext.
 #pragma once
@@ -24,7 +25,7 @@ namespace roulette::crypto {
 inline constexpr std::uint8_t kSealedShareVersion = 1;
 inline constexpr std::size_t kSealedShareSize = 123;
 
-enum class ShareProtection : std::uint8_t { KeyFile = 1, Passphrase = 2 };
+enum class ShareProtection : std::uint8_t { KeyFile = 1, Passphrase = 2, Token = 3 };
 
 // What a share is for; part of the associated data.
 struct ShareLabel {
@@ -42,6 +43,20 @@ struct ShareLabel {
                                                  const ShareLabel& label, ByteSpan passphrase,
                                                  EntropySource& entropy);
 
+// AES-256-GCM by somebody who keeps the key to himself.
+class ShareVault {
+ public:
+  virtual ~ShareVault() = default;
+  // The ciphertext (32 bytes) and the tag (16).
+  [[nodiscard]] virtual Result<Bytes> encrypt(const ByteArray<12>& nonce, ByteSpan bound,
+                                              const Secret<32>& plain) = 0;
+  [[nodiscard]] virtual Result<Secret<32>> decrypt(const ByteArray<12>& nonce, ByteSpan bound,
+                                                   ByteSpan cipher) = 0;
+};
+// The salt is not used: each share has a vault of its own, each seal a fresh nonce.
+[[nodiscard]] Result<Bytes> seal_with_vault(const Secret<32>& share, const ShareLabel& label,
+                                            ShareVault& vault, EntropySource& entropy);
+
 // Which secret the file wants; refuses truncated files, other formats and unknown versions.
 [[nodiscard]] Result<ShareProtection> sealed_protection(ByteSpan file);
 
@@ -54,5 +69,8 @@ struct ShareLabel {
 [[nodiscard]] Result<Secret<32>> unseal_with_passphrase(ByteSpan file,
                                                                 const ShareLabel& expected,
                                                                 ByteSpan passphrase);
+
+[[nodiscard]] Result<Secret<32>> unseal_with_vault(ByteSpan file, const ShareLabel& expected,
+                                                   ShareVault& vault);
 
 }  // namespace roulette::crypto

@@ -80,6 +80,15 @@ Result<Secret<32>> open_share(const Settings& settings, const crypto::ShareLabel
     if (!share) return share.error().with_context(settings.share.string());
     return share;
   }
+  if (*protection == crypto::ShareProtection::Token) {
+    if (!settings.token)
+      return Error{ErrorKind::Usage, "the share is sealed in a token: token is missing"};
+    const auto token = Token::open(*settings.token);
+    if (!token) return token.error();
+    auto share = crypto::unseal_with_vault(*sealed, label, **token);
+    if (!share) return share.error().with_context(settings.share.string());
+    return share;
+  }
   if (settings.share_key.empty())
     return Error{ErrorKind::Usage, "the share is sealed with a key file: share_key is missing"};
   const auto key = read_key_file(settings.share_key);
@@ -90,6 +99,35 @@ Result<Secret<32>> open_share(const Settings& settings, const crypto::ShareLabel
 }
 
 }  // namespace
+
+Status seal_into_token(const Settings& settings, std::optional<int> passphrase_fd,
+                       EntropySource& entropy) {
+  if (!settings.token) return Error{ErrorKind::Usage, "token is missing from the configuration"};
+  auto group = runtime::read_group_file(settings.group);
+  if (!group) return group.error();
+  const crypto::ShareLabel label{SignerId(settings.name.index), (*group)->id(),
+                                 settings.share_epoch};
+  // What opens now is what a signer would serve with; a share that the token holds already opens by
+  // it, and nothing is left to do.
+  const auto secret = open_share(settings, label, passphrase_fd);
+  if (!secret) return secret.error();
+  const auto now = runtime::read_whole_file(settings.share, crypto::kSealedShareSize + 1);
+  if (!now) return now.error();
+  const auto protection = crypto::sealed_protection(*now);
+  if (protection && *protection == crypto::ShareProtection::Token) return {};
+  const auto token = Token::open(*settings.token);
+  if (!token) return token.error();
+  if (const Status made = (*token)->ensure_key(); !made) return made;
+  const auto sealed = crypto::seal_with_vault(*secret, label, **token, entropy);
+  if (!sealed) return sealed.error();
+  // The old file goes only for one that was seen to open to the same share.
+  const auto again = crypto::unseal_with_vault(*sealed, label, **token);
+  if (!again) return again.error().with_context("the share that was just sealed");
+  const auto before = crypto::public_key(*secret), after = crypto::public_key(*again);
+  if (!before || !after || *before != *after)
+    return Error{ErrorKind::Internal, "the token gives back another share than it got"};
+  return runtime::write_file_durably(settings.share, *sealed);
+}
 
 Result<SignerConfig> load_config(const Settings& settings, std::optional<int> passphrase_fd) {
   auto group = runtime::read_group_file(settings.group);

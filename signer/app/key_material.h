@@ -17,4 +17,10 @@ namespace roulette::signer {
 [[nodiscard]] Result<SignerConfig> load_config(const Settings& settings,
                                                std::optional<int> passphrase_fd);
 
+// Puts a share that is sealed under a key file or a passphrase under the key in the token of the
+// configuration (made there if there is none), by one atomic rename: killed at any moment, the file
+// opens by the old secret or by the token, and a second run finishes or finds it done.
+[[nodiscard]] Status seal_into_token(const Settings& settings, std::optional<int> passphrase_fd,
+                                     EntropySource& entropy);
+
 }  // namespace roulette::signer

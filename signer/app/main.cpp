@@ -94,6 +94,22 @@ int reprovision(std::span<char* const> words) {
   return founded ? 0 : failed(founded.error());
 }
 
+int seal_share(std::span<char* const> words) {
+  if (words.size() != 2 || std::string_view(words[0]) != "--config")
+    return failed(Error{ErrorKind::Usage, "usage: roulette-signer seal-into-token --config FILE"});
+  const auto hygiene = runtime::harden_process({.lock_memory = true});
+  if (!hygiene) return failed(hygiene.error());
+  const auto settings = load_settings(words[1]);
+  if (!settings) return failed(settings.error());
+  if (auto made = runtime::create_folder_durably(settings->folder); !made)
+    return failed(made.error());
+  const auto lock = runtime::FolderLock::take(settings->folder);
+  if (!lock) return failed(lock.error());
+  runtime::KernelEntropy entropy;
+  const Status sealed = seal_into_token(*settings, std::nullopt, entropy);
+  return sealed ? 0 : failed(sealed.error());
+}
+
 }  // namespace
 }  // namespace roulette::signer
 
@@ -101,6 +117,8 @@ int main(int argc, char** argv) {
   const std::span<char* const> words(argv, static_cast<std::size_t>(argc));
   if (words.size() > 1 && std::string_view(words[1]) == "reprovision")
     return roulette::signer::reprovision(words.subspan(2));
+  if (words.size() > 1 && std::string_view(words[1]) == "seal-into-token")
+    return roulette::signer::seal_share(words.subspan(2));
   return roulette::runtime::daemon_main(roulette::signer::kProgram, argc, argv,
                                         roulette::signer::run);
 }

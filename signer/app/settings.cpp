@@ -69,6 +69,11 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.group = path("group");
   settings.share = path("share");
   settings.share_key = root.has("share_key") ? path("share_key") : std::filesystem::path();
+  if (root.has("token")) {
+    ConfigObject token = root.object("token");
+    settings.token = TokenPlace{base / token.text("module"), token.text("label"),
+                                base / token.text("pin_file")};
+  }
   settings.share_epoch =
       static_cast<std::uint32_t>(root.integer("share_epoch", 0, 0xffffffff, settings.share_epoch));
   if (root.has("journal")) settings.journal = root.text("journal");

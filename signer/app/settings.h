@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
+#include "signer/token/token.h"
 
 namespace roulette::signer {
 
@@ -27,6 +29,7 @@ struct Settings {
   std::filesystem::path folder;
   std::filesystem::path ca, certificate, key;
   std::filesystem::path group, share, share_key;
+  std::optional<TokenPlace> token;  // whose key the share is, or is to be, sealed with
   std::string journal = "journal.sqlite";  // a file name in `folder`
   std::uint32_t share_epoch = 1;
   std::int64_t max_fee_sat = 0;

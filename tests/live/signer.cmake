@@ -1,6 +1,8 @@
 roulette_test(NAME test_signer_live TIER live
-  SOURCES signer_cluster.cpp signer_test.cpp ../unit/signer_host.cpp
-  LINK roulette_signer_core roulette_runtime roulette_group_file nlohmann_json::nlohmann_json)
+  SOURCES signer_cluster.cpp signer_test.cpp signer_token_test.cpp
+    ../unit/signer_host.cpp
+  LINK roulette_signer_core roulette_signer_token roulette_runtime roulette_group_file
+    nlohmann_json::nlohmann_json)
 add_dependencies(test_signer_live roulette-signer)
 target_compile_definitions(test_signer_live PRIVATE
   ROULETTE_SIGNER_BINARY="$<TARGET_FILE:roulette-signer>")

@@ -4,3 +4,6 @@ roulette_test(NAME test_signer TIER unit
           signer_adversary_test.cpp signer_quarantine_test.cpp
           signer_founding_test.cpp
   LINK roulette_signer_core)
+roulette_test(NAME test_signer_token TIER unit SOURCES signer_token_test.cpp
+  LINK roulette_signer_token ${CMAKE_DL_LIBS})
+target_include_directories(test_signer_token SYSTEM PRIVATE ${P11KIT_INCLUDE_DIR})
