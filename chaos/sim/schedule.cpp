@@ -27,6 +27,7 @@ class Drawing {
     for (std::uint64_t n = 1 + prng_.below(10); n > 0; --n) timed();
     snapshots();
     provisioning();
+    pace();
     Duration over = microseconds(faults_us());
     for (const Fault& fault : schedule_.faults) over = std::max(over, over_at(fault));
     schedule_.safety = over;
@@ -308,6 +309,12 @@ class Drawing {
       move.amount = static_cast<std::uint32_t>(prng_.between(1, brisk_ ? 400 : 1'000));
     }
     schedule_.faults.push_back(move);
+  }
+  // A story at the live pace is half heartbeats, and they hide nothing that slower ones show: most
+  // stories have slower ones, a quarter has the live ones.
+  void pace() {
+    constexpr std::uint32_t paces[] = {1, 2, 4, 4};
+    schedule_.world.pace = paces[prng_.below(std::size(paces))];
   }
   // In the second half, when there are snapshots.
   void late(FaultKind kind) {

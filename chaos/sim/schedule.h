@@ -65,6 +65,7 @@ struct WorldOptions {
   std::uint64_t snapshot_interval = 16;  // log indices, of kCheckpointEvery a multiple; 0: never
   std::size_t snapshot_chunk_bytes = 1024;
   bool over_budget = false;             // any number may be down at once
+  std::uint32_t pace = 1;  // heartbeats, pings and the silences they are judged by take this longer
   friend bool operator==(const WorldOptions&, const WorldOptions&) = default;
 };
 

@@ -37,7 +37,7 @@ class Trace {
 
  private:
   void fold(std::uint64_t number);
-  std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a
+  std::uint64_t hash_ = 0xcbf29ce484222325;  // as FNV-1a, by words
   std::array<TraceLine, kTraceLines> lines_{};  // a ring
   std::uint64_t noted_ = 0;
   Listener listener_;

@@ -129,7 +129,7 @@ Status LiveCoordinator::open_machine() {
   node_ = std::make_unique<NodeClient>(env_.loop, std::move(node));
   machine_ = std::make_unique<Coordinator>(
       CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, signing, wallet_script,
-                        signing->wallet_key(), limits::kNoncePoolTarget});
+                        signing->wallet_key(), limits::kNoncePoolTarget, {}});
   return {};
 }
 

@@ -19,6 +19,7 @@
 #include "common/bitcoin/chain_facts.h"
 #include "common/crypto/scheme.h"
 #include "common/wire/messages.h"
+#include "coordinator/core/cadence.h"
 
 namespace roulette::coordinator {
 
@@ -32,6 +33,7 @@ struct CoordinatorConfig {
   Bytes wallet_script;
   ByteArray<32> wallet_output_key{};  // x-only, after the taproot tweak
   std::uint32_t nonce_pool = 32;      // public nonces kept ready per signer
+  Cadence cadence;
 };
 
 // ---- events ----

@@ -15,10 +15,10 @@ namespace roulette::coordinator {
 Coordinator::Machine::Machine(CoordinatorConfig configuration)
     : config_(std::move(configuration)),
       ledger_(ProcessName{Role::Coordinator, config_.id.value()}, config_.boot),
-      signers_(*config_.group, config_.nonce_pool),
+      signers_(*config_.group, config_.nonce_pool, config_.cadence),
       journals_(ledger_, signers_),
       signing_(config_, signers_),
-      takeover_(config_.id),
+      takeover_(config_.id, config_.cadence),
       broadcaster_(working_),
       chain_(ledger_),
       clients_(config_, ledger_) {}
@@ -46,7 +46,7 @@ void Coordinator::Machine::step(Step& s, const Event& event) {
 // done by others.
 void Coordinator::Machine::notice_pause(Step& s) {
   const std::optional<Instant> before = std::exchange(last_step_, s.now);
-  if (!started_ || !before || s.now - *before <= limits::kPeerSilent) return;
+  if (!started_ || !before || s.now - *before <= config_.cadence.peer_silent) return;
   std::set<WithdrawalId> held;
   for (const auto& [id, item] : working_.items()) held.insert(id);
   takeover_.resumed(s.now, held);

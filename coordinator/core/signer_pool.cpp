@@ -12,9 +12,11 @@
 
 namespace roulette::coordinator {
 
-SignerPool::SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_target)
+SignerPool::SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_target,
+                       const Cadence& cadence)
     : group_(group.id()),
       scheme_(group.scheme().facts()),
+      cadence_(cadence),
       signers_(group.n()),
       // Enough for the widest transaction, and never more than a signer keeps.
       target_(std::clamp<std::size_t>(nonce_target, limits::kMaxInputsPerTransaction,
@@ -27,7 +29,7 @@ void SignerPool::connected(Step& s, SignerId id, ConnectionId connection) {
   Signer fresh;
   fresh.connection = connection;
   fresh.last_heard = s.now;
-  fresh.next_ping = s.now + limits::kSignerPing;
+  fresh.next_ping = s.now + cadence_.signer_ping;
   fresh.suspicious = signers_[id.value()].suspicious;  // until the epoch changes
   fresh.last_epoch = signers_[id.value()].last_epoch;
   signers_[id.value()] = std::move(fresh);
@@ -115,7 +117,7 @@ void SignerPool::draining(SignerId id) {
 void SignerPool::tick(Step& s) {
   for (Signer& signer : signers_) {
     if (!signer.connection || signer.next_ping > s.now) continue;
-    signer.next_ping = s.now + limits::kSignerPing;
+    signer.next_ping = s.now + cadence_.signer_ping;
     s.send(*signer.connection, wire::SignerPing{++signer.pings});
     if (signer.check && !signer.check_answered) s.send(*signer.connection, *signer.check);
     refill(s, signer, target_);
@@ -128,7 +130,7 @@ std::optional<Instant> SignerPool::next_deadline(Instant now) const {
   for (const Signer& signer : signers_) {
     if (!signer.connection) continue;
     due = std::min(due, signer.next_ping);
-    const Instant silent = signer.last_heard + limits::kSignerSilent;
+    const Instant silent = signer.last_heard + cadence_.signer_silent;
     if (silent >= now) due = std::min(due, silent + microseconds(1));
   }
   if (due.us == INT64_MAX) return std::nullopt;
@@ -159,7 +161,7 @@ bool SignerPool::known(SignerId id, Instant now) const {
   const Signer& signer = signers_[id.value()];
   return signer.connection && signer.epoch && !signer.draining && !signer.foreign &&
          signer.standing == wire::JournalStanding::Holds &&
-         now - signer.last_heard <= limits::kSignerSilent;
+         now - signer.last_heard <= cadence_.signer_silent;
 }
 
 bool SignerPool::in_epoch(SignerId id, const BootId& epoch) const {

@@ -3,8 +3,8 @@
 //
 // Invariant: a public nonce is handed to take() once and belongs to the connection it came over; a
 // new epoch or a new connection starts with none. A signer is *known* while connected, announced
-// as a member of our group, not draining, heard within kSignerSilent, and its journal holds what
-// the ledger keeps of it. Does not know withdrawals, and blames nobody.
+// as a member of our group, not draining, heard within cadence.signer_silent, and its journal holds
+// what the ledger keeps of it. Does not know withdrawals, and blames nobody.
 #pragma once
 
 #include <deque>
@@ -13,13 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/core/cadence.h"
 #include "coordinator/core/step.h"
 
 namespace roulette::coordinator {
 
 class SignerPool {
  public:
-  SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_target);
+  SignerPool(const crypto::SigningGroup& group, std::uint32_t nonce_target, const Cadence& cadence);
 
   void connected(Step& s, SignerId id, ConnectionId connection);
   void lost(SignerId id);  // EOF: gone at once, its nonces with it
@@ -93,6 +94,7 @@ class SignerPool {
 
   Hash32 group_{};
   crypto::SchemeFacts scheme_;
+  Cadence cadence_;
   std::vector<Signer> signers_;  // by id
   std::size_t target_;
   bool refilling_ = true;

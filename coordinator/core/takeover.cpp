@@ -1,8 +1,8 @@
 // Liveness of the other coordinators from connections and heartbeats, and the rules of leave.
 //
-// Invariant: EOF counts at once, silence after kPeerSilent, a loop without steps after kPeerStuck;
-// a peer that never connected is given kPeerSilent from our start. The lowest live coordinator goes
-// first, the others after a grace.
+// Invariant: EOF counts at once, silence after cadence.peer_silent, a loop without steps after
+// kPeerStuck; a peer that never connected is given peer_silent from our start. The lowest live
+// coordinator goes first, the others after a grace.
 #include "coordinator/core/takeover.h"
 
 #include <algorithm>
@@ -42,8 +42,8 @@ void Takeover::resumed(Instant now, const std::set<WithdrawalId>& held) {
 
 void Takeover::beat(Step& s, bool draining) {
   if (next_beat_ > s.now) return;
-  next_beat_ = s.now + limits::kHeartbeat;
-  if (ROULETTE_MUTANT("control-heartbeat")) next_beat_ = next_beat_ + limits::kHeartbeat;
+  next_beat_ = s.now + cadence_.heartbeat;
+  if (ROULETTE_MUTANT("control-heartbeat")) next_beat_ = next_beat_ + cadence_.heartbeat;
   for (const auto& [id, peer] : peers_) {
     if (peer.connection) s.send(*peer.connection, wire::CoordinatorHeartbeat{steps_, draining});
   }
@@ -52,9 +52,9 @@ void Takeover::beat(Step& s, bool draining) {
 bool Takeover::presumed_alive(CoordinatorId id, Instant now) const {
   if (id == self_) return true;
   const auto at = peers_.find(id);
-  if (at == peers_.end()) return now - started_ < limits::kPeerSilent;
+  if (at == peers_.end()) return now - started_ < cadence_.peer_silent;
   const Peer& peer = at->second;
-  return peer.connection && !peer.draining && now - peer.last_heard <= limits::kPeerSilent &&
+  return peer.connection && !peer.draining && now - peer.last_heard <= cadence_.peer_silent &&
          now - peer.last_progress <= limits::kPeerStuck;
 }
 

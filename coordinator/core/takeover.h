@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "coordinator/core/cadence.h"
 #include "coordinator/core/step.h"
 
 namespace roulette::coordinator {
@@ -17,7 +18,7 @@ enum class Leave : std::uint8_t { Work, ReadFirst, Wait };
 
 class Takeover {
  public:
-  explicit Takeover(CoordinatorId self) : self_(self) {}
+  Takeover(CoordinatorId self, const Cadence& cadence) : self_(self), cadence_(cadence) {}
 
   void started(Instant now) { started_ = now; }
   void connected(Step& s, ConnectionId connection, CoordinatorId peer);
@@ -26,7 +27,7 @@ class Takeover {
   // We stood still for longer than a peer may be silent: nobody's silence was observed, and what we
   // held may be done.
   void resumed(Instant now, const std::set<WithdrawalId>& held);
-  void beat(Step& s, bool draining);               // to every peer, every kHeartbeat
+  void beat(Step& s, bool draining);               // to every peer, every cadence.heartbeat
   void beat_at_once() { next_beat_ = Instant{}; }  // the next beat() has news
   void count_step() { ++steps_; }
 
@@ -51,6 +52,7 @@ class Takeover {
     bool draining = false;
   };
   CoordinatorId self_;
+  Cadence cadence_;
   Instant started_;
   Instant next_beat_;
   std::uint64_t steps_ = 0;

@@ -281,7 +281,7 @@ void Machine::refresh_readiness() {
 }
 
 void Machine::heartbeat() {
-  next_heartbeat = now + limits::kLedgerHeartbeat;
+  next_heartbeat = now + config.heartbeat;
   for (const auto& [connection, peer] : peers) {
     if (peer.name.role == Role::Ledger) send(connection, wire::LedgerHeartbeat{applied, serving()});
   }

@@ -37,6 +37,9 @@ struct LedgerConfig {
   // checkpoint_interval; 0: never, and nothing is trimmed.
   std::uint64_t snapshot_interval = 0;
   std::size_t snapshot_chunk_bytes = limits::kSnapshotChunkBytes;
+  // To the other replicas; a silent one is nobody's proposer of choice.
+  Duration heartbeat = limits::kLedgerHeartbeat;
+  Duration peer_silent = limits::kLedgerPeerSilent;
 };
 
 // What the tables said when they were opened: replay must arrive at the same digest at that index,

@@ -134,7 +134,7 @@ std::optional<ConnectionId> Machine::preferred() const {
   std::uint16_t lowest = 0;
   for (const auto& [connection, peer] : peers) {
     if (peer.name.role != Role::Ledger || !peer.ready) continue;
-    if (now - peer.heard > limits::kLedgerPeerSilent) continue;
+    if (now - peer.heard > config.peer_silent) continue;
     if (best && peer.name.index >= lowest) continue;
     best = connection;
     lowest = peer.name.index;
