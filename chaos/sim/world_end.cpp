@@ -110,7 +110,7 @@ void World::watch_limit(const char* name, std::size_t value, std::size_t bound) 
 }
 
 void World::watch_limits() {
-  const std::size_t jobs = progress_.size() + 1;
+  const std::size_t jobs = withdraws_.size();  // in the log: its replica may die before it writes
   const std::size_t roast = signers_.size() - options_.shape.threshold + 1;  // PROTOCOL 4
   for (const SignerSeat& seat : signers_) {
     if (!seat.machine) continue;

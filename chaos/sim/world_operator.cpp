@@ -111,6 +111,9 @@ void World::move_now(const Move& move) {
     old.insert(old.end(), seat->durable.begin(), seat->durable.end());
     seat->taken.clear();
     seat->durable = std::move(records);
+    // A new journal comes with the new share, also to one that was to lag and lost its old journal
+    // while the move was under way.
+    seat->share_epoch = next;
     seat->known_at_founding.clear();
     for (const signer::Record& record : seat->durable) {
       const auto* imported = std::get_if<signer::ImportedBinding>(&record.body);

@@ -118,13 +118,45 @@ TEST_CASE("the judge finds a founded journal that forgot, and one that is quaran
 TEST_CASE("a liar's mixture may be signed if a machine opened it, or while its nonces were fresh") {
   for (const std::uint64_t seed : {400690U, 401735U}) {
     StoryOptions options = draw_story(seed);
+    options.world.pace = 1;  // as it was found
     options.world.scheme = SimScheme::StandIn;
     (void)require_green(options);
   }
 }
 
 TEST_CASE("two bad shares whose errors cancel out make a signature, and nobody is blamed") {
-  (void)require_green(draw_story(601322));
+  StoryOptions options = draw_story(601322);
+  options.world.pace = 1;  // as it was found
+  (void)require_green(options);
+}
+
+TEST_CASE("who was to lag and loses its journal meanwhile comes with the others") {
+  const auto schedule = parse_schedule(
+      "seed 66393\nscheme stand-in\ncoordinators 3\nhop 4224..4454\ndisk 2633..9212\n"
+      "engine 1670..16372\nnode 4238..7516\nlate_per_mille 8\nblock_interval 283000\npace 4\n"
+      "payments 1\n"
+      "fault strike_place down=151000 a=signer-4 place=4 after=1\n"
+      "fault strike_place down=87000 a=signer-0 place=9 deeds=1\n"
+      "fault power_loss at=761022 down=272000 a=ledger-0\n"
+      "fault wipe at=1193928 a=signer-2\n"
+      "fault wipe at=600759 down=158000 a=signer-4\n"
+      "fault strike at=1139367 a=ledger-0\n"
+      "fault reprovision at=891759 b=signer-2 blow=stop amount=179\n");
+  REQUIRE(schedule.ok());
+  (void)require_green({*schedule, {}});
+}
+
+TEST_CASE("a withdrawal counts once the log holds it, though its replica dies first") {
+  const auto schedule = parse_schedule(
+      "seed 39170\nscheme stand-in\nsigners 4\ncoordinators 3\nledgers 1\nhop 2002..4382\n"
+      "engine 7690..10745\nnode 6640..8148\nlate_per_mille 1\nblock_interval 165000\n"
+      "unknown_per_mille 164\nover_budget 1\npace 2\npayments 2\nthink 53186..53363\n"
+      "fault strike_place down=427000 a=coordinator-0 place=3 after=1 deeds=1\n"
+      "fault strike_place down=399000 a=ledger-0 blow=pause place=1 deeds=1\n"
+      "fault strike_place a=ledger-0 place=40 deeds=1\n"
+      "fault strike_place down=224000 a=signer-2 blow=pause place=7 deeds=1\n");
+  REQUIRE(schedule.ok());
+  (void)require_green({*schedule, {}});
 }
 
 TEST_CASE("the judge finds what is signed across share epochs") {
