@@ -155,7 +155,7 @@ void policy(const Records& records, Violations& out) {
   }
   for (std::size_t i = 0; i < records.journals.size(); ++i) {
     each_signing(records.journals[i], [&](const signer::SigningRecord& signing) {
-      if (records.forbidden_sessions.contains(signing.session_digest)) {
+      if (records.forbidden_sessions.contains({signing.session_digest, i})) {
         out.push_back({"signing-policy-respected",
                        "signer-" + std::to_string(i) + " signed what a liar asked for"});
       }

@@ -111,7 +111,8 @@ struct Records {
   std::uint16_t threshold = 3;
   std::vector<SessionSigned> sessions_signed;
   std::set<std::pair<Hash32, std::vector<wire::PartialSignature>>> bad_shares;  // by session
-  std::set<Hash32> forbidden_sessions;  // what liars asked for: in nobody's journal
+  // What liars asked for, of whom: not in that signer's journal.
+  std::set<std::pair<Hash32, std::size_t>> forbidden_sessions;
   std::vector<std::string> incidents;  // what the host itself saw and no machine may cause
   std::vector<std::string> unfinished_stops;  // drained with work in flight and time left
   bool settled = false;                // all clients saw it in time, the cluster rested

@@ -359,7 +359,7 @@ class World {
   void tell(CoordinatorSeat& liar, ProcessName to, wire::Message message, Duration delay);
   void hurry(const SignerSeat& signer, const signer::Record& record);
   void forge(const wire::SignRequest& request);
-  void forbid(const wire::SignRequest& request);
+  void forbid(const wire::SignRequest& request, std::uint16_t signer);
   [[nodiscard]] std::optional<Hash32> digest_of(const wire::SignRequest& request) const;
   bool alter_replica(Seat& seat);
   [[nodiscard]] std::size_t spare_replicas() const;
@@ -436,8 +436,9 @@ class World {
   std::deque<std::pair<ProcessName, wire::SignRequest>> requests_heard_;
   std::set<std::pair<Hash32, std::vector<wire::PartialSignature>>> bad_shares_;  // by liars
   std::vector<SessionSigned> signed_;                     // as records became durable
-  std::set<Hash32> tolerated_;                            // mixtures with a nonce that was fresh
-  std::set<Hash32> forbidden_;                            // sessions nobody may have signed
+  using Asked = std::pair<Hash32, std::size_t>;           // a session, and the signer asked
+  std::set<Asked> tolerated_;                             // mixtures with a nonce that was fresh
+  std::set<Asked> forbidden_;                             // what that signer may not sign
   std::map<Hash32, ProcessName> aggregated_by_;           // who was first
   std::map<std::tuple<std::uint16_t, std::uint64_t, WithdrawalId>, std::size_t> sessions_;
   std::size_t most_sessions_ = 0;                         // of one life for one withdrawal

@@ -162,7 +162,7 @@ void World::hurry(const SignerSeat& signer, const signer::Record& record) {
         !twist(request, CoordinatorLie::AnotherPayee)) {
       return;
     }
-    forbid(request);
+    forbid(request, signer.name.index);
     ++counts_.attacks;
     return tell(liar, signer.name, std::move(request), {});
   }
@@ -296,8 +296,9 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
       }
       if (request == heard || request == other) return;
       // Else it may: one nonce, one session. Then the same mixture later is a retry.
-      forbidden = consumed(target, request) && !tolerated_.contains(*digest_of(request));
-      if (!forbidden) tolerated_.insert(*digest_of(request));
+      const Asked asked{*digest_of(request), target};
+      forbidden = consumed(target, request) && !tolerated_.contains(asked);
+      if (!forbidden) tolerated_.insert(asked);
       break;
     }
     case CoordinatorLie::NoncesOfOthers: {
@@ -319,7 +320,7 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
       if (!renew_nonces(request, target, seat.name.index) || !twist(request, as)) return;
       break;
   }
-  if (forbidden) forbid(request);
+  if (forbidden) forbid(request, target);
   if (signers_[target].quarantined) probes.hit(Probe::ConflictAfterRollBack);
   ++counts_.attacks;
   const ProcessName to{Role::Signer, target};
@@ -333,7 +334,7 @@ void World::attack_across_epochs(CoordinatorSeat& liar, std::uint16_t target,
   const Hash32 old_group = request.group;
   if (!renew_nonces(request, target, liar.name.index)) return;
   request.group = old_group;
-  forbid(request);
+  forbid(request, target);
   ++counts_.attacks;
   const ProcessName to{Role::Signer, target};
   tell(liar, to, std::move(request), hop(liar.name, to));
@@ -357,9 +358,10 @@ bool World::consumed(std::uint16_t signer, const wire::SignRequest& request) con
   return false;
 }
 
-// Whoever signs this session is caught by it, whatever it is that was wrong with it.
-void World::forbid(const wire::SignRequest& request) {
-  if (const auto digest = digest_of(request)) forbidden_.insert(*digest);
+// If that signer signs this session it is caught by it, whatever it is that was wrong with it.
+// Another one may: what is a mixture with a spent nonce for one is a session for the other.
+void World::forbid(const wire::SignRequest& request, std::uint16_t signer) {
+  if (const auto digest = digest_of(request)) forbidden_.insert({*digest, signer});
 }
 
 // Nothing: the request holds no transaction.

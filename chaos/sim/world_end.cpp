@@ -198,7 +198,9 @@ Records World::records() const {
   for (const CoordinatorNote& note : notes_) {
     const auto* fact = std::get_if<coordinator::Fact>(&note.what);
     const auto* opened = fact == nullptr ? nullptr : std::get_if<coordinator::SessionOpened>(fact);
-    if (opened != nullptr) records.forbidden_sessions.erase(opened->session_digest);
+    if (opened == nullptr) continue;
+    std::erase_if(records.forbidden_sessions,
+                  [&](const auto& asked) { return asked.first == opened->session_digest; });
   }
   records.threshold = options_.shape.threshold;
   records.bad_shares = bad_shares_;

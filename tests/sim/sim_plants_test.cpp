@@ -165,7 +165,8 @@ TEST_CASE("each check of the judge bites on a tampered record") {
   });
   tampered("signing-policy-respected", [&](Records& r) { signing(r).payload_digest[0] ^= 1; });
   tampered("signing-policy-respected", [&](Records& r) {
-    r.forbidden_sessions.insert(signing(r).session_digest);
+    for (std::size_t signer = 0; signer < r.journals.size(); ++signer)
+      r.forbidden_sessions.insert({signing(r).session_digest, signer});
   });
   tampered("limits-respected", [](Records& r) { r.limits[0].value = r.limits[0].bound + 1; });
   tampered("no-conflicting-signature", [&](Records& r) {  // a roll-back hides nothing

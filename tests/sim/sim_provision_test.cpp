@@ -124,6 +124,15 @@ TEST_CASE("a liar's mixture may be signed if a machine opened it, or while its n
   }
 }
 
+TEST_CASE("a mixture with a spent nonce for one signer may be a session for another") {
+  const auto schedule = parse_schedule(
+      "seed 3062081\nscheme stand-in\npayments 1\n"
+      "fault bad_signer a=signer-1 amount=3\n"
+      "fault bad_coordinator down=2552000 a=coordinator-0 amount=11\n");
+  REQUIRE(schedule.ok());
+  (void)require_green({*schedule, {}});
+}
+
 TEST_CASE("two bad shares whose errors cancel out make a signature, and nobody is blamed") {
   StoryOptions options = draw_story(601322);
   options.world.pace = 1;  // as it was found
