@@ -109,6 +109,7 @@ struct ReplayOptions {
 struct ReprovisionOptions {
   std::string run_dir;
   std::vector<std::uint16_t> signers;  // those that lost their journals
+  bool without_ledger = false;
   bool retire = false;                 // erase the shares of the epochs before, once it is proven
   bool json = false;
 };

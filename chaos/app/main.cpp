@@ -185,6 +185,9 @@ void add_reprovision(CLI::App& app, ReprovisionOptions& o) {
       "reprovision", "Provision signers that lost their journals, under a new share epoch");
   again->add_option("RUN_DIR", o.run_dir, "Folder of the stopped cluster")->required();
   again->add_option("--signer", o.signers, "Number of a signer that lost its journal");
+  again->add_flag("--without-ledger", o.without_ledger,
+                  "Go on though no replica's tables can be read: a journal that went back and is "
+                  "not named is trusted");
   again->add_flag("--retire", o.retire,
                   "Erase the shares of earlier epochs, once a signature of the new one is proven");
   again->add_flag("--json", o.json, "The report as one JSON object on stdout");

@@ -72,11 +72,16 @@ int matrix_command(const MatrixOptions& options) {
                                               : options.out_dir);
   if (fs::exists(fs::path(folder) / "matrix.json"))
     return report_error(Error{ErrorKind::Preflight, folder + " holds a matrix already"});
+  const bool was_there = fs::exists(folder);
   if (const Status made = runtime::create_folder_durably(folder); !made)
     return report_error(Error{ErrorKind::Preflight, made.error().message});
   const Result<MatrixReport> report =
       options.simulated ? run_simulated_matrix(options) : run_live_matrix(options, folder);
-  if (!report) return report_error(report.error());
+  if (!report) {
+    std::error_code kept;  // what was made for nothing goes, unless something is in it
+    if (!was_there) fs::remove(folder, kept);
+    return report_error(report.error());
+  }
   if (const Status written = write_report(*report, folder); !written)
     return report_error(written.error());
   if (options.json) std::cout << matrix_json(*report) << std::flush;

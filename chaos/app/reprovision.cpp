@@ -20,6 +20,7 @@ ReprovisionPlan plan_of(const ReprovisionOptions& options) {
   ReprovisionPlan plan;
   plan.run_dir = std::filesystem::absolute(options.run_dir).string();
   plan.lost = options.signers;
+  plan.without_ledger = options.without_ledger;
   plan.signer = (beside / "roulette-signer").string();
   plan.ledger = (beside / "roulette-ledger").string();
   if (!options.json)

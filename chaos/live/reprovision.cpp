@@ -308,23 +308,30 @@ class Mover {
       else
         refused += "; " + signer_name(i) + ": " + exported.error().message;
     }
-    const fs::path ledger = export_ledger();
+    const Result<fs::path> ledger = export_ledger();
+    if (!ledger) return ledger.error();
     for (const std::uint16_t lost : lost_) {
-      if (const Status founded = found_journal(lost, sources, ledger); !founded)
+      if (const Status founded = found_journal(lost, sources, *ledger); !founded)
         return Error{founded.error().kind, founded.error().message + refused};
     }
     return {};
   }
 
-  // Any replica's; the books are a help, not a condition.
-  fs::path export_ledger() {
+  // Any replica's: it shows which journals went back, of signers that nobody named as well.
+  Result<fs::path> export_ledger() {
+    std::string refused;
     for (const auto& [name, process] : processes_) {
       if (!name.starts_with("ledger-")) continue;
       const fs::path out = epoch_folder() / (name + ".ndjson");
       const std::string config = (process.folder / "config.json").string();
-      if (run_into({plan_.ledger, "export", "--config", config}, out)) return out;
+      const Status exported = run_into({plan_.ledger, "export", "--config", config}, out);
+      if (exported) return out;
+      refused += "; " + name + ": " + exported.error().message;
     }
-    return {};
+    if (plan_.without_ledger) return fs::path();
+    return Error{ErrorKind::Preflight,
+                 "no replica's tables can be read, so a signer whose journal went back would be "
+                 "trusted; mend one, or go on with --without-ledger" + refused};
   }
 
   Status found_journal(std::uint16_t lost, const std::vector<std::string>& sources,
@@ -334,7 +341,10 @@ class Mover {
                                   "--config",           next_config(name).string(),
                                   "--previous-epoch",   std::to_string(epoch_ - 1)};
     for (const std::string& source : sources) argv.insert(argv.end(), {"--from", source});
-    if (!ledger.empty()) argv.insert(argv.end(), {"--ledger", ledger.string()});
+    if (ledger.empty())
+      argv.emplace_back("--without-ledger");
+    else
+      argv.insert(argv.end(), {"--ledger", ledger.string()});
     const fs::path out = epoch_folder() / (name + ".founded.json");
     plan_.on_step("journal of " + name);
     locks_.erase(name);  // roulette-signer takes the folder itself

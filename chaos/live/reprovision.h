@@ -25,6 +25,8 @@ struct ReprovisionReport {
 struct ReprovisionPlan {
   std::string run_dir;
   std::vector<std::uint16_t> lost;     // signers; the same ones in every run for an epoch
+  // Go on though no replica can be read: a journal that went back and was not named is trusted.
+  bool without_ledger = false;
   std::string signer, ledger;          // binaries
   // Told before each step that leaves something on disk; tests die in it.
   std::function<void(const std::string& step)> on_step = [](const std::string&) {};

@@ -364,10 +364,14 @@ class Provisioning {
 Result<ProvisionOptions> parse_provision(std::span<char* const> words) {
   ProvisionOptions told;
   const auto usage = [](const std::string& what) { return Error{ErrorKind::Usage, what}; };
-  for (std::size_t i = 0; i < words.size(); i += 2) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string word = words[i];
-    if (i + 1 == words.size()) return usage(word + " wants a value");
-    const std::string_view value = words[i + 1];
+    if (word == "--without-ledger") {
+      told.without_ledger = true;
+      continue;
+    }
+    if (++i == words.size()) return usage(word + " wants a value");
+    const std::string_view value = words[i];
     std::uint32_t number = 0;
     const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
     const bool is_number = read.ec == std::errc() && read.ptr == value.data() + value.size();
@@ -385,6 +389,10 @@ Result<ProvisionOptions> parse_provision(std::span<char* const> words) {
       return usage(word + " " + std::string(value) + ": not understood (docs/PROVISIONING.md)");
   }
   if (told.config.empty()) return usage("--config is missing");
+  if (told.ledger.empty() != told.without_ledger)
+    return usage(
+        "one of --ledger EXPORT and --without-ledger: without a replica's export nobody notices a "
+        "source whose journal went back, and what that one forgot may be signed again");
   return told;
 }
 

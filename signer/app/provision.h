@@ -19,11 +19,13 @@ namespace roulette::signer {
 struct ProvisionOptions {
   std::uint32_t previous_epoch = 0;            // the epoch in which the journal was lost
   std::vector<std::filesystem::path> sources;  // exports of other signers that stand still
-  std::filesystem::path ledger;                // a replica's export; empty: none to be had
+  std::filesystem::path ledger;                // a replica's export
+  bool without_ledger = false;                 // none is to be had: journals vouch for themselves
   std::optional<int> passphrase_fd;
   std::filesystem::path config;  // of the signer in the new share epoch
 };
-// `--config FILE --previous-epoch N --from EXPORT... [--ledger EXPORT] [--passphrase-fd N]`
+// `--config FILE --previous-epoch N --from EXPORT... (--ledger EXPORT | --without-ledger)
+//  [--passphrase-fd N]`
 [[nodiscard]] Result<ProvisionOptions> parse_provision(std::span<char* const> words);
 // Prints one JSON object about what was imported, or that nothing was left to do.
 [[nodiscard]] Status provision_again(const Settings& settings, const ProvisionOptions& options);

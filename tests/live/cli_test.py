@@ -5,6 +5,7 @@ wrong file also the line.
 """
 import json
 import pathlib
+import subprocess
 import unittest
 
 import run_tool
@@ -26,6 +27,20 @@ class Cli(unittest.TestCase):
             parts = [point["role"], point["effect"], point["subject"], point["when"]]
             self.assertEqual(point["point"], ".".join(part for part in parts if part))
         self.assertEqual(roulette("killpoints").stdout.split(), [p["point"] for p in points])
+
+    def test_provisioning_wants_the_ledger(self):
+        """A source whose journal went back shows in a replica's export only."""
+        signer = pathlib.Path(run_tool.TOOL).parent / "roulette-signer"
+        told = [signer, "reprovision", "--config", "none.json", "--previous-epoch", "1",
+                "--from", "none.ndjson"]
+        for more in ([], ["--ledger", "none.ndjson", "--without-ledger"]):
+            done = subprocess.run(told + more, capture_output=True, text=True, timeout=20)
+            self.assertEqual(done.returncode, 64, done.stderr)
+            self.assertIn("--without-ledger", done.stderr)
+        done = subprocess.run(told + ["--without-ledger"], capture_output=True, text=True,
+                              timeout=20)
+        self.assertNotIn("--without-ledger", done.stderr, "then its file is missing")
+        self.assertNotEqual(done.returncode, 0)
 
     def refused(self, folder, name, old, new, words, after=""):
         """The file with `old` replaced is refused with 64, the line of the change and the words."""

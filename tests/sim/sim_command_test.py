@@ -93,6 +93,14 @@ class SimCommand(unittest.TestCase):
         self.assertIn("does not fail again by itself", err)
         self.assertEqual(list(folder.iterdir()), [])
 
+    def test_matrix_of_no_point_leaves_nothing(self):
+        out = fresh_runs("matrix-of-no-point") / "made"
+        for kind in ("--sim", "--live"):
+            done = roulette("matrix", kind, "--points", "nowhere.*", "--out", out)
+            self.assertEqual(done.returncode, 64, done.stderr)
+            self.assertIn("nowhere.*", done.stderr)
+            self.assertFalse(out.exists())
+
     def test_matrix_child_killed(self):
         folder = fresh_runs("matrix-child-killed")
         child = subprocess.Popen([TOOL, "matrix", "--sim", "--pairs", "--jobs", "2", "--json",
