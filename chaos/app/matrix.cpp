@@ -66,22 +66,20 @@ void print_report(const MatrixReport& report, const std::string& folder) {
 
 }  // namespace
 
+Status make_matrix_folder(const std::string& folder) {
+  const Status made = runtime::create_folder_durably(folder);
+  return made ? made : Error{ErrorKind::Preflight, made.error().message};
+}
+
 int matrix_command(const MatrixOptions& options) {
   const std::string folder = fs::absolute(options.out_dir.empty()
                                               ? default_folder(options.runs_dir)
                                               : options.out_dir);
   if (fs::exists(fs::path(folder) / "matrix.json"))
     return report_error(Error{ErrorKind::Preflight, folder + " holds a matrix already"});
-  const bool was_there = fs::exists(folder);
-  if (const Status made = runtime::create_folder_durably(folder); !made)
-    return report_error(Error{ErrorKind::Preflight, made.error().message});
-  const Result<MatrixReport> report =
-      options.simulated ? run_simulated_matrix(options) : run_live_matrix(options, folder);
-  if (!report) {
-    std::error_code kept;  // what was made for nothing goes, unless something is in it
-    if (!was_there) fs::remove(folder, kept);
-    return report_error(report.error());
-  }
+  const Result<MatrixReport> report = options.simulated ? run_simulated_matrix(options, folder)
+                                                        : run_live_matrix(options, folder);
+  if (!report) return report_error(report.error());
   if (const Status written = write_report(*report, folder); !written)
     return report_error(written.error());
   if (options.json) std::cout << matrix_json(*report) << std::flush;

@@ -8,12 +8,16 @@
 
 namespace roulette::chaos {
 
+// For the report; made once it is known that there is something to run. Preflight.
+[[nodiscard]] Status make_matrix_folder(const std::string& folder);
+
 // Runs the cells on real clusters, one after the other. An error before the first cluster is up
 // ends the matrix; later ones are reasons of cells.
 [[nodiscard]] Result<MatrixReport> run_live_matrix(const MatrixOptions& options,
                                                    const std::string& out_dir);
 
 // Runs short stories in virtual time, spread over processes.
-[[nodiscard]] Result<MatrixReport> run_simulated_matrix(const MatrixOptions& options);
+[[nodiscard]] Result<MatrixReport> run_simulated_matrix(const MatrixOptions& options,
+                                                        const std::string& out_dir);
 
 }  // namespace roulette::chaos

@@ -38,6 +38,7 @@ class LiveMatrix {
     const Result<Binaries> binaries = Session::preflight(ClusterPlan{}, options_.binaries);
     if (!binaries) return binaries.error();
     binaries_ = *binaries;
+    if (const Status made = make_matrix_folder(out_dir_); !made) return made.error();
     began_ = runtime::EventLoop().now();
     std::fprintf(stderr, "%zu cells, seed %llu, folder %s\n", cells_.size(),
                  static_cast<unsigned long long>(report_.seed), out_dir_.c_str());

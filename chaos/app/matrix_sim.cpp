@@ -46,8 +46,8 @@ CellResult as_cell(const json& fields) {
 
 class SimulatedMatrix {
  public:
-  explicit SimulatedMatrix(const MatrixOptions& options)
-      : options_(options), terminal_(isatty(STDERR_FILENO) == 1) {}
+  SimulatedMatrix(const MatrixOptions& options, const std::string& out_dir)
+      : options_(options), out_dir_(out_dir), terminal_(isatty(STDERR_FILENO) == 1) {}
 
   Result<MatrixReport> run() {
     const Instant began = runtime::EventLoop().now();
@@ -57,6 +57,7 @@ class SimulatedMatrix {
     });
     if (firsts_.empty())
       return Error{ErrorKind::Usage, "--points " + options_.selection.points + " fits no point"};
+    if (const Status made = make_matrix_folder(out_dir_); !made) return made.error();
     std::fprintf(stderr, "%zu points of %zu, seed %llu%s\n", firsts_.size(), all_.size(),
                  static_cast<unsigned long long>(options_.selection.seed),
                  options_.pairs ? ", pairs" : "");
@@ -143,6 +144,7 @@ class SimulatedMatrix {
   }
 
   const MatrixOptions& options_;
+  const std::string& out_dir_;
   bool terminal_;
   std::vector<sim::MatrixPoint> all_, firsts_;
   std::map<std::uint64_t, std::vector<CellResult>> by_piece_;
@@ -152,8 +154,9 @@ class SimulatedMatrix {
 
 }  // namespace
 
-Result<MatrixReport> run_simulated_matrix(const MatrixOptions& options) {
-  return SimulatedMatrix(options).run();
+Result<MatrixReport> run_simulated_matrix(const MatrixOptions& options,
+                                          const std::string& out_dir) {
+  return SimulatedMatrix(options, out_dir).run();
 }
 
 }  // namespace roulette::chaos

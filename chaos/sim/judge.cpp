@@ -4,6 +4,7 @@
 #include "chaos/sim/judge.h"
 
 #include "common/bitcoin/sighash.h"
+#include "signer/core/founding.h"
 
 namespace roulette::sim {
 namespace {
@@ -99,12 +100,10 @@ void quarantines(const Records& records, Violations& out) {
     const JournalRecord& journal = records.journals.at(kept.signer.value());
     if (journal.gone) continue;
     // What is kept of the journal before one that was founded anew forbids nothing any more.
-    const auto* founded = journal.records.empty() ? nullptr
-                                                  : std::get_if<signer::Reprovisioned>(
-                                                        &journal.records.front().body);
+    const auto* founded = signer::founding_of(journal.records);
     const bool replaced = founded != nullptr && kept.share_epoch <= founded->previous_epoch;
     const bool holds = replaced || (kept.length <= journal.records.size() &&
-                       journal.records[kept.length - 1].head == kept.head);
+                                    journal.records[kept.length - 1].head == kept.head);
     if (holds != journal.quarantined) continue;
     // Of two journals of one signer the ledger keeps the longer one's head. Who lost records that
     // became known late was quarantined for a head that its own, longer by then, has replaced.
@@ -455,9 +454,7 @@ void foundings(const Records& records, Violations& out) {
   for (std::size_t i = 0; i < records.journals.size(); ++i) {
     const JournalRecord& journal = records.journals[i];
     const std::string name = "signer-" + std::to_string(i);
-    if (journal.records.empty() ||
-        !std::holds_alternative<signer::Reprovisioned>(journal.records.front().body))
-      continue;
+    if (signer::founding_of(journal.records) == nullptr) continue;
     if (journal.quarantined && journal.taken.empty() && !journal.gone)
       out.push_back({"provisioned-again-serves", name + " is quarantined in a founded journal"});
     std::map<WithdrawalId, Hash32> bound;

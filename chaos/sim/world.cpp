@@ -24,8 +24,10 @@ coordinator::Event shutdown(const coordinator::Coordinator&) {
 }
 ledger::Event shutdown(const ledger::Ledger&) { return ledger::ShutdownRequested{}; }
 
+constexpr const char* kClusterId = "sim";
+
 signer::SignerConfig signer_config(const Wallet& wallet, std::uint32_t epoch, std::uint16_t id) {
-  return {SignerId(id), "sim", epoch, wallet.group, wallet.shares[id],
+  return {SignerId(id), kClusterId, epoch, wallet.group, wallet.shares[id],
           signer::Policy{wallet.script, 20'000, 100, 10'000'000}, true};
 }
 
@@ -66,7 +68,7 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
       {1'000'000, script}, {1'000'000, script}, {60'000, script}}, scheme_);
   for (int i = 0; i < 3; ++i) chain_->mine();
   chain_->flush();
-  genesis_.cluster_id = "sim";
+  genesis_.cluster_id = kClusterId;
   genesis_.wallet_script = script;
   genesis_.wallet_output_key = wallet(1).group->wallet_key();
   genesis_.accounts = {"alice", "bob"};
@@ -132,10 +134,9 @@ void World::start(SignerSeat& seat) {
   if (!at_place(seat, "restore", "journal_opened", nothing)) {
     return probes.hit(Probe::KillInRestore);
   }
-  auto restored =
-      signer::Signer::restore(
-          signer_config(wallet(seat.share_epoch), seat.share_epoch, seat.name.index), seat.boot,
-          seat.durable);
+  auto restored = signer::Signer::restore(
+      signer_config(wallet(seat.share_epoch), seat.share_epoch, seat.name.index), seat.boot,
+      seat.durable);
   ROULETTE_ASSERT(restored.ok());
   seat.machine.emplace(std::move(restored).value());
   seat.quarantined = false;

@@ -4,6 +4,7 @@
 // it goes with the process. A torn transaction is none: SQLite's WAL ends at the last commit whose
 // checksums hold, so a death in between leaves either all of it or nothing.
 #include "chaos/sim/world.h"
+#include "signer/core/founding.h"
 
 namespace roulette::sim {
 
@@ -37,8 +38,7 @@ void World::execute(SignerSeat& seat, signer::Effect& effect) {
                      [this, &order] {
                        if (const auto* share = std::get_if<wire::SignResponse>(&order.message)) {
                          seat.released.insert(share->session_digest);
-                         const auto& first = seat.durable.front().body;
-                         if (std::holds_alternative<signer::Reprovisioned>(first))
+                         if (signer::founding_of(seat.durable) != nullptr)
                            world.probes.hit(Probe::ProvisionedAgainSigns);
                        }
                        const auto* no = std::get_if<wire::SignRefusal>(&order.message);

@@ -4,6 +4,7 @@
 #include "chaos/sim/world.h"
 
 #include "common/base/limits.h"
+#include "signer/core/founding.h"
 
 namespace roulette::sim {
 
@@ -86,9 +87,7 @@ bool World::stand_as_kept() const {
   const auto kept = books->machine->state().journal_heads();
   return std::all_of(kept.begin(), kept.end(), [this](const wire::JournalHead& head) {
     const SignerSeat& seat = signers_.at(head.signer.value());
-    const auto* founded = seat.durable.empty() ? nullptr
-                                               : std::get_if<signer::Reprovisioned>(
-                                                     &seat.durable.front().body);
+    const auto* founded = signer::founding_of(seat.durable);
     if (founded != nullptr && head.share_epoch <= founded->previous_epoch)
       return seat.retired || !seat.quarantined;
     return seat.retired || seat.quarantined ||

@@ -5,6 +5,7 @@
 #include "chaos/sim/world.h"
 #include "common/base/assert.h"
 #include "common/base/mutants.h"
+#include "signer/core/founding.h"
 
 namespace roulette::sim {
 
@@ -270,17 +271,15 @@ bool World::lose_disk(Seat& seat, const Fault& fault) {
     die(seat, fault.down);
     ledger.tables.resize(kept);
   } else {
-    auto& signer = static_cast<SignerSeat&>(seat);
+    auto& loser = static_cast<SignerSeat&>(seat);
     // A journal was founded in one transaction: no copy of it ends inside.
-    const auto* founded = signer.durable.empty() ? nullptr
-                                                 : std::get_if<signer::Reprovisioned>(
-                                                       &signer.durable.front().body);
+    const auto* founded = signer::founding_of(loser.durable);
     if (kept > 0 && founded != nullptr) kept = std::max<std::size_t>(kept, 1 + founded->imported);
-    if (signer.durable.size() <= kept || !may_lose(signer) || !may_strike(seat)) return false;
+    if (loser.durable.size() <= kept || !may_lose(loser) || !may_strike(seat)) return false;
     die(seat, fault.down);
-    const auto first = signer.durable.begin() + static_cast<std::ptrdiff_t>(kept);
-    signer.taken.insert(signer.taken.end(), first, signer.durable.end());
-    signer.durable.erase(first, signer.durable.end());
+    const auto first = loser.durable.begin() + static_cast<std::ptrdiff_t>(kept);
+    loser.taken.insert(loser.taken.end(), first, loser.durable.end());
+    loser.durable.erase(first, loser.durable.end());
     trace.note(agenda.now(), seat.name, "records_taken", "", kept);
     probes.hit(Probe::JournalWentBack);
   }

@@ -15,7 +15,6 @@ namespace {
 
 constexpr Duration kLook = milliseconds(5);   // between the operator's looks at who is down
 constexpr Duration kRestart = milliseconds(10);
-constexpr std::string_view kClusterId = "sim";
 
 }  // namespace
 
@@ -43,7 +42,6 @@ bool World::reprovision(const Fault& fault) {
   });
   if (!lost || moving_) return false;
   moving_ = true;
-  ++counts_.moves;
   const auto move = std::make_shared<Move>();
   move->fault = fault;
   Seat* seat = fault.amount == 0 ? nullptr : find_seat(fault.b);
@@ -99,6 +97,7 @@ void World::move_now(const Move& move) {
   if (readable < signer::journals_needed(options_.shape.signers, options_.shape.threshold)) {
     return trace.note(agenda.now(), {Role::Tool, 0}, "reprovision refused", "", readable);
   }
+  ++counts_.moves;
   const std::uint32_t next = ++share_epoch_;
   std::vector<std::pair<SignerSeat*, std::vector<signer::Record>>> founded;
   for (SignerSeat& seat : signers_) {
@@ -137,7 +136,7 @@ std::vector<signer::Record> World::found_again(const SignerSeat& lost) const {
   for (const SignerSeat& seat : signers_) {
     if (seat.retired || !seat.taken.empty() || seat.durable.empty()) continue;
     const Wallet& sharing = wallets_.at(seat.share_epoch);
-    signer::DurableState state({SignerId(seat.name.index), std::string(kClusterId),
+    signer::DurableState state({SignerId(seat.name.index), genesis_.cluster_id,
                                 seat.share_epoch, sharing.group->threshold_key()});
     for (const signer::Record& record : seat.durable) {
       ROULETTE_ASSERT(state.check_next(record).ok());
@@ -166,7 +165,7 @@ std::vector<signer::Record> World::found_again(const SignerSeat& lost) const {
   const Wallet& sharing = wallet_of(options_.scheme, options_.shape.signers,
                                     options_.shape.threshold, share_epoch_);
   auto records = signer::found_journal(
-      {SignerId(lost.name.index), std::string(kClusterId), share_epoch_,
+      {SignerId(lost.name.index), genesis_.cluster_id, share_epoch_,
        sharing.group->threshold_key()},
       sharing.group->id(), lost.share_epoch, std::move(sources), known.bindings());
   ROULETTE_ASSERT(records.ok());

@@ -208,16 +208,14 @@ Status check_label(const Header& header, ShareProtection protection, const Share
 
 // `derive`: the salt to the AES key.
 template <class Derive>
-Result<Secret<32>> unseal(ByteSpan file, ShareProtection protection,
-                                  const ShareLabel& expected, const Derive& derive) {
+Result<Secret<32>> unseal(ByteSpan file, ShareProtection protection, const ShareLabel& expected,
+                          const Derive& derive) {
   const Result<Header> header = decode(file);
   if (!header) return header.error();
   if (const Status ours = check_label(*header, protection, expected); !ours) return ours.error();
   const Result<Secret<32>> key = derive(header->salt);
   if (!key) return key.error();
-  Result<Secret<32>> plain = decrypt(*key, *header, file);
-  if (!plain) return plain.error();
-  return plain;
+  return decrypt(*key, *header, file);
 }
 
 }  // namespace
@@ -245,13 +243,13 @@ Result<ShareProtection> sealed_protection(ByteSpan file) {
 }
 
 Result<Secret<32>> unseal_with_key_file(ByteSpan file, const ShareLabel& expected,
-                                                const Secret<32>& key) {
+                                        const Secret<32>& key) {
   return unseal(file, ShareProtection::KeyFile, expected,
                 [&](const ByteArray<kSaltSize>& salt) { return key_from_file(key, salt); });
 }
 
 Result<Secret<32>> unseal_with_passphrase(ByteSpan file, const ShareLabel& expected,
-                                                  ByteSpan passphrase) {
+                                          ByteSpan passphrase) {
   return unseal(file, ShareProtection::Passphrase, expected,
                 [&](const ByteArray<kSaltSize>& salt) {
                   return key_from_passphrase(passphrase, salt);

@@ -1,6 +1,5 @@
 // A key share at rest: AES-256-GCM under a key file (HKDF), a passphrase (scrypt) or a key that
-// stays in a token (ShareVault), bound to
-// signer, group (and with it the scheme) and epoch.
+// stays in a token (ShareVault), bound to signer, group (and with it the scheme) and epoch.
 //
 // Invariant: every byte of a sealed file is either compared or authenticated, so no altered file
 // opens. Works on bytes only: files, modes (0600), fsync and rename are the runtime's; the
@@ -36,8 +35,7 @@ struct ShareLabel {
 };
 
 [[nodiscard]] Result<Bytes> seal_with_key_file(const Secret<32>& share, const ShareLabel& label,
-                                               const Secret<32>& key,
-                                               EntropySource& entropy);
+                                               const Secret<32>& key, EntropySource& entropy);
 // scrypt N = 2^15, r = 8, p = 1: about 70 ms. Refuses an empty passphrase.
 [[nodiscard]] Result<Bytes> seal_with_passphrase(const Secret<32>& share,
                                                  const ShareLabel& label, ByteSpan passphrase,
@@ -63,13 +61,10 @@ class ShareVault {
 // Each failure has its own message: truncated or overlong, not a sealed share, unknown version,
 // sealed for the other kind of secret, another signer's, another group's, another share epoch's,
 // wrong key or altered file.
-[[nodiscard]] Result<Secret<32>> unseal_with_key_file(ByteSpan file,
-                                                              const ShareLabel& expected,
-                                                              const Secret<32>& key);
-[[nodiscard]] Result<Secret<32>> unseal_with_passphrase(ByteSpan file,
-                                                                const ShareLabel& expected,
-                                                                ByteSpan passphrase);
-
+[[nodiscard]] Result<Secret<32>> unseal_with_key_file(ByteSpan file, const ShareLabel& expected,
+                                                      const Secret<32>& key);
+[[nodiscard]] Result<Secret<32>> unseal_with_passphrase(ByteSpan file, const ShareLabel& expected,
+                                                        ByteSpan passphrase);
 [[nodiscard]] Result<Secret<32>> unseal_with_vault(ByteSpan file, const ShareLabel& expected,
                                                    ShareVault& vault);
 

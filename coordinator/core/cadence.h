@@ -2,8 +2,8 @@
 // nothing: by default the bounds of limits.h.
 //
 // Invariant: a silence is at least two intervals, or every peer would be presumed dead between two
-// of its beats. The live host takes the defaults; the simulator draws slower ones, where idle
-// virtual time costs as much as busy.
+// of its beats (asserted of the defaults, which the live host takes). The simulator draws slower
+// ones, both by one factor: where idle virtual time costs as much as busy.
 #pragma once
 
 #include "common/base/limits.h"
@@ -16,5 +16,8 @@ struct Cadence {
   Duration signer_ping = limits::kSignerPing;
   Duration signer_silent = limits::kSignerSilent;
 };
+static_assert(2 * limits::kHeartbeat.us <= limits::kPeerSilent.us);
+static_assert(2 * limits::kSignerPing.us <= limits::kSignerSilent.us);
+static_assert(2 * limits::kLedgerHeartbeat.us <= limits::kLedgerPeerSilent.us);
 
 }  // namespace roulette::coordinator

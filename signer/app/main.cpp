@@ -6,7 +6,9 @@
 // failed, 143 a stop that was forced.
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
+#include <optional>
 
 #include "common/base/secret.h"
 #include "common/crypto/schnorr.h"
@@ -94,9 +96,21 @@ int reprovision(std::span<char* const> words) {
   return founded ? 0 : failed(founded.error());
 }
 
+std::optional<int> number_in(std::string_view text) {
+  int number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = read.ec == std::errc() && read.ptr == text.data() + text.size();
+  return whole && number >= 0 ? std::optional(number) : std::nullopt;
+}
+
 int seal_share(std::span<char* const> words) {
-  if (words.size() != 2 || std::string_view(words[0]) != "--config")
-    return failed(Error{ErrorKind::Usage, "usage: roulette-signer seal-into-token --config FILE"});
+  std::optional<int> passphrase_fd;
+  if (words.size() == 4 && std::string_view(words[2]) == "--passphrase-fd")
+    passphrase_fd = number_in(words[3]);
+  if (words.size() < 2 || std::string_view(words[0]) != "--config" ||
+      (words.size() > 2 && !passphrase_fd))
+    return failed(Error{ErrorKind::Usage, "usage: roulette-signer seal-into-token --config FILE "
+                                          "[--passphrase-fd N]"});
   const auto hygiene = runtime::harden_process({.lock_memory = true});
   if (!hygiene) return failed(hygiene.error());
   const auto settings = load_settings(words[1]);
@@ -106,7 +120,7 @@ int seal_share(std::span<char* const> words) {
   const auto lock = runtime::FolderLock::take(settings->folder);
   if (!lock) return failed(lock.error());
   runtime::KernelEntropy entropy;
-  const Status sealed = seal_into_token(*settings, std::nullopt, entropy);
+  const Status sealed = seal_into_token(*settings, passphrase_fd, entropy);
   return sealed ? 0 : failed(sealed.error());
 }
 

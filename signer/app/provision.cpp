@@ -227,7 +227,7 @@ class Provisioning {
     const auto records = load_records(**journal);
     if (!records) return records.error();
     if (records->empty()) return false;  // a run that was killed before its transaction
-    const auto* founding = std::get_if<Reprovisioned>(&records->front().body);
+    const auto* founding = founding_of(*records);
     if (founding == nullptr || founding->now != identity_of(config_.id) ||
         founding->group != config_.group->id())
       return Error{ErrorKind::Refused,

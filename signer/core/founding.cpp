@@ -88,4 +88,8 @@ Result<std::vector<Record>> found_journal(const Provisioned& now, const Hash32& 
   return records;
 }
 
+const Reprovisioned* founding_of(std::span<const Record> journal) {
+  return journal.empty() ? nullptr : std::get_if<Reprovisioned>(&journal.front().body);
+}
+
 }  // namespace roulette::signer

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "signer/core/signer.h"
@@ -61,5 +62,8 @@ class BindingUnion {
                                                         std::uint32_t previous_epoch,
                                                         std::vector<JournalSource> sources,
                                                         std::vector<ImportedBinding> bindings);
+
+// How a journal began, if it was founded anew; null: it began as provisioned, or it is empty.
+[[nodiscard]] const Reprovisioned* founding_of(std::span<const Record> journal);
 
 }  // namespace roulette::signer

@@ -169,6 +169,15 @@ TEST_CASE("a rolled-back signer is quarantined, provisioned again, and pays with
 
   const auto all = op.of({Role::Signer, Role::Coordinator});
   op.stop(all);
+  // Nor where no replica can tell whose journal went back, until that is said.
+  ReprovisionPlan blind = op.plan({0});
+  blind.ledger = "/bin/false";
+  const auto unseen = reprovision(blind, entropy);
+  REQUIRE_FALSE(unseen.ok());
+  CHECK(unseen.error().kind == ErrorKind::Preflight);
+  CHECK_THAT(unseen.error().message, Contains("--without-ledger"));
+  CHECK(op.config(kLost)["share_epoch"] == 1);
+  std::filesystem::remove_all(op.work / "reprovision");
   // Killed at each of its steps: those of the dealing, which begins anew without its plan, then
   // those behind the plan, which are found done.
   int kills = 0;

@@ -27,6 +27,11 @@ def sweep(*flags):
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
+def kill_a_child(process):
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    os.kill(int(children.split()[0]), signal.SIGKILL)
+
+
 class SimCommand(unittest.TestCase):
     def test_jobs(self):
         results = []
@@ -79,8 +84,7 @@ class SimCommand(unittest.TestCase):
     def test_child_killed(self):
         folder = fresh_runs("sim-child-killed")
         child = self.begun("--out", folder)
-        children = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text()
-        os.kill(int(children.split()[0]), signal.SIGKILL)
+        kill_a_child(child)
         for line in child.stderr:
             if "process-ended" in line:
                 break
@@ -94,12 +98,12 @@ class SimCommand(unittest.TestCase):
         self.assertEqual(list(folder.iterdir()), [])
 
     def test_matrix_of_no_point_leaves_nothing(self):
-        out = fresh_runs("matrix-of-no-point") / "made"
+        top = fresh_runs("matrix-of-no-point") / "made"
         for kind in ("--sim", "--live"):
-            done = roulette("matrix", kind, "--points", "nowhere.*", "--out", out)
+            done = roulette("matrix", kind, "--points", "nowhere.*", "--out", top / "deep")
             self.assertEqual(done.returncode, 64, done.stderr)
             self.assertIn("nowhere.*", done.stderr)
-            self.assertFalse(out.exists())
+            self.assertFalse(top.exists())
 
     def test_matrix_child_killed(self):
         folder = fresh_runs("matrix-child-killed")
@@ -109,8 +113,7 @@ class SimCommand(unittest.TestCase):
         killed = False
         for line in child.stderr:
             if "/" in line and not killed:  # the first line of progress
-                children = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children")
-                os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+                kill_a_child(child)
                 killed = True
             if "  1 failed" in line:
                 break

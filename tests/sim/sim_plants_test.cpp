@@ -74,12 +74,10 @@ TEST_CASE("payments in un-mined blocks are made again") {
 // A block that the books did not know yet excused the absence of every payment, and where blocks
 // come as fast as polls there always is one. Shrunk from what a harmless mutant brought out.
 TEST_CASE("a payment that the node lost is sent again though blocks come faster than polls") {
-  const auto schedule = parse_schedule(
+  (void)require_green_text(
       "seed 10\ncoordinators 3\nengine 16962..17837\nnode 5756..9981\nblock_interval 70000\n"
       "fault kill_node at=1301363\n"
       "fault split_node at=314601 down=996000 a=coordinator-2\n");
-  REQUIRE(schedule.ok());
-  (void)require_green({*schedule, {}});
 }
 
 TEST_CASE("a confirmation taken as final loses the payment, and that is reported") {
