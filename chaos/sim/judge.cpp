@@ -338,17 +338,16 @@ void reservations(const Records& records, Violations& out) {
 
 // ROAST: who has not answered a session of a message is not asked a second time for it (PROTOCOL
 // 4), so no message has more open sessions than signers; and who was blamed in one is asked no more
-// before its connection was another one.
+// in that life of its.
 void sessions(const Records& records, Violations& out) {
   using Asked = std::map<std::pair<WithdrawalId, SignerId>, Hash32>;
   struct Opened {
     WithdrawalId of;
-    std::set<SignerId> members;  // still over the connection that they were asked over
+    std::set<SignerId> members;  // still in the life in which they were asked
   };
   struct Blames {
     std::map<Hash32, Opened> of;  // by session
     std::set<std::pair<WithdrawalId, SignerId>> who;
-    // A share that came before its signer's connection ended may be found bad behind it.
     void blame(const coordinator::Blamed& told) {
       const Opened& session = of[told.session_digest];
       if (session.members.contains(told.signer)) who.insert({session.of, told.signer});
@@ -372,9 +371,12 @@ void sessions(const Records& records, Violations& out) {
     }
     void operator()(const SignerGone& gone) const {
       std::erase_if(asked, [&](const auto& e) { return e.first.second == gone.signer; });
-      std::erase_if(blames.who, [&](const auto& e) { return e.second == gone.signer; });
-      for (auto& [digest, session] : blames.of) session.members.erase(gone.signer);
     }
+    void operator()(const SignerReborn& reborn) const {
+      std::erase_if(blames.who, [&](const auto& e) { return e.second == reborn.signer; });
+      for (auto& [digest, session] : blames.of) session.members.erase(reborn.signer);
+    }
+    void operator()(const SignaturesHeard&) const {}
     void operator()(const coordinator::Fact& fact) const {
       if (const auto* share = std::get_if<coordinator::ShareReceived>(&fact))
         answered(share->session_digest, share->signer);
@@ -477,8 +479,9 @@ void foundings(const Records& records, Violations& out) {
 }
 
 // Once a session has all its shares it is added up, and that is when a bad one convicts its signer.
-// Not needed any more: shares for what somebody added up already, and of sessions that another
-// member spoiled. What a coordinator's death cuts off is the last thing of its life.
+// Not needed any more: shares for what it added up already or knows the signatures of, and of
+// sessions that another member spoiled. What a coordinator's death cuts off is the last thing of
+// its life.
 void blames(const Records& records, Violations& out) {
   struct Session {
     std::set<SignerId> missing, bad;
@@ -489,7 +492,7 @@ void blames(const Records& records, Violations& out) {
   using Life = std::pair<CoordinatorId, std::uint64_t>;
   std::map<Life, std::map<Hash32, Session>> lives;
   std::map<Life, const CoordinatorNote*> last;
-  std::set<WithdrawalId> added_up;
+  std::map<Life, std::set<WithdrawalId>> has_signatures;
   for (const CoordinatorNote& note : records.notes) last[{note.coordinator, note.life}] = &note;
   const auto wrong = [&](const CoordinatorNote& note, const char* why) {
     out.push_back({"bad-share-blamed",
@@ -501,8 +504,10 @@ void blames(const Records& records, Violations& out) {
     const auto* fact = std::get_if<coordinator::Fact>(&note.what);
     const auto* blamed = fact == nullptr ? nullptr : std::get_if<coordinator::Blamed>(fact);
     // What it did in an earlier life is never blamed (DESIGN 4.4).
-    if (const auto* gone = std::get_if<SignerGone>(&note.what))
-      for (auto& [digest, session] : sessions) session.bad.erase(gone->signer);
+    if (const auto* reborn = std::get_if<SignerReborn>(&note.what))
+      for (auto& [digest, session] : sessions) session.bad.erase(reborn->signer);
+    if (const auto* heard = std::get_if<SignaturesHeard>(&note.what))
+      has_signatures[life].insert(heard->withdrawal);
     if (blamed != nullptr) {
       Session& session = sessions[blamed->session_digest];
       session.spoiled = true;
@@ -516,7 +521,7 @@ void blames(const Records& records, Violations& out) {
       Session& session = sessions[added->session_digest];
       if (session.bad.size() == 1) wrong(note, "added up a bad share");
       session.bad.clear();
-      added_up.insert(added->withdrawal_id);
+      has_signatures[life].insert(added->withdrawal_id);
     }
     for (auto& [digest, session] : sessions) {
       const bool others = blamed != nullptr && blamed->session_digest == digest;
@@ -538,7 +543,7 @@ void blames(const Records& records, Violations& out) {
     if (records.bad_shares.contains({share->session_digest, share->shares}))
       session.bad.insert(share->signer);
     session.due = session.missing.empty() && !session.spoiled && last.at(life) != &note &&
-                  !added_up.contains(session.of);
+                  !has_signatures[life].contains(session.of);
   }
 }
 

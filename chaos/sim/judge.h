@@ -39,14 +39,22 @@ struct ShareSeen {
   coordinator::ShareReceived share;
   bool durable_on_arrival = false;  // its record stood in the signer's journal at that moment
 };
-// What a coordinator recorded, in order; or that it was told that a signer's connection ended.
+// What reached a coordinator, as the host saw it: the end of a signer's connection, a status with
+// another boot id than that signer's last one, a withdrawal that the books hold the signatures of.
 struct SignerGone {
   SignerId signer;
 };
+struct SignerReborn {
+  SignerId signer;
+};
+struct SignaturesHeard {
+  WithdrawalId withdrawal;
+};
+// What a coordinator recorded or what reached it, in order.
 struct CoordinatorNote {
   CoordinatorId coordinator;
   std::uint64_t life = 0;
-  std::variant<coordinator::Fact, SignerGone> what;
+  std::variant<coordinator::Fact, SignerGone, SignerReborn, SignaturesHeard> what;
   std::uint32_t share_epoch = 1;  // of its configuration
 };
 // A signing record that became durable, under the share epoch that the signer was configured with.

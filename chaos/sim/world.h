@@ -307,6 +307,7 @@ class World {
   void execute(CoordinatorSeat& seat, coordinator::Effect& effect);
   void note_fact(CoordinatorSeat& seat, const coordinator::Fact& fact);
   void note_signer_gone(const Seat& seat, const Seat& peer);
+  void note_heard(const CoordinatorSeat& seat, ProcessName from, const wire::Message& message);
   void call_node(CoordinatorSeat& seat, const coordinator::NodeCall& call);
   [[nodiscard]] coordinator::NodeAnswerBody node_answer(ToyChain& chain,
                                                         const coordinator::NodeCallBody& body);
@@ -424,6 +425,9 @@ class World {
   std::vector<ShareSeen> shares_seen_;
   std::map<WithdrawalId, std::set<Hash32>> templates_;    // that any replica ever applied
   std::vector<CoordinatorNote> notes_;
+  using CoordinatorLife = std::pair<std::uint16_t, std::uint64_t>;
+  std::map<std::pair<CoordinatorLife, std::uint16_t>, BootId> boots_heard_;  // of that signer
+  std::set<std::pair<CoordinatorLife, WithdrawalId>> signatures_heard_;
   std::vector<std::string> unfinished_stops_;
   std::vector<coordinator::SendTransaction> broadcasts_;
   std::set<std::uint16_t> liars_;                         // signers that lied at any time

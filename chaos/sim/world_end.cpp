@@ -193,7 +193,7 @@ Records World::records() const {
   records.limits = limits_;
   records.forbidden_sessions = forbidden_;
   // A liar's mixture may be a session that a machine opened under the right group, which no digest
-  // holds (seed 400690). That one may be signed.
+  // holds (seed 400690). That one may be signed, by signers of that group (share-epochs-apart).
   for (const CoordinatorNote& note : notes_) {
     const auto* fact = std::get_if<coordinator::Fact>(&note.what);
     const auto* opened = fact == nullptr ? nullptr : std::get_if<coordinator::SessionOpened>(fact);

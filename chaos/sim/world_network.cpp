@@ -196,6 +196,10 @@ void World::arrive(const std::shared_ptr<Link>& link, std::size_t to) {
   if (!way.under_way.empty()) carry(link, to, way.under_way.front().due);
   if (!item.message) return lose_end(link, to);
   if (overhears_ && receiver.name.role == Role::Coordinator) overhear(*link, to, *item.message);
+  if (receiver.name.role == Role::Coordinator) {
+    note_heard(static_cast<const CoordinatorSeat&>(receiver), link->ends[1 - to]->name,
+               *item.message);
+  }
   with(receiver, [&](auto& concrete) {
     step(concrete, received(*concrete.machine, link->ids[to], std::move(*item.message)));
   });

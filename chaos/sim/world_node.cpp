@@ -110,6 +110,30 @@ void World::note_signer_gone(const Seat& seat, const Seat& peer) {
       {CoordinatorId(seat.name.index), seat.life, SignerGone{SignerId(peer.name.index)}});
 }
 
+// What the judge needs to know of what a coordinator knew.
+void World::note_heard(const CoordinatorSeat& seat, ProcessName from,
+                       const wire::Message& message) {
+  const CoordinatorLife life{seat.name.index, seat.life};
+  const auto note = [&](auto what) {
+    notes_.push_back({CoordinatorId(seat.name.index), seat.life, what});
+  };
+  const auto signatures = [&](const wire::WithdrawalView& view) {
+    if (!view.signed_tx.empty() && signatures_heard_.insert({life, view.id}).second)
+      note(SignaturesHeard{view.id});
+  };
+  if (const auto* status = std::get_if<wire::SignerStatus>(&message)) {
+    const auto [known, first] = boots_heard_.try_emplace({life, from.index}, status->epoch);
+    if (!first && known->second != status->epoch) note(SignerReborn{SignerId(from.index)});
+    known->second = status->epoch;
+  } else if (const auto* applied = std::get_if<wire::LedgerApplied>(&message)) {
+    if (applied->view) signatures(*applied->view);
+  } else if (const auto* answer = std::get_if<wire::LedgerAnswer>(&message)) {
+    if (answer->view) signatures(*answer->view);
+  } else if (const auto* feed = std::get_if<wire::LedgerFeed>(&message)) {
+    for (const wire::WithdrawalView& view : feed->changed) signatures(view);
+  }
+}
+
 void World::note_fact(CoordinatorSeat& seat, const coordinator::Fact& fact) {
   notes_.push_back({CoordinatorId(seat.name.index), seat.life, fact, seat.share_epoch});
   if (const auto* blamed = std::get_if<coordinator::Blamed>(&fact)) {

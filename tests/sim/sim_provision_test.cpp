@@ -194,6 +194,37 @@ TEST_CASE("the judge finds a bad share that is added up, and one that nobody is 
   });
   told.violations = judge(added);
   CHECK(reports(told, "bad-share-blamed"));
+  // Put right behind the share: what is, and what is not, a reason to blame nobody.
+  const auto with = [&](std::uint16_t coordinator, auto what) {
+    Records excused = added;
+    const auto at = std::find_if(
+        excused.notes.begin(), excused.notes.end(), [&](const CoordinatorNote& note) {
+          const auto* fact = std::get_if<coordinator::Fact>(&note.what);
+          const auto* seen = fact == nullptr ? nullptr
+                                             : std::get_if<coordinator::ShareReceived>(fact);
+          return seen != nullptr && seen->session_digest == share.session_digest;
+        });
+    REQUIRE(at != excused.notes.end());
+    CoordinatorNote note{at->coordinator, at->life, what};
+    if (note.coordinator.value() != coordinator) note.coordinator = CoordinatorId(coordinator);
+    excused.notes.insert(at + 1, note);
+    Outcome judged;
+    judged.violations = judge(excused);
+    return reports(judged, "bad-share-blamed");
+  };
+  const auto opener = std::find_if(added.notes.begin(), added.notes.end(), [&](const auto& note) {
+    const auto* fact = std::get_if<coordinator::Fact>(&note.what);
+    const auto* opened = fact == nullptr ? nullptr : std::get_if<coordinator::SessionOpened>(fact);
+    return opened != nullptr && opened->session_digest == share.session_digest;
+  });
+  REQUIRE(opener != added.notes.end());
+  const std::uint16_t own = opener->coordinator.value();
+  const auto other = static_cast<std::uint16_t>(1 - own);
+  CHECK(with(own, SignerGone{share.signer}));
+  CHECK_FALSE(with(own, SignerReborn{share.signer}));
+  CHECK(with(other, SignerReborn{share.signer}));
+  CHECK_FALSE(with(own, SignaturesHeard{share.withdrawal_id}));
+  CHECK(with(other, SignaturesHeard{share.withdrawal_id}));
 }
 
 }  // namespace roulette::sim
