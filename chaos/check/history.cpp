@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "chaos/plan/cluster_shape.h"
-#include "common/bitcoin/script.h"
+#include "common/bitcoin/spend.h"
 #include "common/crypto/taproot.h"
 
 namespace roulette::check {
@@ -65,7 +65,7 @@ std::uint32_t History::settle_depth() const {
   return kDefaultSettleDepth;
 }
 
-std::optional<Bytes> History::wallet_script() const {
+std::optional<crypto::WalletKey> History::wallet_key() const {
   std::string key;
   for (const Journal& journal : journals) {
     if (journal.threshold_key.empty()) continue;
@@ -74,9 +74,17 @@ std::optional<Bytes> History::wallet_script() const {
   }
   const auto parsed = array_from_hex<33>(key);
   if (!parsed) return std::nullopt;
+  if (scheme().signatures == crypto::SignatureForm::Ecdsa) return *parsed;
   const Result<crypto::TaprootOutput> output = crypto::output_key(crypto::xonly(*parsed));
   if (!output) return std::nullopt;
-  return bitcoin::p2tr_script(output->key);
+  return output->key;
+}
+
+std::optional<Bytes> History::wallet_script() const {
+  const auto key = wallet_key();
+  if (!key) return std::nullopt;
+  Bytes script = bitcoin::wallet_script(scheme().signatures, *key);
+  return script.empty() ? std::nullopt : std::optional(std::move(script));
 }
 
 Result<History> load_history(const std::string& run_dir, const chaos::Experiment& experiment) {

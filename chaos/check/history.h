@@ -266,6 +266,7 @@ struct LedgerCommand {
   std::vector<WalletOutput> wallet_outputs;
   std::uint64_t index = 0;  // checkpoint
   std::string digest, replica;
+  std::string signature_form, wallet_output_key;  // genesis
   std::optional<std::int64_t> withdrawal_fee_sat, min_amount_sat,
       max_amount_sat;  // genesis, where it says so
   std::optional<std::uint32_t> settle_depth;
@@ -361,8 +362,10 @@ struct History {
   // that has seen the whole log itself if there is any; nothing when there is none.
   [[nodiscard]] const Replica* reference() const;
   [[nodiscard]] std::uint32_t settle_depth() const;
-  // What every coin of the wallet pays to: the BIP 86 output of the threshold key that the signers'
-  // journals name. Nothing without a journal, or when journals differ.
+  // What signatures verify under: of the threshold key that the signers' journals name, tweaked
+  // (BIP 86) where the scheme's form is BIP 340. Nothing without a journal, or when they differ.
+  [[nodiscard]] std::optional<crypto::WalletKey> wallet_key() const;
+  // What every coin of the wallet pays to.
   [[nodiscard]] std::optional<Bytes> wallet_script() const;
 };
 

@@ -10,12 +10,13 @@
 
 #include "chaos/check/record_reader.h"
 #include "chaos/plan/cluster_shape.h"
+#include "common/base/limits.h"
 
 namespace roulette::check::load {
 namespace {
 
 using nlohmann::json;
-constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kSignature = 64;
+constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16;
 
 class EventReader {
  public:
@@ -166,7 +167,8 @@ class EventReader {
     } else if (event == "aggregated") {
       keep(f, out_.aggregated,
            Aggregated{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),
-                      f.hex("session_digest", kDigest), f.hex_list("signatures", kSignature)});
+                      f.hex("session_digest", kDigest),
+                      f.any_hex_list("signatures", limits::kMaxSignatureBytes)});
     } else if (event == "broadcast") {
       keep(f, out_.broadcasts,
            BroadcastEvent{head, f.hex("withdrawal_id", kId), f.hex("txid", kTxid),

@@ -10,12 +10,13 @@
 
 #include "chaos/check/journal_chain.h"
 #include "chaos/check/record_reader.h"
+#include "common/base/limits.h"
 #include "common/bitcoin/chain_facts.h"
 
 namespace roulette::check::load {
 namespace {
 
-constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kSignature = 64, kKey = 33;
+constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kKey = 33;
 
 void keep_block(Fields& fields, History& history, const bitcoin::Block& block,
                 std::uint32_t height) {
@@ -59,7 +60,7 @@ JournalHead read_head(Fields& f) {
 }
 
 void take_signatures(Fields& f, LedgerCommand& c) {
-  c.signatures = f.hex_list("signatures", kSignature);
+  c.signatures = f.any_hex_list("signatures", limits::kMaxSignatureBytes);
   f.each("journals", [&](Fields& j) {
     c.journals.push_back(read_head(j));
   });
@@ -96,6 +97,8 @@ void take_command(Fields& f, LedgerCommand& c) {
     c.index = f.count("index");
     c.digest = f.hex("digest", kDigest);
   } else if (c.command == "genesis") {
+    c.signature_form = f.text("signature_form");
+    c.wallet_output_key = f.any_hex("wallet_output_key");
     if (const auto depth = f.maybe_integer("settle_depth"))
       c.settle_depth = static_cast<std::uint32_t>(*depth);
     c.withdrawal_fee_sat = f.maybe_integer("withdrawal_fee_sat");

@@ -163,6 +163,15 @@ std::vector<std::string> Fields::text_list(const char* name) {
 }
 
 std::vector<std::string> Fields::hex_list(const char* name, std::size_t bytes) {
+  return hex_between(name, bytes, bytes, std::to_string(bytes));
+}
+
+std::vector<std::string> Fields::any_hex_list(const char* name, std::size_t most) {
+  return hex_between(name, 1, most, "1 to " + std::to_string(most));
+}
+
+std::vector<std::string> Fields::hex_between(const char* name, std::size_t least, std::size_t most,
+                                             const std::string& wanted) {
   std::vector<std::string> out;
   const json* value = find(name, true);
   if (value == nullptr) return out;
@@ -171,14 +180,14 @@ std::vector<std::string> Fields::hex_list(const char* name, std::size_t bytes) {
     return out;
   }
   for (const json& element : *value) {
-    const bool fits = element.is_string() && lower_hex(element.get<std::string>()) &&
-                      element.get<std::string>().size() == 2 * bytes;
-    if (!fits) {
-      fail(std::string("field '") + name + "' holds something else than " + std::to_string(bytes) +
+    const std::string text = element.is_string() ? element.get<std::string>() : "?";
+    if (!lower_hex(text) || text.size() % 2 != 0 || text.size() < 2 * least ||
+        text.size() > 2 * most) {
+      fail(std::string("field '") + name + "' holds something else than " + wanted +
            " bytes of hex");
       return {};
     }
-    out.push_back(element.get<std::string>());
+    out.push_back(text);
   }
   return out;
 }

@@ -19,9 +19,10 @@
 
 namespace roulette::check {
 
-// Of the file's header. `roulette-ledger` is at 2 since it tells the base and the journal heads.
+// Of the file's header. `roulette-ledger`: 2 tells the base and the journal heads, 3 the form of
+// signatures.
 [[nodiscard]] constexpr int record_version(std::string_view format) {
-  return format == "roulette-ledger" ? 2 : 1;
+  return format == "roulette-ledger" ? 3 : 1;
 }
 inline constexpr std::size_t kMaxDefectsKept = 5;
 
@@ -49,6 +50,8 @@ class Fields {
   [[nodiscard]] bool boolean_or_false(const char* name);
   [[nodiscard]] std::vector<std::string> text_list(const char* name);
   [[nodiscard]] std::vector<std::string> hex_list(const char* name, std::size_t bytes);
+  // Each of 1 to `most` bytes.
+  [[nodiscard]] std::vector<std::string> any_hex_list(const char* name, std::size_t most);
   [[nodiscard]] bool has(const char* name) const;  // present and not null
   // Each object of an array.
   void each(const char* name, const std::function<void(Fields&)>& take);
@@ -61,6 +64,8 @@ class Fields {
   [[nodiscard]] At at() const { return at_; }
 
  private:
+  [[nodiscard]] std::vector<std::string> hex_between(const char* name, std::size_t least,
+                                                     std::size_t most, const std::string& wanted);
   Fields(const nlohmann::json& object, Source& source, At at, bool* good);
   const nlohmann::json* find(const char* name, bool required);
   const nlohmann::json& object_;

@@ -12,6 +12,7 @@
 #include "chaos/check/ledger_model.h"
 #include "chaos/check/told.h"
 #include "chaos/check/trims.h"
+#include "common/bitcoin/spend.h"
 
 namespace roulette::check {
 namespace {
@@ -193,12 +194,18 @@ class Agreement {
     compare_bytes(row, w, name);
   }
 
+  // Whatever key goes with it: signing-policy-respected judges that.
+  Bytes signature_of(const std::vector<Bytes>& witness) const {
+    const Bytes key = witness.size() > 1 ? witness[1] : Bytes();
+    return bitcoin::signature_in(history_.scheme().signatures, key, witness).value_or(Bytes());
+  }
+
   // The first valid signatures won: they are the ones in the bytes.
   void compare_bytes(const WithdrawalRow& row, const ModelWithdrawal& w, const std::string& name) {
     std::vector<std::string> signatures;
     if (const auto tx = bitcoin::parse_transaction_hex(row.signed_tx)) {
       for (const bitcoin::TxIn& input : tx->inputs)
-        signatures.push_back(input.witness.empty() ? "" : to_hex(input.witness[0]));
+        signatures.push_back(to_hex(signature_of(input.witness)));
     }
     const std::vector<std::string> expected =
         w.signed_by != nullptr ? w.signed_by->signatures : std::vector<std::string>{};

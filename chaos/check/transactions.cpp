@@ -11,8 +11,7 @@
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
-#include "common/bitcoin/sighash.h"
-#include "common/crypto/schnorr.h"
+#include "common/bitcoin/spend.h"
 #include "common/wire/commands.h"
 
 namespace roulette::check {
@@ -233,8 +232,11 @@ struct Known {
 class Policy {
  public:
   Policy(const History& history, Findings& out)
-      : history_(history), out_(out), wallet_(*history.wallet_script()) {
-    output_key_ = *bitcoin::p2tr_output_key(wallet_);
+      : history_(history),
+        out_(out),
+        form_(history.scheme().signatures),
+        key_(*history.wallet_key()),
+        wallet_(*history.wallet_script()) {
     for (const ClientKey& key : history.keys) keys_.emplace(key.key, &key);
     read_genesis();
   }
@@ -256,8 +258,23 @@ class Policy {
     for (const Replica& replica : history_.replicas) {
       if (replica.entries.empty()) continue;
       for (const LedgerCommand& c : replica.entries.front().commands) {
-        if (c.command == "genesis" && c.withdrawal_fee_sat) most_fee_sat_ = *c.withdrawal_fee_sat;
+        if (c.command != "genesis") continue;
+        if (c.withdrawal_fee_sat) most_fee_sat_ = *c.withdrawal_fee_sat;
+        check_genesis(replica, c, replica.entries.front().at);
       }
+    }
+  }
+
+  // What the books verified signatures as must be what the signers' journals name.
+  void check_genesis(const Replica& replica, const LedgerCommand& genesis, const At& at) {
+    if (genesis.signature_form != crypto::form_name(form_)) {
+      out_.violation(at, replica.name + "'s genesis verifies signatures as " +
+                             genesis.signature_form + ", the signers make " +
+                             crypto::form_name(form_));
+    }
+    if (genesis.wallet_output_key != to_hex(key_)) {
+      out_.violation(at, replica.name + "'s genesis verifies signatures under " +
+                             genesis.wallet_output_key + ", the wallet's key is " + to_hex(key_));
     }
   }
 
@@ -293,13 +310,9 @@ class Policy {
       }
       prevouts.push_back(*out);
     }
-    const auto sighash = bitcoin::TaprootSighash::create(known.tx, prevouts);
-    if (!sighash) return out_.violation(known.row->at, txid + ": " + sighash.error().message);
-    for (std::size_t i = 0; i < known.tx.inputs.size(); ++i) {
-      const auto hash = sighash->key_path(i);
-      if (!hash) return out_.violation(known.row->at, txid + ": " + hash.error().message);
-      known.sighashes.push_back(*hash);
-    }
+    auto hashes = bitcoin::sighashes(form_, known.tx, prevouts);
+    if (!hashes) return out_.violation(known.row->at, txid + ": " + hashes.error().message);
+    known.sighashes = std::move(*hashes);
     known.prevouts = std::move(prevouts);
   }
 
@@ -388,7 +401,8 @@ class Policy {
     if (!in || !paid) return out_.violation(record.at, name + " with amounts out of range");
     const std::int64_t fee = *in - *paid;
     const std::int64_t least =
-        kLeastFeeRateSatPerVb * bitcoin::key_path_vsize(known.tx.inputs.size(), known.tx.outputs);
+        kLeastFeeRateSatPerVb *
+        bitcoin::signed_vsize(form_, known.tx.inputs.size(), known.tx.outputs);
     if (fee < least || fee > most_fee_sat_) {
       out_.violation(record.at, name + " with a fee of " + std::to_string(fee) + " sat, outside " +
                                     std::to_string(least) + ".." + std::to_string(most_fee_sat_));
@@ -447,11 +461,13 @@ class Policy {
       return out_.violation(at, "these bytes are not transaction " + txid);
     std::vector<std::string> signatures;
     for (const bitcoin::TxIn& input : tx->inputs) {
-      // Key path with SIGHASH_DEFAULT and no annex (DESIGN 6.4): one element of exactly 64 bytes.
-      if (input.witness.size() != 1 || input.witness[0].size() != 64 || !input.script_sig.empty()) {
-        return out_.violation(at, txid + " has a witness that is not one 64-byte signature");
+      // DESIGN 6.4: key path with SIGHASH_DEFAULT and no annex; for ECDSA SIGHASH_ALL and the key.
+      const auto signature = bitcoin::signature_in(form_, key_, input.witness);
+      if (!signature || !input.script_sig.empty()) {
+        return out_.violation(at, txid + " has a witness that is not the wallet's: " +
+                                      witness_wanted());
       }
-      signatures.push_back(to_hex(input.witness[0]));
+      signatures.push_back(to_hex(*signature));
     }
     check_list(txid, signatures, at);
   }
@@ -471,19 +487,29 @@ class Policy {
     for (std::size_t i = 0; i < signatures.size(); ++i) {
       if (!good_.insert(txid + std::to_string(i) + signatures[i]).second) continue;
       out_.checked();
-      const auto signature = array_from_hex<64>(signatures[i]);
-      if (!signature || !crypto::schnorr_verify(output_key_, known.sighashes[i], *signature)) {
-        out_.violation(
-            at, "the signature of input " + std::to_string(i) + " of " + txid +
-                    " does not verify under the wallet's tweaked key (BIP 341, SIGHASH_DEFAULT)");
+      const auto signature = from_hex(signatures[i]);
+      if (!signature ||
+          !crypto::scheme_of(form_).verify(key_, known.sighashes[i], *signature)) {
+        out_.violation(at, "the signature of input " + std::to_string(i) + " of " + txid +
+                               " does not verify under the wallet's key (" + rule() + ")");
       }
     }
   }
 
+  const char* rule() const {
+    return form_ == crypto::SignatureForm::Ecdsa ? "BIP 143, SIGHASH_ALL, strict DER, low S"
+                                                 : "BIP 341, SIGHASH_DEFAULT";
+  }
+  const char* witness_wanted() const {
+    return form_ == crypto::SignatureForm::Ecdsa ? "a DER signature with SIGHASH_ALL and its key"
+                                                 : "one 64-byte signature";
+  }
+
   const History& history_;
   Findings& out_;
+  crypto::SignatureForm form_;
+  crypto::WalletKey key_;
   Bytes wallet_;
-  crypto::XOnly output_key_{};
   std::int64_t most_fee_sat_ = kDefaultWithdrawalFeeSat;
   std::map<std::string, const ClientKey*> keys_;
   std::map<std::string, Known> known_;  // by txid

@@ -30,7 +30,8 @@ inline constexpr std::array kRequiredProbes = {
 // Where all must sign, no journal is ever taken: the quorum would be lost for good. So none is
 // founded again, and there is one share epoch.
 [[nodiscard]] constexpr bool required_of(Probe probe, SimScheme scheme) {
-  const bool all_sign = scheme == SimScheme::Musig2 || scheme == SimScheme::Single;
+  const bool all_sign = scheme == SimScheme::Musig2 || scheme == SimScheme::Single ||
+                        scheme == SimScheme::Hsm;
   return !all_sign || (probe != Probe::ConflictAfterRollBack && probe != Probe::JournalWentBack &&
                        probe != Probe::ProvisionedAgainSigns && probe != Probe::OldEpochRefused);
 }

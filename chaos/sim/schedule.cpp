@@ -63,7 +63,8 @@ class Drawing {
       case SimScheme::Musig2:
         shape.signers = static_cast<std::uint16_t>(prng_.between(2, 4));
         break;
-      case SimScheme::Single: shape.signers = 1; break;
+      case SimScheme::Single:
+      case SimScheme::Hsm: shape.signers = 1; break;
     }
     shape.threshold = shape.signers;
     return true;

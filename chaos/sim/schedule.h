@@ -28,9 +28,10 @@ struct Range {
 enum class SimScheme : std::uint8_t {
   Frost,    // what the daemons run unless they are told otherwise
   StandIn,  // stand_in.h: its algebra over a small field, for breadth
-  FrostTr,  // these three as in crypto/schemes.h
+  FrostTr,  // these as in crypto/schemes.h
   Musig2,
-  Single
+  Single,
+  Hsm  // with a key in memory where the daemons have a token (soft_ecdsa.h)
 };
 [[nodiscard]] const char* scheme_name(SimScheme scheme);  // "frost", "stand-in", "frost-tr", ...
 [[nodiscard]] std::optional<SimScheme> scheme_named(std::string_view name);

@@ -19,7 +19,8 @@ constexpr std::array kKinds = {
     "lose_mempool", "slow_node", "hang_node", "refuse_sends", "split_node", "bad_signer",
     "bad_coordinator", "alter_replica"};
 static_assert(kKinds.size() == kFaultKinds);
-constexpr std::array kSchemes = {"frost", "stand-in", "frost-tr", "musig2", "single"};
+constexpr std::array kSchemes = {"frost", "stand-in", "frost-tr", "musig2", "single",
+                                 "hsm"};
 constexpr std::array kBlows = {"kill", "stop", "pause"};
 constexpr std::array kRoles = {Role::Signer, Role::Coordinator, Role::Ledger,
                                Role::Etcd,   Role::Bitcoind,    Role::Tool};

@@ -1,3 +1,7 @@
+# ECDSA in memory, for the simulator and for tests: no daemon links it.
+add_library(roulette_soft_ecdsa STATIC sim/soft_ecdsa.cpp)
+target_link_libraries(roulette_soft_ecdsa PUBLIC roulette_crypto PRIVATE secp256k1)
+
 # The simulated host: links the cores, never a socket, a clock or a thread.
 add_library(roulette_chaos_sim STATIC
   sim/judge.cpp
@@ -27,7 +31,7 @@ add_library(roulette_chaos_sim STATIC
 target_link_libraries(roulette_chaos_sim
   PUBLIC roulette_chaos_plan roulette_base roulette_crypto roulette_bitcoin
   roulette_wire roulette_signer_core roulette_coordinator_core roulette_ledger_core
-  PRIVATE nlohmann_json::nlohmann_json)
+  PRIVATE roulette_soft_ecdsa nlohmann_json::nlohmann_json)
 if(ROULETTE_MUTANTS)
   target_sources(roulette_chaos_sim PRIVATE sim/mutant_hunt.cpp)
 endif()

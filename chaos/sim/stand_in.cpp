@@ -297,7 +297,7 @@ class StandInGroup final : public crypto::SigningGroup {
   const Hash32& id() const override { return id_; }
   Status check_quorums_meet() const override { return crypto::check_quorum_shape(t_, n()); }
   const ByteArray<33>& threshold_key() const override { return threshold_key_; }
-  const ByteArray<32>& wallet_key() const override { return wallet_key_; }
+  ByteSpan wallet_key() const override { return wallet_key_; }
   ByteSpan public_share(SignerId id) const override {
     if (id.value() >= public_shares_.size()) return {};
     return public_shares_[id.value()];

@@ -168,7 +168,7 @@ class StockedGroup final : public crypto::SigningGroup {
   const Hash32& id() const override { return real_->id(); }
   Status check_quorums_meet() const override { return real_->check_quorums_meet(); }
   const ByteArray<33>& threshold_key() const override { return real_->threshold_key(); }
-  const ByteArray<32>& wallet_key() const override { return real_->wallet_key(); }
+  ByteSpan wallet_key() const override { return real_->wallet_key(); }
   ByteSpan public_share(SignerId id) const override { return real_->public_share(id); }
   Result<crypto::SignerSetPtr> signer_set(std::span<const SignerId> ids) const override {
     std::vector<SignerId> asked(ids.begin(), ids.end());

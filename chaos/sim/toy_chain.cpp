@@ -9,7 +9,7 @@
 
 #include "common/base/assert.h"
 #include "common/bitcoin/script.h"
-#include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::sim {
@@ -85,6 +85,27 @@ const bitcoin::TxOut* ToyChain::output(const bitcoin::OutPoint& outpoint) const 
   return nullptr;
 }
 
+// As the scripts say, whoever made the transaction: P2TR has its key in the script, P2WPKH in the
+// witness.
+bool ToyChain::spends_well(const bitcoin::Transaction& tx,
+                           const std::vector<bitcoin::TxOut>& prevouts) const {
+  const crypto::SignatureForm form = scheme_.facts().signatures;
+  const auto sighashes = bitcoin::sighashes(form, tx, prevouts);
+  if (!sighashes) return false;
+  for (std::size_t i = 0; i < tx.inputs.size(); ++i) {
+    const auto& witness = tx.inputs[i].witness;
+    Bytes key;
+    if (const auto output = bitcoin::p2tr_output_key(prevouts[i].script))
+      key.assign(output->begin(), output->end());
+    else if (witness.size() == 2)
+      key = witness[1];
+    if (bitcoin::wallet_script(form, key) != prevouts[i].script) return false;
+    const auto signature = bitcoin::signature_in(form, key, witness);
+    if (!signature || !scheme_.verify(key, (*sighashes)[i], *signature)) return false;
+  }
+  return true;
+}
+
 bitcoin::SendOutcome ToyChain::send(const bitcoin::Transaction& tx) {
   using bitcoin::SendOutcome;
   const Hash32 id = bitcoin::txid(tx);
@@ -105,15 +126,7 @@ bitcoin::SendOutcome ToyChain::send(const bitcoin::Transaction& tx) {
     if (spent == nullptr) return SendOutcome::MissingInputs;
     prevouts.push_back(*spent);
   }
-  const auto sighashes = bitcoin::taproot_sighashes(tx, prevouts);
-  if (!sighashes) return SendOutcome::Rejected;
-  for (std::size_t i = 0; i < tx.inputs.size(); ++i) {
-    const auto key = bitcoin::p2tr_output_key(prevouts[i].script);
-    const auto& witness = tx.inputs[i].witness;
-    const auto signature = witness.size() == 1 ? to_array<64>(witness[0]) : std::nullopt;
-    if (!key || !signature) return SendOutcome::Rejected;
-    if (!scheme_.verify(*key, (*sighashes)[i], *signature)) return SendOutcome::Rejected;
-  }
+  if (!spends_well(tx, prevouts)) return SendOutcome::Rejected;
   mempool_.push_back(tx);
   return SendOutcome::Accepted;
 }

@@ -55,6 +55,9 @@ class ToyChain {
   void rebuild_unspent();
   [[nodiscard]] const bitcoin::TxOut* output(const bitcoin::OutPoint& outpoint) const;
 
+  [[nodiscard]] bool spends_well(const bitcoin::Transaction& tx,
+                                 const std::vector<bitcoin::TxOut>& prevouts) const;
+
   const crypto::Scheme& scheme_;
   std::vector<ToyBlock> blocks_;
   std::vector<bitcoin::Transaction> mempool_;

@@ -8,9 +8,12 @@
 #include <tuple>
 
 #include "chaos/sim/sim_entropy.h"
+#include "chaos/sim/soft_ecdsa.h"
 #include "chaos/sim/stand_in.h"
 #include "common/base/assert.h"
-#include "common/bitcoin/script.h"
+#include "common/bitcoin/spend.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/hsm_scheme.h"
 #include "common/crypto/schemes.h"
 
 namespace roulette::sim {
@@ -49,10 +52,24 @@ Wallet deal_quickly(std::uint16_t n, std::uint16_t t, std::uint32_t epoch) {
   return Wallet{std::move(dealt.group), std::move(dealt.shares), {}};
 }
 
+// Every other digest gets high S, as a token gives it: the share must be normalised.
+Wallet wallet_of_token() {
+  const auto token =
+      std::make_shared<const SoftEcdsa>(crypto::sha256(as_bytes("the simulated token's key")));
+  auto group = crypto::hsm_group(token->key());
+  ROULETTE_ASSERT(group.ok());
+  auto share = crypto::hsm_share({token->key(), [token](const Hash32& digest) {
+    const crypto::CompactEcdsa low = token->sign(digest);
+    return Result<crypto::CompactEcdsa>(digest[0] % 2 == 0 ? low : with_other_s(low));
+  }});
+  return Wallet{std::move(group).value(), {std::move(share)}, {}};
+}
+
 Wallet deal(SimScheme scheme, std::uint16_t n, std::uint16_t t, std::uint32_t epoch) {
   if (scheme == SimScheme::StandIn) {
     return deal_quickly(n, t, epoch);
   }
+  if (scheme == SimScheme::Hsm) return wallet_of_token();
   const crypto::SchemeKind* kind = crypto::scheme_by_name(scheme_name(scheme));
   ROULETTE_ASSERT(kind != nullptr);
   return deal_by(*kind, n, t, epoch);
@@ -70,7 +87,8 @@ const Wallet& wallet_of(SimScheme scheme, std::uint16_t n, std::uint16_t t,
   auto known = wallets.find(shape);
   if (known == wallets.end()) {
     Wallet made = deal(scheme, n, t, share_epoch);
-    made.script = bitcoin::p2tr_script(made.group->wallet_key());
+    made.script = bitcoin::wallet_script(made.group->scheme().facts().signatures,
+                                         made.group->wallet_key());
     known = wallets.emplace(shape, std::move(made)).first;
   }
   return known->second;

@@ -70,7 +70,8 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
   chain_->flush();
   genesis_.cluster_id = kClusterId;
   genesis_.wallet_script = script;
-  genesis_.wallet_output_key = wallet(1).group->wallet_key();
+  genesis_.signature_form = scheme_.facts().signatures;
+  genesis_.wallet_output_key = crypto::WalletKey::from(wallet(1).group->wallet_key()).value();
   genesis_.accounts = {"alice", "bob"};
   genesis_.anchor_block = chain_->blocks().front().hash;
   const auto place_all = [this](auto& seats, Role role) {
@@ -154,7 +155,7 @@ void World::start(CoordinatorSeat& seat) {
   const Wallet& configured = wallet(seat.share_epoch);
   config.group = configured.group;
   config.wallet_script = configured.script;
-  config.wallet_output_key = configured.group->wallet_key();
+  config.wallet_output_key = crypto::WalletKey::from(configured.group->wallet_key()).value();
   config.nonce_pool = options_.shape.nonce_pool;
   const std::int64_t pace = options_.pace;
   config.cadence.heartbeat = config.cadence.heartbeat * pace;
@@ -173,7 +174,7 @@ void World::start(LedgerSeat& seat) {
   config.boot = seat.boot;
   config.genesis = genesis_;
   config.checkpoint_interval = kCheckpointEvery;
-  config.scheme = &scheme_;
+  config.verifier = &scheme_;
   config.snapshot_interval = options_.snapshot_interval;
   config.snapshot_chunk_bytes = options_.snapshot_chunk_bytes;
   config.heartbeat = config.heartbeat * options_.pace;

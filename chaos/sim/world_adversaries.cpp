@@ -11,7 +11,7 @@
 #include "chaos/sim/world.h"
 #include "common/base/limits.h"
 #include "common/bitcoin/script.h"
-#include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::sim {
@@ -368,7 +368,7 @@ void World::forbid(const wire::SignRequest& request, std::uint16_t signer) {
 std::optional<Hash32> World::digest_of(const wire::SignRequest& request) const {
   const auto tx = bitcoin::parse_transaction(request.unsigned_tx);
   if (!tx) return std::nullopt;
-  const auto sighashes = bitcoin::taproot_sighashes(*tx, request.prevouts);
+  const auto sighashes = bitcoin::sighashes(scheme_.facts().signatures, *tx, request.prevouts);
   if (!sighashes) return std::nullopt;
   return wire::session_digest(request, scheme_.facts().version, genesis_.wallet_output_key,
                               *sighashes);

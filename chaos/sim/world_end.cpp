@@ -156,7 +156,7 @@ std::vector<SnapshotRecord> World::stored_snapshots() const {
     SnapshotRecord record;
     record.index = index;
     const ledger::StoredSnapshot stored{index, *kept.manifest, kept.chunks};
-    const auto opened = ledger::open_snapshot(stored, genesis_, scheme_);
+    const auto opened = ledger::open_snapshot(stored, genesis_, &scheme_);
     if (opened) record.digest = opened->manifest.digest;
     else record.fault = opened.error().message;
     found.push_back(std::move(record));
@@ -166,7 +166,7 @@ std::vector<SnapshotRecord> World::stored_snapshots() const {
 
 // One pass over the whole log, from its first entry, that was trimmed or not.
 void World::replay_log(std::map<std::uint64_t, Hash32>& digests) const {
-  ledger::State fresh(scheme_);
+  ledger::State fresh(&scheme_);
   std::uint64_t index = 0;
   for (auto& [wanted, digest] : digests) {
     for (; index < wanted; ++index) {

@@ -108,7 +108,7 @@ bool World::force_trim() {
     const auto& [index, kept] = *at;
     if (!kept.manifest || index <= trimmed_) continue;
     const ledger::StoredSnapshot stored{index, *kept.manifest, kept.chunks};
-    if (!ledger::open_snapshot(stored, genesis_, scheme_)) continue;
+    if (!ledger::open_snapshot(stored, genesis_, &scheme_)) continue;
     ++counts_.forced_trims;
     trim_to(index);
     return true;

@@ -17,7 +17,9 @@ inline constexpr std::size_t kMaxFeedViewsPerFrame = 128;
 inline constexpr std::size_t kMaxDetailBytes = 1024;  // a reason for humans, printable ASCII
 // Of any scheme; which size is right is for the scheme to say (SchemeFacts).
 inline constexpr std::size_t kMaxPublicNonceBytes = 66;  // BIP 445, BIP 327: two points
-inline constexpr std::size_t kMaxShareBytes = 72;        // an ECDSA signature in DER; others 32, 64
+inline constexpr std::size_t kMaxShareBytes = 72;        // 32 or 64 today
+inline constexpr std::size_t kMaxWalletKeyBytes = 33;    // ECDSA: compressed; BIP 340: 32
+inline constexpr std::size_t kMaxSignatureBytes = 72;    // ECDSA: DER; BIP 340: 64
 
 // Group
 inline constexpr std::size_t kMaxSigners = 128;  // BIP 445

@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::int64_t kBaseWeight = 4 * (4 + 4) + 2;    // version, locktime; marker and flag
 constexpr std::int64_t kInputWeight = 4 * (36 + 1 + 4);  // outpoint, empty script, sequence
-constexpr std::int64_t kKeyPathWitnessWeight = 1 + 1 + 64;  // one item: the signature
 
 std::int64_t compact_weight(std::size_t n) {
   return 4 * static_cast<std::int64_t>(compact_size_bytes(n));
@@ -16,18 +15,16 @@ std::int64_t compact_weight(std::size_t n) {
 
 }  // namespace
 
-std::int64_t key_path_weight(std::size_t inputs, std::span<const TxOut> outputs) {
+std::int64_t witness_spend_weight(std::size_t inputs, std::span<const TxOut> outputs,
+                                  std::size_t witness_bytes) {
   std::int64_t weight = kBaseWeight + compact_weight(inputs) + compact_weight(outputs.size());
-  weight += static_cast<std::int64_t>(inputs) * (kInputWeight + kKeyPathWitnessWeight);
+  weight += static_cast<std::int64_t>(inputs) *
+            (kInputWeight + static_cast<std::int64_t>(witness_bytes));
   for (const TxOut& output : outputs) {
     weight += 4 * 8 + compact_weight(output.script.size()) +
               4 * static_cast<std::int64_t>(output.script.size());
   }
   return weight;
-}
-
-std::int64_t key_path_vsize(std::size_t inputs, std::span<const TxOut> outputs) {
-  return (key_path_weight(inputs, outputs) + 3) / 4;
 }
 
 std::optional<std::int64_t> fee_sat(FeeRate rate, std::int64_t vsize) {

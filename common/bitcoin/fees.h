@@ -1,7 +1,7 @@
-// Sizes and fees of the wallet's transactions before they are signed.
+// Sizes and fees of transactions before they are signed. A wallet's own witnesses: spend.h.
 //
-// Invariant: the estimate equals the signed transaction's size exactly: each input is a P2TR
-// key-path spend whose witness is one 64-byte signature (SIGHASH_DEFAULT, no annex).
+// Invariant: the weight is exactly that of a transaction whose inputs have empty scripts and
+// witnesses of the given size; a fee is rounded up, never down.
 #pragma once
 
 #include <cstddef>
@@ -22,9 +22,9 @@ constexpr FeeRate sat_per_vbyte(std::int64_t sat) { return {sat * 1000}; }
 
 inline constexpr std::int64_t kMaxStandardWeight = 400'000;  // bitcoind relays nothing heavier
 
-// Of the transaction once each of its `inputs` has its signature. Only the outputs' scripts matter.
-[[nodiscard]] std::int64_t key_path_weight(std::size_t inputs, std::span<const TxOut> outputs);
-[[nodiscard]] std::int64_t key_path_vsize(std::size_t inputs, std::span<const TxOut> outputs);
+// `witness_bytes`: of each input, its number of items included. Only the outputs' scripts matter.
+[[nodiscard]] std::int64_t witness_spend_weight(std::size_t inputs, std::span<const TxOut> outputs,
+                                                std::size_t witness_bytes);
 
 // ceil(rate * vsize); nothing when an argument is negative or the fee would exceed kMaxMoneySat.
 [[nodiscard]] std::optional<std::int64_t> fee_sat(FeeRate rate, std::int64_t vsize);

@@ -42,7 +42,7 @@ struct Bip445 {
     input.share = &share;
     input.signer = share.id();
     input.public_share = share.public_share();
-    input.threshold_key = group.wallet_key();
+    input.threshold_key = to_array<32>(group.wallet_key());
     input.extra = context;
     return frost::nonce_gen(entropy, input);
   }
@@ -162,7 +162,7 @@ class FrostGroup final : public SigningGroup {
   const Hash32& id() const override { return id_; }
   Status check_quorums_meet() const override { return check_quorum_shape(group_.t(), group_.n()); }
   const ByteArray<33>& threshold_key() const override { return group_.threshold_key(); }
-  const ByteArray<32>& wallet_key() const override { return wallet_key_; }
+  ByteSpan wallet_key() const override { return wallet_key_; }
   ByteSpan public_share(SignerId id) const override {
     if (id.value() >= group_.n()) return {};
     return group_.public_shares()[id.value()];

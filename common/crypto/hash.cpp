@@ -54,6 +54,18 @@ Hash32 sha256(ByteSpan data) {
 
 Hash32 sha256d(ByteSpan data) { return sha256(sha256(data)); }
 
+ByteArray<20> hash160(ByteSpan data) {
+  // In the default provider since OpenSSL 3.0.7.
+  static const EVP_MD* const ripemd = EVP_MD_fetch(nullptr, "RIPEMD160", nullptr);
+  ROULETTE_ASSERT(ripemd != nullptr);
+  const Hash32 inner = sha256(data);
+  ByteArray<20> out{};
+  unsigned int size = 0;
+  ROULETTE_ASSERT(EVP_Digest(inner.data(), inner.size(), out.data(), &size, ripemd, nullptr) == 1 &&
+                  size == out.size());
+  return out;
+}
+
 Tag::Tag(std::string_view name) {
   const Hash32 hash = sha256(as_bytes(name));
   for (std::size_t i = 0; i < 32; ++i) prefix_[i] = prefix_[i + 32] = hash[i];

@@ -1,4 +1,4 @@
-// SHA-256 and the tagged hashes of BIP 340, computed by OpenSSL.
+// SHA-256, Bitcoin's HASH160 and the tagged hashes of BIP 340, computed by OpenSSL.
 //
 // Invariant: an incremental Sha256 erases its inner state when it goes, so it is fit for secret
 // input; the one-shot functions keep a context per thread and are for public data only. Nothing
@@ -16,6 +16,8 @@ namespace roulette::crypto {
 [[nodiscard]] Hash32 sha256(ByteSpan data);
 // SHA-256 of SHA-256, as Bitcoin's txid and block hash.
 [[nodiscard]] Hash32 sha256d(ByteSpan data);
+// RIPEMD-160 of SHA-256: the key hash of a P2WPKH output (BIP 141).
+[[nodiscard]] ByteArray<20> hash160(ByteSpan data);
 
 // SHA-256(tag) is computed once and kept: make a Tag a static constant.
 class Tag {

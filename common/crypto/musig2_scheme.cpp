@@ -121,7 +121,7 @@ class Musig2Group final : public SigningGroup {
   const Hash32& id() const override { return id_; }
   Status check_quorums_meet() const override { return {}; }  // there is one signer set
   const ByteArray<33>& threshold_key() const override { return threshold_key_; }
-  const ByteArray<32>& wallet_key() const override { return wallet_key_; }
+  ByteSpan wallet_key() const override { return wallet_key_; }
   ByteSpan public_share(SignerId id) const override {
     if (id.value() >= n()) return {};
     return keys_.keys()[id.value()];

@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -31,6 +32,7 @@
 #include "common/base/entropy.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/crypto/signature_form.h"
 
 namespace roulette::crypto {
 
@@ -45,7 +47,9 @@ namespace roulette::crypto {
 //   OneSigner     t = n = 1, the same for one. Without nonces (nonce_size 0) 6.1 has no secret to
 //                 keep, an exact retry is a new signature of the same bytes, and nonce-never-reused
 //                 has nothing to check (not-exercised). 6.2's record is still written first: it
-//                 binds session, withdrawal and outpoints, with an empty list of nonces.
+//                 binds session, withdrawal and outpoints, with an empty list of nonces. A token
+//                 (`hsm`) signs again with other bytes, of the same transaction id: the witness is
+//                 no part of it.
 enum class SignerForm : std::uint8_t { AnyThreshold, AllSigners, OneSigner };
 
 struct SchemeFacts {
@@ -55,6 +59,7 @@ struct SchemeFacts {
   std::size_t nonce_size = 0;      // of a public nonce; zero: one round, without nonces
   std::size_t share_size = 0;
   std::size_t signature_size = 0;  // at most
+  SignatureForm signatures = SignatureForm::Bip340;  // what the network verifies them as
 
   // How many of its signers' nonces a message takes from each.
   [[nodiscard]] std::size_t nonces_for(std::size_t messages) const {
@@ -74,6 +79,9 @@ class Scheme {
 
 // `frost`, the default (frost_scheme.h). By name: schemes.h.
 [[nodiscard]] const Scheme& frost_scheme();
+// The network's own rule for signatures of a form, whichever scheme made them. Its facts name a
+// scheme of that form.
+[[nodiscard]] const Scheme& scheme_of(SignatureForm form);
 
 // ---- sessions ----
 
@@ -126,7 +134,7 @@ class SigningGroup {
   [[nodiscard]] virtual Status check_quorums_meet() const = 0;
   // As dealt, and as signatures verify under it: the configured tweak is part of the group.
   [[nodiscard]] virtual const ByteArray<33>& threshold_key() const = 0;
-  [[nodiscard]] virtual const ByteArray<32>& wallet_key() const = 0;
+  [[nodiscard]] virtual ByteSpan wallet_key() const = 0;  // of the scheme's signature form
   [[nodiscard]] virtual ByteSpan public_share(SignerId id) const = 0;  // empty outside the group
   // Refuses too few or too many ids, duplicates and ids outside the group. Any order.
   [[nodiscard]] virtual Result<SignerSetPtr> signer_set(std::span<const SignerId> ids) const = 0;
@@ -175,6 +183,9 @@ class KeyShare {
   [[nodiscard]] virtual Result<SecretNonce> make_nonce(EntropySource& entropy,
                                                        const SigningGroup& group,
                                                        ByteSpan context) const = 0;
+  // Why it would not sign now, as far as that is known without trying; empty: nothing is known
+  // against it. Asked before a request costs a record; only a key in a token ever has a reason.
+  [[nodiscard]] virtual std::string unavailable() const { return {}; }
   // Takes the nonce: the caller's is empty afterwards, and its secret erased, whatever happened.
   // Refuses a used nonce, one of another scheme, a session that lists another nonce for this
   // signer, and a signer or public share outside the session's set.

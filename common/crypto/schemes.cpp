@@ -1,6 +1,6 @@
 // The table of schemes: see schemes.h.
 //
-// Invariant: what the four say about shapes is what SignerForm says (scheme.h). No arithmetic here.
+// Invariant: what the five say about shapes is what SignerForm says (scheme.h). No arithmetic here.
 #include "common/crypto/schemes.h"
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "common/crypto/dealer.h"
 #include "common/crypto/frost_scheme.h"
+#include "common/crypto/hsm_scheme.h"
 #include "common/crypto/musig2_scheme.h"
 #include "common/crypto/single_scheme.h"
 
@@ -83,7 +84,8 @@ Status check_all_sign(std::uint16_t t, std::uint16_t n) {
 
 Status check_one_signs(std::uint16_t t, std::uint16_t n) {
   if (n == 1 && t == 1) return {};
-  return Error{ErrorKind::Usage, shape_name(t, n) + ": single has one signer, who signs alone"};
+  return Error{ErrorKind::Usage,
+               shape_name(t, n) + ": single and hsm have one signer, who signs alone"};
 }
 
 // What the keys make must be what the file says they make.
@@ -101,11 +103,12 @@ Result<SigningGroupPtr> group_of_all(const GroupKeys& keys) {
   return as_told(musig2_group(keys.public_shares), keys);
 }
 
+template <Result<SigningGroupPtr> (*make)(const PubKey33&)>
 Result<SigningGroupPtr> group_of_one(const GroupKeys& keys) {
   if (const Status shape = check_one_signs(keys.t, keys.n); !shape) return shape.error();
   if (keys.public_shares.size() != 1)
     return Error{ErrorKind::Corrupt, "not one public key for each signer"};
-  return as_told(single_group(keys.public_shares[0]), keys);
+  return as_told(make(keys.public_shares[0]), keys);
 }
 
 Result<KeySharePtr> share_of_one(SignerId id, Secret<32> secret) {
@@ -155,17 +158,32 @@ Result<Dealt> refuse_refresh(const GroupKeys&, std::vector<Secret<32>>, EntropyS
                "keys are another wallet"};
 }
 
+// ---- hsm: the key never leaves its token ----
+
+Error stays_in_token() {
+  return Error{ErrorKind::Usage, "the key of hsm is made in its token and never leaves it"};
+}
+Result<KeySharePtr> refuse_share(SignerId, Secret<32>) { return stays_in_token(); }
+Result<Dealt> refuse_deal(std::uint16_t, std::uint16_t, EntropySource&) {
+  return stays_in_token();
+}
+Result<Dealt> refuse_token_refresh(const GroupKeys&, std::vector<Secret<32>>, EntropySource&) {
+  return stays_in_token();
+}
+
 const std::array kSchemes = {
-    SchemeKind{&frost_scheme, &check_quorum_shape, &threshold_group<&frost_group>,
+    SchemeKind{&frost_scheme, false, &check_quorum_shape, &threshold_group<&frost_group>,
                &threshold_share<&frost_share>, &deal_threshold<&frost_group>,
                &refresh_threshold<&frost_group>},
-    SchemeKind{&frost_tr_scheme, &check_quorum_shape, &threshold_group<&frost_tr_group>,
+    SchemeKind{&frost_tr_scheme, false, &check_quorum_shape, &threshold_group<&frost_tr_group>,
                &threshold_share<&frost_tr_share>, &deal_threshold<&frost_tr_group>,
                &refresh_threshold<&frost_tr_group>},
-    SchemeKind{&musig2_scheme, &check_all_sign, &group_of_all, &musig2_share, &deal_to_all,
+    SchemeKind{&musig2_scheme, false, &check_all_sign, &group_of_all, &musig2_share, &deal_to_all,
                &refuse_refresh},
-    SchemeKind{&single_scheme, &check_one_signs, &group_of_one, &share_of_one, &deal_to_one,
-               &refuse_refresh}};
+    SchemeKind{&single_scheme, false, &check_one_signs, &group_of_one<&single_group>,
+               &share_of_one, &deal_to_one, &refuse_refresh},
+    SchemeKind{&hsm_scheme, true, &check_one_signs, &group_of_one<&hsm_group>, &refuse_share,
+               &refuse_deal, &refuse_token_refresh}};
 
 template <class Fits>
 const SchemeKind* find(const Fits& fits) {

@@ -30,6 +30,8 @@ struct Dealt {
 
 struct SchemeKind {
   const Scheme& (*scheme)();
+  // The key is made in a token and stays there: `share`, `deal` and `refresh` refuse (Usage).
+  bool in_token = false;
   // Whether t of n is a shape that this scheme may have in a cluster (DESIGN 6.3). Usage.
   Status (*check_shape)(std::uint16_t t, std::uint16_t n);
   // Refuses keys that do not belong together.

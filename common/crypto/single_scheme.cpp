@@ -67,7 +67,7 @@ class SingleGroup final : public SigningGroup {
   const Hash32& id() const override { return id_; }
   Status check_quorums_meet() const override { return {}; }  // there is one signer
   const ByteArray<33>& threshold_key() const override { return key_; }
-  const ByteArray<32>& wallet_key() const override { return wallet_key_; }
+  ByteSpan wallet_key() const override { return wallet_key_; }
   ByteSpan public_share(SignerId id) const override {
     return id.value() == 0 ? ByteSpan(key_) : ByteSpan();
   }

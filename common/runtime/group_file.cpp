@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/base/limits.h"
-#include "common/bitcoin/script.h"
+#include "common/bitcoin/spend.h"
 #include "common/runtime/config_file.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/limits.h"
@@ -82,7 +82,7 @@ Result<crypto::SigningGroupPtr> read_group_file(const std::filesystem::path& pat
 }
 
 Bytes wallet_script_of(const crypto::SigningGroup& group) {
-  return bitcoin::p2tr_script(group.wallet_key());
+  return bitcoin::wallet_script(group.scheme().facts().signatures, group.wallet_key());
 }
 
 }  // namespace roulette::runtime

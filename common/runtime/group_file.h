@@ -28,7 +28,7 @@ namespace roulette::runtime {
 // A missing file is ErrorKind::Preflight; anything wrong in it is Usage and names the file.
 [[nodiscard]] Result<crypto::SigningGroupPtr> read_group_file(const std::filesystem::path& path);
 
-// What the coins of a group's wallet pay to: BIP 86, one key, no script tree.
+// What the coins of a group's wallet pay to: one key, without a script tree (BIP 86), or its hash.
 [[nodiscard]] Bytes wallet_script_of(const crypto::SigningGroup& group);
 
 }  // namespace roulette::runtime

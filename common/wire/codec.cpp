@@ -445,7 +445,7 @@ SignRefusal get(const pb::SignRefusal& in, Checked& check) {
   SignRefusal v;
   v.session_digest = check.array<32>(in.session_digest(), "session_digest");
   v.reason =
-      check.one_of(in.reason(), RefusalReason::StaleEpoch, RefusalReason::Quarantined, "reason");
+      check.one_of(in.reason(), RefusalReason::StaleEpoch, RefusalReason::KeyUnavailable, "reason");
   v.detail = check.human(in.detail(), "detail");
   if (in.has_blamed()) v.blamed = SignerId(check.u16(in.blamed(), "blamed"));
   return v;

@@ -4,7 +4,7 @@
 // other spelling, no trailing byte, no value out of its enum or over its bound (limits.h). It does
 // not judge meaning: whether a signature verifies or an amount is allowed is ledger/core's.
 
-//   command  u8 format = 1 | u8 role | u16 index | boot[16] | u64 counter | u8 kind | body
+//   command  u8 format = 2 | u8 role | u16 index | boot[16] | u64 counter | u8 kind | body
 //   batch    u32 count | command...
 //   body     the fields in the order commands.h declares them; integers big-endian, text and byte
 //            strings with a u32 length, lists with a u32 count, flags one byte 0 or 1; a wallet
@@ -21,7 +21,8 @@
 namespace roulette::wire {
 namespace {
 
-constexpr std::uint8_t kCommandFormat = 1;
+// 2: Genesis names the form of signatures, and these have any length up to a bound.
+constexpr std::uint8_t kCommandFormat = 2;
 constexpr std::size_t kLeastCommandBytes = 1 + 1 + 2 + 16 + 8 + 1;
 constexpr std::size_t kWalletOutputBytes = 4 + 4 + 8 + 1;
 constexpr std::size_t kJournalHeadBytes = 2 + 4 + 8 + 32;
@@ -44,7 +45,8 @@ void write(CanonicalWriter& w, const Genesis& v) {
   w.u8(static_cast<std::uint8_t>(Kind::Genesis));
   w.text(v.cluster_id);
   w.bytes(v.wallet_script);
-  w.raw(v.wallet_output_key);
+  w.u8(static_cast<std::uint8_t>(v.signature_form));
+  w.bytes(v.wallet_output_key);
   w.count(v.accounts.size());
   for (const std::string& account : v.accounts) w.text(account);
   w.i64(v.fee_rate_sat_per_vb);
@@ -72,7 +74,7 @@ void write(CanonicalWriter& w, const Signed& v) {
   w.raw(v.withdrawal_id.value());
   w.raw(v.txid);
   w.count(v.signatures.size());
-  for (const auto& signature : v.signatures) w.raw(signature);
+  for (const crypto::WalletSignature& signature : v.signatures) w.bytes(signature);
   w.count(v.journals.size());
   for (const JournalHead& journal : v.journals) {
     w.u16(journal.signer.value());
@@ -155,6 +157,13 @@ Bytes bounded_bytes(CanonicalReader& r, std::size_t most) {
   return bytes;
 }
 
+template <class Bounded>
+Bounded bounded(CanonicalReader& r) {
+  const auto bytes = Bounded::from(r.bytes());
+  if (!bytes) r.fail();
+  return bytes.value_or(Bounded());
+}
+
 // The length of a list of at most `most` elements that take at least `element_size` bytes each.
 std::size_t bounded_count(CanonicalReader& r, std::size_t element_size, std::size_t most) {
   const std::size_t n = r.count(element_size);
@@ -167,7 +176,10 @@ Genesis read_genesis(CanonicalReader& r) {
   Genesis v;
   v.cluster_id = bounded_text(r, limits::kMaxClusterIdBytes);
   v.wallet_script = bounded_bytes(r, limits::kMaxScriptBytes);
-  v.wallet_output_key = r.array<32>();
+  const auto form = crypto::form_numbered(r.u8());
+  if (!form) r.fail();
+  v.signature_form = form.value_or(crypto::SignatureForm::Bip340);
+  v.wallet_output_key = bounded<crypto::WalletKey>(r);
   v.accounts.resize(bounded_count(r, 4, limits::kMaxAccounts));
   for (std::string& account : v.accounts) account = bounded_text(r, limits::kMaxAccountNameBytes);
   v.fee_rate_sat_per_vb = r.i64();
@@ -196,8 +208,9 @@ Signed read_signed(CanonicalReader& r) {
   Signed v;
   v.withdrawal_id = WithdrawalId(r.array<16>());
   v.txid = r.array<32>();
-  v.signatures.resize(bounded_count(r, 64, limits::kMaxInputsPerTransaction));
-  for (auto& signature : v.signatures) signature = r.array<64>();
+  v.signatures.resize(bounded_count(r, 4, limits::kMaxInputsPerTransaction));
+  for (crypto::WalletSignature& signature : v.signatures)
+    signature = bounded<crypto::WalletSignature>(r);
   v.journals.resize(bounded_count(r, kJournalHeadBytes, limits::kMaxSigners));
   for (JournalHead& journal : v.journals) {
     journal.signer = SignerId(r.u16());
@@ -277,9 +290,14 @@ Role read_role(CanonicalReader& r) {
   return Role::Tool;
 }
 
-Command read_command(CanonicalReader& r) {
+// `format`: the first one that is not ours, for the refusal's words.
+Command read_command(CanonicalReader& r, std::optional<std::uint8_t>& format) {
   Command command;
-  if (r.u8() != kCommandFormat) r.fail();
+  const std::uint8_t read = r.u8();
+  if (read != kCommandFormat) {
+    if (r.ok() && !format) format = read;
+    r.fail();
+  }
   command.id.proposer.role = read_role(r);
   command.id.proposer.index = r.u16();
   command.id.boot = BootId(r.array<16>());
@@ -288,7 +306,14 @@ Command read_command(CanonicalReader& r) {
   return command;
 }
 
-Error corrupt(const char* what) { return Error{ErrorKind::Corrupt, what}; }
+Error corrupt(const std::string& what) { return Error{ErrorKind::Corrupt, what}; }
+
+// An older log is refused by name: nothing in it is guessed at.
+Error not_read(const char* what, const std::optional<std::uint8_t>& format) {
+  if (!format) return corrupt(std::string(what) + ": not a canonical encoding");
+  return corrupt(std::string(what) + ": of command format " + std::to_string(*format) +
+                 "; this program reads format " + std::to_string(kCommandFormat));
+}
 
 }  // namespace
 
@@ -315,8 +340,9 @@ Bytes encode_command(const Command& command) {
 Result<Command> decode_command(ByteSpan bytes) {
   if (bytes.size() > limits::kMaxBatchBytes) return corrupt("command: over its byte bound");
   CanonicalReader r(bytes);
-  Command command = read_command(r);
-  if (!r.finished()) return corrupt("command: not a canonical encoding");
+  std::optional<std::uint8_t> format;
+  Command command = read_command(r, format);
+  if (!r.finished()) return not_read("command", format);
   return command;
 }
 
@@ -333,8 +359,9 @@ Result<std::vector<Command>> decode_batch(ByteSpan bytes) {
   std::vector<Command> batch;
   const std::size_t n = bounded_count(r, kLeastCommandBytes, limits::kMaxBatchCommands);
   batch.reserve(n);
-  for (std::size_t i = 0; i < n && r.ok(); ++i) batch.push_back(read_command(r));
-  if (!r.finished()) return corrupt("batch: not a canonical encoding");
+  std::optional<std::uint8_t> format;
+  for (std::size_t i = 0; i < n && r.ok(); ++i) batch.push_back(read_command(r, format));
+  if (!r.finished()) return not_read("batch", format);
   return batch;
 }
 

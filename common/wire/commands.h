@@ -14,6 +14,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/bitcoin/transaction.h"
+#include "common/crypto/signature_form.h"
 #include "common/wire/withdrawal.h"
 
 namespace roulette::wire {
@@ -30,8 +31,10 @@ struct CommandId {
 // wins.
 struct Genesis {
   std::string cluster_id;
-  Bytes wallet_script;                // every coin of the wallet pays to it
-  ByteArray<32> wallet_output_key{};  // x-only, tweaked: `Signed` is verified against it
+  Bytes wallet_script;  // every coin of the wallet pays to it
+  // What `Signed` is verified as, and under which key; the script follows from both (spend.h).
+  crypto::SignatureForm signature_form = crypto::SignatureForm::Bip340;
+  crypto::WalletKey wallet_output_key;  // Bip340: x-only, tweaked
   std::vector<std::string> accounts;  // deposit output `vout` is credited to accounts[vout % size]
   std::int64_t fee_rate_sat_per_vb = 10;
   std::int64_t withdrawal_fee_sat =
@@ -68,7 +71,7 @@ struct JournalHead {
 struct Signed {
   WithdrawalId withdrawal_id;
   Hash32 txid{};
-  std::vector<ByteArray<64>> signatures;  // BIP 340, one per input, SIGHASH_DEFAULT
+  std::vector<crypto::WalletSignature> signatures;  // one per input, in the genesis' form
   std::vector<JournalHead> journals;
   CoordinatorId by;
   friend bool operator==(const Signed&, const Signed&) = default;

@@ -26,6 +26,7 @@ const char* refusal_name(RefusalReason reason) {
     case RefusalReason::BadNonce: return "bad-nonce";
     case RefusalReason::WrongGroup: return "wrong-group";
     case RefusalReason::Quarantined: return "quarantined";
+    case RefusalReason::KeyUnavailable: return "key-unavailable";
   }
   return "unknown";
 }

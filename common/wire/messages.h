@@ -132,7 +132,8 @@ enum class RefusalReason : std::uint8_t {
   TooMany = 11,
   BadNonce = 12,
   WrongGroup = 13,  // the request is of another group or share epoch
-  Quarantined = 14  // the journal is missing, rolled back or forked (DESIGN 6.8)
+  Quarantined = 14,  // the journal is missing, rolled back or forked (DESIGN 6.8)
+  KeyUnavailable = 15  // the key lies in a token that does not sign now: ask again later
 };
 [[nodiscard]] const char* refusal_name(RefusalReason reason);  // "stale-epoch", ...
 struct SignRefusal {

@@ -129,7 +129,8 @@ Status LiveCoordinator::open_machine() {
   node_ = std::make_unique<NodeClient>(env_.loop, std::move(node));
   machine_ = std::make_unique<Coordinator>(
       CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, signing, wallet_script,
-                        signing->wallet_key(), limits::kNoncePoolTarget, {}});
+                        crypto::WalletKey::from(signing->wallet_key()).value(),
+                        limits::kNoncePoolTarget, {}});
   return {};
 }
 

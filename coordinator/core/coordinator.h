@@ -31,7 +31,7 @@ struct CoordinatorConfig {
   BootId boot;
   crypto::SigningGroupPtr group;
   Bytes wallet_script;
-  ByteArray<32> wallet_output_key{};  // x-only, after the taproot tweak
+  crypto::WalletKey wallet_output_key;  // the group's: see SigningGroup::wallet_key
   std::uint32_t nonce_pool = 32;      // public nonces kept ready per signer
   Cadence cadence;
 };
@@ -163,7 +163,7 @@ struct Aggregated {
   WithdrawalId withdrawal_id;
   Hash32 txid{};
   Hash32 session_digest{};
-  std::vector<ByteArray<64>> signatures;
+  std::vector<crypto::WalletSignature> signatures;
 };
 struct Blamed {
   SignerId signer;

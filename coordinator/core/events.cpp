@@ -4,17 +4,20 @@
 // dropped (the host counts it). Nothing is decided here about what to work on: touched_ only marks
 // what work() must look at.
 #include "common/base/mutants.h"
+#include "common/bitcoin/spend.h"
 #include "coordinator/core/machine.h"
 
 namespace roulette::coordinator {
 namespace {
 
 // For a planted bug only (common/base/mutants.h): what must never leave.
-[[maybe_unused]] SendTransaction unread_bytes(const wire::Template& plan,
+[[maybe_unused]] SendTransaction unread_bytes(const CoordinatorConfig& config,
+                                              const wire::Template& plan,
                                               const wire::Signed& made) {
   auto tx = bitcoin::parse_transaction(plan.unsigned_tx);
   for (std::size_t i = 0; i < made.signatures.size(); ++i) {
-    tx->inputs[i].witness = {Bytes(made.signatures[i].begin(), made.signatures[i].end())};
+    tx->inputs[i].witness = bitcoin::witness(config.group->scheme().facts().signatures,
+                                             config.wallet_output_key, made.signatures[i]);
   }
   return {made.withdrawal_id, made.txid, bitcoin::serialize(*tx)};
 }
@@ -115,7 +118,7 @@ void Coordinator::Machine::from_signer(Step& s, SignerId from, const wire::Messa
     const WithdrawalId id = complete->withdrawal_id;
     const WorkingSet::Item* item = working_.find(id);
     if (ROULETTE_MUTANT("own-aggregate-sent") && item != nullptr)
-      call(s, ForSend{id}, unread_bytes(*item->view.planned, *complete));
+      call(s, ForSend{id}, unread_bytes(config_, *item->view.planned, *complete));
     ledger_.submit(s, std::move(*complete), ForSigned{id});
   }
 }

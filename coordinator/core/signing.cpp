@@ -9,13 +9,13 @@
 
 #include "common/base/limits.h"
 #include "common/base/mutants.h"
-#include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 
 namespace roulette::coordinator {
 Signing::Signing(const CoordinatorConfig& config, SignerPool& signers)
     : config_(config), signers_(signers) {
   // The host derives one from the other and refuses a configuration that says otherwise.
-  ROULETTE_ASSERT(config.group->wallet_key() == config.wallet_output_key);
+  ROULETTE_ASSERT(std::ranges::equal(config.group->wallet_key(), config.wallet_output_key));
 }
 
 // ---- jobs ----
@@ -29,7 +29,8 @@ Result<Signing::Job> Signing::make_job(const wire::WithdrawalView& view) const {
   if (!tx) return tx.error();
   if (bitcoin::txid(*tx) != job.plan.txid)
     return Error{ErrorKind::Corrupt, "the template's txid is another"};
-  auto sighashes = bitcoin::taproot_sighashes(*tx, job.plan.prevouts);
+  auto sighashes = bitcoin::sighashes(config_.group->scheme().facts().signatures, *tx,
+                                      job.plan.prevouts);
   if (!sighashes) return sighashes.error();
   if (sighashes->size() > limits::kMaxInputsPerTransaction)
     return Error{ErrorKind::Corrupt, "too many inputs"};
@@ -265,8 +266,8 @@ std::optional<wire::Signed> Signing::complete(Step& s, const Hash32& digest, Ses
       }
       return std::nullopt;
     }
-    const auto signature = to_array<64>(std::get<Bytes>(*aggregate));
-    ROULETTE_ASSERT(signature.has_value());  // the wire knows one size yet
+    const auto signature = crypto::WalletSignature::from(std::get<Bytes>(*aggregate));
+    ROULETTE_ASSERT(signature.has_value());  // limits::kMaxSignatureBytes holds every form's
     result.signatures.push_back(*signature);
   }
   for (const Member& member : session.members) result.journals.push_back(member.journal);
@@ -299,6 +300,7 @@ void Signing::refusal(Step& s, SignerId from, const wire::SignRefusal& refusal) 
       // Its status, which came before, said the same: it is not known any more. Never blame.
       signers_.drop_nonces(s, from);
       break;
+    case wire::RefusalReason::KeyUnavailable:
     case wire::RefusalReason::TooMany:
       signers_.busy(from, s.now);
       break;

@@ -40,6 +40,7 @@ struct CommandFields {
 
   void operator()(const wire::Genesis& v) const {
     out.add("cluster_id", v.cluster_id).add_hex("wallet_script", v.wallet_script);
+    out.add("signature_form", crypto::form_name(v.signature_form));
     out.add_hex("wallet_output_key", v.wallet_output_key);
     out.add_json("accounts", list_json(v.accounts, [](const std::string& name) {
                    std::string json;
@@ -60,7 +61,8 @@ struct CommandFields {
   }
   void operator()(const wire::Signed& v) const {
     out.add("txid", display(v.txid));
-    out.add_json("signatures", list_json(v.signatures, [](const ByteArray<64>& signature) {
+    out.add_json("signatures",
+                 list_json(v.signatures, [](const crypto::WalletSignature& signature) {
                    return quoted(to_hex(signature));
                  }));
     out.add_json("journals", list_json(v.journals, [](const wire::JournalHead& head) {
@@ -253,7 +255,7 @@ Recomputed recompute(const Stored& stored) {
 }
 
 Status print(const Stored& stored) {
-  std::string text = "{\"format\":\"roulette-ledger\",\"version\":2}\n";
+  std::string text = "{\"format\":\"roulette-ledger\",\"version\":3}\n";
   if (stored.base) {
     EventFields fields;
     fields.add("type", "base").add("index", stored.base->index);

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "common/base/limits.h"
-#include "common/bitcoin/script.h"
+#include "common/bitcoin/spend.h"
 #include "common/bitcoin/transaction.h"
 #include "common/runtime/config_file.h"
 
@@ -60,10 +60,18 @@ ProcessName read_name(ConfigObject& object) {
 wire::Genesis read_genesis(ConfigObject object, const std::string& cluster_id) {
   wire::Genesis genesis;
   genesis.cluster_id = cluster_id;
-  const auto key = array_from_hex<32>(object.text("wallet_output_key"));
-  if (!key) object.fail("wallet_output_key", "is not 64 hex digits");
-  genesis.wallet_output_key = key.value_or(ByteArray<32>{});
-  genesis.wallet_script = bitcoin::p2tr_script(genesis.wallet_output_key);
+  if (object.has("signature_form")) {
+    const auto form = crypto::form_named(object.text("signature_form"));
+    if (!form) object.fail("signature_form", "is neither bip340 nor ecdsa");
+    genesis.signature_form = form.value_or(genesis.signature_form);
+  }
+  const auto key = from_hex(object.text("wallet_output_key"));
+  const auto bounded = key ? crypto::WalletKey::from(*key) : std::nullopt;
+  genesis.wallet_output_key = bounded.value_or(crypto::WalletKey());
+  genesis.wallet_script =
+      bitcoin::wallet_script(genesis.signature_form, genesis.wallet_output_key);
+  if (genesis.wallet_script.empty())
+    object.fail("wallet_output_key", "is no key of that form: bip340 has 32 bytes, ecdsa 33");
   genesis.accounts = object.texts("accounts");
   if (genesis.accounts.empty()) object.fail("accounts", "is empty");
   genesis.fee_rate_sat_per_vb = object.integer("fee_rate_sat_per_vb", 1, kMostFeeRate);

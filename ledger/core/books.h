@@ -49,9 +49,11 @@ struct Block {
 };
 
 struct Books {
-  explicit Books(const crypto::Scheme& by) : scheme(&by) {}
+  explicit Books(const crypto::Scheme* by) : verifier(by) {}
 
-  const crypto::Scheme* scheme;  // no part of the state: the same on every replica
+  // No part of the state: the same on every replica. Null until the genesis says which, unless one
+  // was given.
+  const crypto::Scheme* verifier;
   std::optional<wire::Genesis> genesis;
   std::vector<Withdrawal> withdrawals;
   std::map<std::string, Ordinal> by_key;
@@ -142,6 +144,6 @@ void write_journals(CanonicalWriter& w, const Books& books);
 
 // ---- books_codec.cpp ----
 [[nodiscard]] Bytes encode_books(const Books& books);
-[[nodiscard]] Result<Books> decode_books(ByteSpan bytes, const crypto::Scheme& scheme);
+[[nodiscard]] Result<Books> decode_books(ByteSpan bytes, const crypto::Scheme* verifier);
 
 }  // namespace roulette::ledger

@@ -10,15 +10,16 @@
 #include "common/base/canonical.h"
 #include "common/base/limits.h"
 #include "common/base/mutants.h"
+#include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
 #include "ledger/core/books.h"
 
 namespace roulette::ledger {
 namespace {
 
-constexpr const char* kFormat = "roulette/ledger-snapshot/1";
+constexpr const char* kFormat = "roulette/ledger-snapshot/2";
+constexpr std::string_view kFamily = "roulette/ledger-snapshot/";
 constexpr std::size_t kOutPointBytes = 36;
-constexpr std::size_t kSignatureBytes = 64;
 constexpr auto kLastReject = static_cast<std::uint8_t>(wire::RejectReason::BadScript);
 // The least that one element of each list takes.
 constexpr std::size_t kLeastWithdrawal = 16 + 3 * 4 + 8 + 1 + 2 + 8 + 4 + 3;
@@ -33,7 +34,8 @@ bitcoin::OutPoint read_outpoint(CanonicalReader& r) {
   return outpoint;
 }
 
-void write_template(CanonicalWriter& w, const Withdrawal& withdrawal) {
+void write_template(CanonicalWriter& w, const wire::Genesis& genesis,
+                    const Withdrawal& withdrawal) {
   const wire::Template& planned = *withdrawal.view.planned;
   w.i64(planned.fee_sat);
   w.i64(withdrawal.change_sat);
@@ -46,10 +48,16 @@ void write_template(CanonicalWriter& w, const Withdrawal& withdrawal) {
   if (withdrawal.view.signed_tx.empty()) return;
   const auto tx = bitcoin::parse_transaction(withdrawal.view.signed_tx);
   ROULETTE_ASSERT(tx.ok());  // apply assembled it
-  for (const bitcoin::TxIn& input : tx->inputs) w.raw(input.witness.at(0));
+  for (const bitcoin::TxIn& input : tx->inputs) {
+    const auto signature =
+        bitcoin::signature_in(genesis.signature_form, genesis.wallet_output_key, input.witness);
+    ROULETTE_ASSERT(signature.has_value());  // likewise
+    w.bytes(*signature);
+  }
 }
 
-void write_withdrawal(CanonicalWriter& w, const Withdrawal& withdrawal) {
+void write_withdrawal(CanonicalWriter& w, const wire::Genesis& genesis,
+                      const Withdrawal& withdrawal) {
   const wire::WithdrawalView& view = withdrawal.view;
   w.raw(view.id.value());
   w.text(view.key);
@@ -63,7 +71,7 @@ void write_withdrawal(CanonicalWriter& w, const Withdrawal& withdrawal) {
   w.boolean(withdrawal.broadcast);
   w.boolean(withdrawal.paid);
   w.boolean(view.planned.has_value());
-  if (view.planned) write_template(w, withdrawal);
+  if (view.planned) write_template(w, genesis, withdrawal);
 }
 
 void write_chain(CanonicalWriter& w, const Books& books) {
@@ -82,10 +90,14 @@ void write_chain(CanonicalWriter& w, const Books& books) {
 // taken; `why` says what the violation was where it was not the bytes' form.
 class Decoder {
  public:
-  Decoder(ByteSpan bytes, const crypto::Scheme& scheme) : r_(bytes), books_(scheme) {}
+  Decoder(ByteSpan bytes, const crypto::Scheme* verifier) : r_(bytes), books_(verifier) {}
 
   Result<Books> run() {
-    if (r_.text() != kFormat) return corrupt("another format or version");
+    if (const std::string format = r_.text(); format != kFormat) {
+      const bool ours = format.starts_with(kFamily) && format.size() <= kFamily.size() + 3;
+      return corrupt("of " + (ours ? format : "another format") + "; this program reads " +
+                     kFormat);
+    }
     if (r_.boolean()) read_all();
     if (!why_.empty()) return corrupt(why_);
     if (!r_.finished()) return corrupt("its bytes are cut short, too long or malformed");
@@ -185,8 +197,15 @@ class Decoder {
     auto tx = bitcoin::parse_transaction(withdrawal.view.planned->unsigned_tx);
     if (!tx) return refuse("a template that does not parse");
     for (bitcoin::TxIn& input : tx->inputs) {
-      const ByteArray<kSignatureBytes> signature = r_.array<kSignatureBytes>();
-      input.witness = {Bytes(signature.begin(), signature.end())};
+      const Bytes signature = r_.bytes();
+      if (signature.empty() || signature.size() > limits::kMaxSignatureBytes)
+        return refuse("a signature");
+      input.witness = bitcoin::witness(books_.genesis->signature_form,
+                                       books_.genesis->wallet_output_key, signature);
+      // What would not be read out of the witness again (write_template) is no signature of it.
+      if (!bitcoin::signature_in(books_.genesis->signature_form, books_.genesis->wallet_output_key,
+                                 input.witness))
+        return refuse("a signature");
     }
     withdrawal.view.signed_tx = bitcoin::serialize(*tx);
     withdrawal.signed_hash = crypto::sha256(withdrawal.view.signed_tx);
@@ -251,7 +270,8 @@ Bytes encode_books(const Books& books) {
   if (!books.genesis) return w.take();
   w.bytes(wire::encode_command({{}, *books.genesis}));
   w.count(books.withdrawals.size());
-  for (const Withdrawal& withdrawal : books.withdrawals) write_withdrawal(w, withdrawal);
+  for (const Withdrawal& withdrawal : books.withdrawals)
+    write_withdrawal(w, *books.genesis, withdrawal);
   w.count(books.coins.size());
   for (const auto& [outpoint, coin] : books.coins) {
     write_outpoint(w, outpoint);
@@ -270,8 +290,8 @@ Bytes encode_books(const Books& books) {
   return w.take();
 }
 
-Result<Books> decode_books(ByteSpan bytes, const crypto::Scheme& scheme) {
-  auto books = Decoder(bytes, scheme).run();
+Result<Books> decode_books(ByteSpan bytes, const crypto::Scheme* verifier) {
+  auto books = Decoder(bytes, verifier).run();
   if (!books) return books;
   // One spelling: what is unordered, redundant or out of range does not come back as it was.
   const Bytes again = encode_books(*books);

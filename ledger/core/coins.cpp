@@ -12,6 +12,7 @@
 #include "common/base/limits.h"
 #include "common/base/mutants.h"
 #include "common/bitcoin/fees.h"
+#include "common/bitcoin/spend.h"
 #include "common/bitcoin/script.h"
 #include "ledger/core/books.h"
 
@@ -48,9 +49,11 @@ std::optional<CoinChoice> settle_amounts(const wire::Genesis& genesis, const Pay
                                          std::size_t count, std::int64_t total_sat) {
   const auto rate = bitcoin::sat_per_vbyte(genesis.fee_rate_sat_per_vb);
   const std::int64_t rest = total_sat - payment.without_change[0].amount_sat;
-  const auto fee_with = bitcoin::fee_sat(rate, bitcoin::key_path_vsize(count, payment.with_change));
-  const auto fee_without =
-      bitcoin::fee_sat(rate, bitcoin::key_path_vsize(count, payment.without_change));
+  const auto fee_of = [&](const std::vector<bitcoin::TxOut>& outputs) {
+    return bitcoin::fee_sat(rate, bitcoin::signed_vsize(genesis.signature_form, count, outputs));
+  };
+  const auto fee_with = fee_of(payment.with_change);
+  const auto fee_without = fee_of(payment.without_change);
   if (!fee_with || !fee_without || rest < *fee_without) return std::nullopt;
   CoinChoice choice;
   if (rest - *fee_with >= payment.dust_sat) {

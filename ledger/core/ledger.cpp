@@ -50,7 +50,7 @@ Gauges Ledger::gauges() const {
 // ---- the machine ----
 
 Machine::Machine(LedgerConfig settings)
-    : config(std::move(settings)), state(*config.scheme), checkpoints(config.id, config.replicas) {
+    : config(std::move(settings)), state(config.verifier), checkpoints(config.id, config.replicas) {
   ROULETTE_ASSERT(config.replicas > 0 && config.id.value() < config.replicas);
   // Reports of a checkpoint take up to one index each: an interval they fill would never end.
   ROULETTE_ASSERT(config.checkpoint_interval > config.replicas);

@@ -32,7 +32,7 @@ struct LedgerConfig {
   BootId boot;            // stamps this replica's own commands
   wire::Genesis genesis;  // proposed when the log is empty
   std::uint64_t checkpoint_interval = 64;
-  const crypto::Scheme* scheme = &crypto::frost_scheme();  // what `Signed` is verified by
+  const crypto::Scheme* verifier = nullptr;  // of `Signed`; see State
   // The preferred replica stores a snapshot at every multiple of this index, which must be one of
   // checkpoint_interval; 0: never, and nothing is trimmed.
   std::uint64_t snapshot_interval = 0;

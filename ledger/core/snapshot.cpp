@@ -30,7 +30,7 @@ Result<Bytes> join_chunks(const Manifest& manifest, const std::map<std::uint32_t
 }
 
 Result<OpenedSnapshot> open(const StoredSnapshot& stored, const wire::Genesis& genesis,
-                            const crypto::Scheme& scheme) {
+                            const crypto::Scheme* verifier) {
   const auto corrupt = [](const std::string& what) { return Error{ErrorKind::Corrupt, what}; };
   auto manifest = decode_manifest(stored.manifest);
   if (!manifest) return manifest.error();
@@ -42,7 +42,7 @@ Result<OpenedSnapshot> open(const StoredSnapshot& stored, const wire::Genesis& g
   }
   auto bytes = join_chunks(*manifest, stored.chunks);
   if (!bytes) return bytes.error();
-  auto state = State::decode(*bytes, scheme);
+  auto state = State::decode(*bytes, verifier);
   if (!state) return state.error();
   if (state->digest() != manifest->digest) return corrupt("its digest is not its state's");
   if (state->genesis() != genesis) return corrupt("its genesis is not the configured one");
@@ -107,8 +107,8 @@ Manifest make_manifest(const std::string& cluster_id, std::uint64_t index, const
 }
 
 Result<OpenedSnapshot> open_snapshot(const StoredSnapshot& stored, const wire::Genesis& genesis,
-                                     const crypto::Scheme& scheme) {
-  auto opened = open(stored, genesis, scheme);
+                                     const crypto::Scheme* verifier) {
+  auto opened = open(stored, genesis, verifier);
   if (opened) return opened;
   return Error{opened.error().kind,
                "snapshot " + std::to_string(stored.index) + ": " + opened.error().message};

@@ -50,6 +50,6 @@ struct OpenedSnapshot {
 };
 [[nodiscard]] Result<OpenedSnapshot> open_snapshot(const StoredSnapshot& stored,
                                                    const wire::Genesis& genesis,
-                                                   const crypto::Scheme& scheme);
+                                                   const crypto::Scheme* verifier);
 
 }  // namespace roulette::ledger

@@ -118,7 +118,7 @@ void Machine::handle(const SnapshotRead& event) {
 }
 
 void Machine::snapshot_read_again(const StoredSnapshot& snapshot) {
-  const auto opened = open_snapshot(snapshot, config.genesis, *config.scheme);
+  const auto opened = open_snapshot(snapshot, config.genesis, config.verifier);
   if (!opened || opened->manifest.index != job->index || opened->manifest.digest != job->digest) {
     ++snapshots_given_up;  // it stands there damaged: nothing is ever removed on its account
     job.reset();
@@ -133,7 +133,7 @@ void Machine::snapshot_read_again(const StoredSnapshot& snapshot) {
 void Machine::older_snapshot_read(const StoredSnapshot& snapshot) {
   if (snapshot.index == 0) return job.reset();  // there is none yet: everything stays
   const auto spoken_for = confirmed.find(snapshot.index);
-  const auto opened = open_snapshot(snapshot, config.genesis, *config.scheme);
+  const auto opened = open_snapshot(snapshot, config.genesis, config.verifier);
   if (opened && spoken_for != confirmed.end() && opened->manifest.digest == spoken_for->second) {
     job->phase = SnapshotJob::Phase::Trimming;
     job->older = snapshot.index;
@@ -213,7 +213,7 @@ void Machine::judge_snapshot(const StoredSnapshot& stored) {
   if (stored.index + 1 < loading->first) {  // older ones even more
     return no_snapshot_left(name + ": the log does not reach back to it");
   }
-  auto opened = open_snapshot(stored, config.genesis, *config.scheme);
+  auto opened = open_snapshot(stored, config.genesis, config.verifier);
   if (opened && contradicts_tables(opened->manifest)) {
     opened = Error{ErrorKind::Corrupt, name + ": the tables hold another digest for its index"};
   }

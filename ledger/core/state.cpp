@@ -10,7 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/mutants.h"
 #include "common/bitcoin/script.h"
-#include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
 #include "ledger/core/books.h"
 
@@ -119,7 +119,8 @@ Applied nothing(OutcomeKind kind, std::string detail, std::optional<WithdrawalId
 }
 
 const char* fault_of(const wire::Genesis& genesis) {
-  if (genesis.wallet_script != bitcoin::p2tr_script(genesis.wallet_output_key)) {
+  const Bytes script = bitcoin::wallet_script(genesis.signature_form, genesis.wallet_output_key);
+  if (script.empty() || genesis.wallet_script != script) {
     return "the wallet's script does not pay to its output key";
   }
   if (genesis.accounts.empty()) return "no accounts";
@@ -253,17 +254,19 @@ Result<Bytes> assemble(const Books& books, const Withdrawal& withdrawal,
   if (command.txid != planned.txid) return refuse("another txid");
   auto tx = bitcoin::parse_transaction(planned.unsigned_tx);
   ROULETTE_ASSERT(tx.ok());  // we built it
-  const auto sighashes = bitcoin::taproot_sighashes(*tx, planned.prevouts);
+  const wire::Genesis& genesis = *books.genesis;
+  const ByteSpan key = genesis.wallet_output_key;
+  const auto sighashes = bitcoin::sighashes(genesis.signature_form, *tx, planned.prevouts);
   ROULETTE_ASSERT(sighashes.ok());
   const std::vector<Hash32>& hashes = sighashes.value();
   if (command.signatures.size() != hashes.size()) return refuse("not one signature per input");
   for (std::size_t i = 0; i < hashes.size(); ++i) {
-    const ByteArray<64>& signature = command.signatures[i];
-    if (!books.scheme->verify(books.genesis->wallet_output_key, hashes[i], signature) &&
+    const crypto::WalletSignature& signature = command.signatures[i];
+    if (!books.verifier->verify(key, hashes[i], signature) &&
         !ROULETTE_MUTANT("signed-unverified")) {
       return refuse("the signature of input " + std::to_string(i) + " does not verify");
     }
-    tx->inputs[i].witness = {Bytes(signature.begin(), signature.end())};
+    tx->inputs[i].witness = bitcoin::witness(genesis.signature_form, key, signature);
   }
   return bitcoin::serialize(*tx);
 }
@@ -350,6 +353,9 @@ struct Apply {
 
 const char* open_books(Books& books, const wire::Genesis& genesis) {
   if (const char* fault = fault_of(genesis)) return fault;
+  if (books.verifier == nullptr) books.verifier = &crypto::scheme_of(genesis.signature_form);
+  if (books.verifier->facts().signatures != genesis.signature_form)
+    return "another form of signatures than this replica verifies";
   books.genesis = genesis;
   books.chain.push_back({genesis.anchor_block, {}, {}});
   for (const char* account : {"pending", "fees", "wallet", "outside"}) books.balances[account] = 0;
@@ -359,7 +365,7 @@ const char* open_books(Books& books, const wire::Genesis& genesis) {
 
 // ---- State ----
 
-State::State(const crypto::Scheme& scheme) : books_(std::make_unique<Books>(scheme)) {}
+State::State(const crypto::Scheme* verifier) : books_(std::make_unique<Books>(verifier)) {}
 State::State(State&&) noexcept = default;
 State& State::operator=(State&&) noexcept = default;
 State::~State() = default;
@@ -450,10 +456,10 @@ Hash32 State::digest() const {
 Bytes State::encode() const {
   return encode_books(*books_);
 }
-Result<State> State::decode(ByteSpan bytes, const crypto::Scheme& scheme) {
-  auto books = decode_books(bytes, scheme);
+Result<State> State::decode(ByteSpan bytes, const crypto::Scheme* verifier) {
+  auto books = decode_books(bytes, verifier);
   if (!books) return books.error();
-  State state(scheme);
+  State state(verifier);
   *state.books_ = std::move(books).value();
   return state;
 }

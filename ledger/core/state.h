@@ -85,8 +85,9 @@ struct Books;  // books.h, private to this folder
 // Postings for a settlement or a deposit are made once and stay when blocks are un-mined.
 class State {
  public:
-  // Signatures are verified by `scheme`, which outlives the state.
-  explicit State(const crypto::Scheme& scheme = crypto::frost_scheme());
+  // Signatures are verified as the genesis says (crypto::scheme_of). A `verifier` of the same form
+  // may stand in for that; it outlives the state.
+  explicit State(const crypto::Scheme* verifier = nullptr);
   State(State&&) noexcept;
   State& operator=(State&&) noexcept;
   ~State();
@@ -117,8 +118,8 @@ class State {
   // holds (books_codec.cpp). A state has one encoding, and decode accepts no other spelling of it:
   // decode(encode(x)) goes on as x would. Costs about as much as the digest.
   [[nodiscard]] Bytes encode() const;
-  [[nodiscard]] static Result<State> decode(
-      ByteSpan bytes, const crypto::Scheme& scheme = crypto::frost_scheme());
+  [[nodiscard]] static Result<State> decode(ByteSpan bytes,
+                                            const crypto::Scheme* verifier = nullptr);
 
  private:
   std::unique_ptr<Books> books_;

@@ -10,7 +10,7 @@
 #include "common/base/mutants.h"
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
-#include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 
 namespace roulette::signer {
 namespace {
@@ -77,7 +77,8 @@ std::optional<Denied> read_signers(const wire::SignRequest& request, const ReadC
   return std::nullopt;
 }
 
-std::optional<Denied> read_transaction(const wire::SignRequest& request, ReadRequest& read) {
+std::optional<Denied> read_transaction(const wire::SignRequest& request,
+                                       crypto::SignatureForm form, ReadRequest& read) {
   auto parsed = bitcoin::parse_transaction(request.unsigned_tx);
   if (!parsed) return bad_request(parsed.error().message);
   read.tx = std::move(parsed).value();
@@ -88,7 +89,10 @@ std::optional<Denied> read_transaction(const wire::SignRequest& request, ReadReq
     if (!input.script_sig.empty()) return bad_request("an input carries a script");
   if (read.tx.inputs.size() != request.prevouts.size())
     return bad_request("not one prevout per input");
-  auto sighashes = bitcoin::taproot_sighashes(read.tx, request.prevouts);
+  // Attack on P2WPKH: an input's message covers its own amount only (BIP 143), so two requests that
+  // lie about one coin each would make a transaction of unseen fee. The journal binds every amount
+  // with its outpoint, and the session digest covers all messages.
+  auto sighashes = bitcoin::sighashes(form, read.tx, request.prevouts);
   if (!sighashes) return bad_request(sighashes.error().message);
   read.sighashes = std::move(sighashes).value();
   read.txid = bitcoin::txid(read.tx);
@@ -115,7 +119,8 @@ std::optional<Denied> check_outputs(const bitcoin::Transaction& tx, const Policy
 }
 
 std::optional<Denied> check_fee(const bitcoin::Transaction& tx,
-                                const std::vector<bitcoin::TxOut>& prevouts, const Policy& policy) {
+                                const std::vector<bitcoin::TxOut>& prevouts, const Policy& policy,
+                                crypto::SignatureForm form) {
   const auto in = bitcoin::total_amount(prevouts);
   const auto out = bitcoin::total_amount(tx.outputs);
   if (!in || !out || *out > *in)
@@ -123,7 +128,7 @@ std::optional<Denied> check_fee(const bitcoin::Transaction& tx,
   const std::int64_t fee = *in - *out;
   if (ROULETTE_MUTANT("fee-unchecked")) return std::nullopt;
   if (fee > policy.max_fee_sat) return denied(RefusalReason::PolicyFee, "a fee of " + sat(fee));
-  const std::int64_t vsize = bitcoin::key_path_vsize(tx.inputs.size(), tx.outputs);
+  const std::int64_t vsize = bitcoin::signed_vsize(form, tx.inputs.size(), tx.outputs);
   const auto most = bitcoin::fee_sat(bitcoin::sat_per_vbyte(policy.max_fee_rate_sat_per_vb), vsize);
   if (!most || fee > *most)
     return denied(RefusalReason::PolicyFee,
@@ -139,7 +144,7 @@ std::variant<ReadRequest, Denied> read_request(const wire::SignRequest& request,
   if (auto no = check_sizes(request, context)) return *std::move(no);
   if (auto no = read_signers(request, context, read)) return *std::move(no);
   if (auto no = check_nonce_sizes(request, context)) return *std::move(no);
-  if (auto no = read_transaction(request, read)) return *std::move(no);
+  if (auto no = read_transaction(request, context.scheme.signatures, read)) return *std::move(no);
   read.session_digest = wire::session_digest(request, context.scheme.version, context.output_key,
                                              read.sighashes);
   return read;
@@ -147,12 +152,12 @@ std::variant<ReadRequest, Denied> read_request(const wire::SignRequest& request,
 
 std::optional<Denied> check_policy(const bitcoin::Transaction& tx,
                                    const std::vector<bitcoin::TxOut>& prevouts,
-                                   const Policy& policy) {
+                                   const Policy& policy, crypto::SignatureForm form) {
   for (const bitcoin::TxOut& prevout : prevouts)
     if (prevout.script != policy.wallet_script && !ROULETTE_MUTANT("prevout-trusted"))
       return denied(RefusalReason::PrevoutMismatch, "a prevout is not the wallet's");
   if (auto no = check_outputs(tx, policy)) return no;
-  return check_fee(tx, prevouts, policy);
+  return check_fee(tx, prevouts, policy, form);
 }
 
 }  // namespace roulette::signer

@@ -1,7 +1,7 @@
 // What a sign request says, read once and strictly, and whether the wallet's policy allows it.
 //
 // Invariant: everything that is signed later is computed here from the transaction itself: txid,
-// sighashes (SIGHASH_DEFAULT, no annex) and session digest; a request cannot name its own message,
+// sighashes (bitcoin/spend.h) and session digest; a request cannot name its own message,
 // sighash type or tweak (DESIGN 6.4). Knows no journal, nonces or connections.
 #pragma once
 
@@ -29,7 +29,7 @@ struct ReadContext {
   SignerId self;
   std::uint16_t n = 0;
   std::uint16_t t = 0;
-  ByteArray<32> output_key{};
+  Bytes output_key;  // of the scheme's form
   crypto::SchemeFacts scheme;
 };
 
@@ -40,6 +40,7 @@ struct ReadContext {
 // Prevouts, change, amounts and fee.
 [[nodiscard]] std::optional<Denied> check_policy(const bitcoin::Transaction& tx,
                                                  const std::vector<bitcoin::TxOut>& prevouts,
-                                                 const Policy& policy);
+                                                 const Policy& policy,
+                                                 crypto::SignatureForm form);
 
 }  // namespace roulette::signer

@@ -37,7 +37,7 @@
 #include "common/base/canonical.h"
 #include "common/base/limits.h"
 #include "common/base/mutants.h"
-#include "common/bitcoin/script.h"
+#include "common/bitcoin/spend.h"
 #include "signer/core/state.h"
 
 namespace roulette::signer {
@@ -86,8 +86,9 @@ Status check_config(const SignerConfig& config) {
     return Error{ErrorKind::Usage, "the share is not " + self + "'s"};
   if (!std::ranges::equal(config.share->public_share(), config.group->public_share(config.id)))
     return Error{ErrorKind::Usage, "the share does not belong to the group"};
-  if (config.policy.wallet_script != bitcoin::p2tr_script(config.group->wallet_key()))
-    return Error{ErrorKind::Usage, "the policy's wallet script is not the group's (BIP 86)"};
+  const auto form = config.group->scheme().facts().signatures;
+  if (config.policy.wallet_script != bitcoin::wallet_script(form, config.group->wallet_key()))
+    return Error{ErrorKind::Usage, "the policy's wallet script is not the group's"};
   return check_policy_values(config.policy);
 }
 
@@ -96,7 +97,8 @@ Status check_config(const SignerConfig& config) {
 Signer::State::State(SignerConfig signer_config, BootId boot_id)
     : config(std::move(signer_config)),
       boot(boot_id),
-      read_context{config.id, config.group->n(), config.group->t(), config.group->wallet_key(),
+      read_context{config.id, config.group->n(), config.group->t(),
+                   Bytes(config.group->wallet_key().begin(), config.group->wallet_key().end()),
                    config.group->scheme().facts()},
       durable(identity_of(config)) {}
 

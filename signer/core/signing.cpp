@@ -23,7 +23,9 @@ std::variant<Admitted, Denied> Signer::State::admit(ConnectionId id,
   if (phase != Phase::Serving) return denied(RefusalReason::Draining, "the signer is stopping");
   const wire::SessionSigner& own = request.signers[read.own];
   if (auto no = check_own_nonces(id, own)) return *std::move(no);
-  if (auto no = check_policy(read.tx, request.prevouts, config.policy)) return *std::move(no);
+  const crypto::SignatureForm form = read_context.scheme.signatures;
+  if (auto no = check_policy(read.tx, request.prevouts, config.policy, form))
+    return *std::move(no);
 
   Admitted admitted;
   SigningRecord& record = admitted.record;
@@ -36,6 +38,9 @@ std::variant<Admitted, Denied> Signer::State::admit(ConnectionId id,
     record.inputs.push_back(BoundInput{read.tx.inputs[i].outpoint, request.prevouts[i]});
   if (auto no = durable.conflict(record)) return *std::move(no);
 
+  // A retry in a moment costs nobody a record.
+  if (std::string why = config.share->unavailable(); !why.empty())
+    return denied(RefusalReason::KeyUnavailable, std::move(why));
   if (outbox.pending_shares(id) >= limits::kPendingSharesPerConnection)
     return denied(RefusalReason::TooMany, "too many requests wait for the journal");
   auto sessions = open_sessions(request, read);
@@ -120,8 +125,11 @@ std::variant<KeptAnswer, Denied> Signer::State::bind_consume_and_sign(Connection
                            config.verify_own_share ? SelfCheck::On : SelfCheck::Off);
     if (config.verify_own_share) counted.self_checks += 1;
     if (!share) {
-      // A computation fault (BIP 445's check). Nonces and record are spent, nothing leaves.
+      // Nonces and record are spent, nothing leaves. The key is out of reach (a token's), or this
+      // is a computation fault (BIP 445's check).
       counted.failed_shares += 1;
+      if (share.error().kind != ErrorKind::Internal)
+        return denied(RefusalReason::KeyUnavailable, share.error().message);
       return denied(RefusalReason::BadRequest, "the share failed its own check");
     }
     counted.shares += 1;

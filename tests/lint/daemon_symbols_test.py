@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """No daemon contains code of chaos/: neither the seeded generator, nor the simulator and its
-stand-in for a signing scheme, nor anything that injects faults.
+stand-ins for a signing scheme and a token, nor anything that injects faults.
 
 Invariant: the same search must find each of CHAOS in the tool: an empty answer then means absence
 and not a stripped binary or a renamed namespace. Deliberately looks at binaries, not at link lists:
@@ -13,16 +13,19 @@ import sys
 
 CHAOS = ("roulette::chaos::", "roulette::sim::", "StandIn")
 FOREIGN = CHAOS + ("std::random_device", "std::mersenne_twister")
+# ECDSA is a token's business: no daemon can make such a signature itself.
+SIGNS = " secp256k1_ecdsa_sign"
 
 
 def foreign_symbols(path):
     done = subprocess.run(["nm", "--demangle", path], stdout=subprocess.PIPE, text=True, check=True)
-    return [line for line in done.stdout.splitlines() if any(name in line for name in FOREIGN)]
+    return [line for line in done.stdout.splitlines()
+            if any(name in line for name in FOREIGN) or line.endswith(SIGNS)]
 
 
 def main(tool, daemons):
     found = foreign_symbols(tool)
-    for name in CHAOS:
+    for name in CHAOS + (SIGNS,):
         if not any(name in line for line in found):
             print(f"{tool} shows no {name}, so the search for it proves nothing")
             return 1

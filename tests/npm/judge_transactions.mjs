@@ -1,6 +1,6 @@
 // Judges the transactions of a run with libraries that share no code with the project:
-// bitcoinjs-lib parses, computes txid and BIP 341 sighash; tiny-secp256k1 verifies the Schnorr
-// signatures.
+// bitcoinjs-lib parses, computes txid and sighash (BIP 341, or BIP 143 for a wallet whose key lies
+// in a token); tiny-secp256k1 verifies the Schnorr and ECDSA signatures.
 //
 //   node tests/npm/judge_transactions.mjs runs/<id>/state/transactions.ndjson
 //
@@ -16,6 +16,7 @@ import * as ecc from 'tiny-secp256k1';
 bitcoin.initEccLib(ecc); // taproot addresses are checked to be points on the curve
 
 const kSighashDefault = 0x00; // BIP 341: the 64-byte signature form
+const kSighashAll = 0x01;
 const kNetwork = bitcoin.networks.regtest;
 
 const toHex = (bytes) => Buffer.from(bytes).toString('hex');
@@ -39,6 +40,35 @@ function taprootKey(script) {
   return script.length === 34 && script[0] === 0x51 && script[1] === 0x20 ? script.slice(2) : null;
 }
 
+// The key hash of a P2WPKH script (OP_0 <20 bytes>, BIP 141), or null.
+function keyHash(script) {
+  return script.length === 22 && script[0] === 0x00 && script[1] === 0x14 ? script.slice(2) : null;
+}
+
+function judgeKeyPath(tx, i, key, scripts, values, fail) {
+  const { witness } = tx.ins[i];
+  // One element of 64 bytes: key path, SIGHASH_DEFAULT, no annex.
+  if (witness.length !== 1 || witness[0].length !== 64) {
+    return fail(`input ${i} is no key-path spend with one 64-byte signature`);
+  }
+  const sighash = tx.hashForWitnessV1(i, scripts, values, kSighashDefault);
+  if (!ecc.verifySchnorr(sighash, key, witness[0])) fail(`input ${i} has a wrong signature`);
+}
+
+// BIP 143 signs the script code of P2PKH. The strict flag refuses high S (BIP 146).
+function judgeKeyHash(tx, i, hash, value, fail) {
+  const { witness } = tx.ins[i];
+  if (witness.length !== 2) return fail(`input ${i} has no witness of a signature and a key`);
+  if (toHex(bitcoin.crypto.hash160(witness[1])) !== toHex(hash)) {
+    return fail(`input ${i} shows another key than its prevout's`);
+  }
+  const { signature, hashType } = bitcoin.script.signature.decode(witness[0]);
+  if (hashType !== kSighashAll) return fail(`input ${i} is signed with hash type ${hashType}`);
+  const code = bitcoin.payments.p2pkh({ hash }).output;
+  const sighash = tx.hashForWitnessV0(i, code, value, kSighashAll);
+  if (!ecc.verify(sighash, witness[1], signature, true)) fail(`input ${i} has a wrong signature`);
+}
+
 function judgeInputs(record, tx, fail) {
   const prevouts = record.prevouts ?? [];
   if (prevouts.length !== tx.ins.length) {
@@ -50,14 +80,10 @@ function judgeInputs(record, tx, fail) {
     const listed = `${prevouts[i].txid}:${prevouts[i].vout}`;
     if (outpointOf(input) !== listed) fail(`input ${i} is not its prevout`);
     const key = taprootKey(scripts[i]);
-    if (key === null) return fail(`input ${i} does not spend a taproot output`);
-    // One element of 64 bytes: key path, SIGHASH_DEFAULT, no annex.
-    if (input.witness.length !== 1 || input.witness[0].length !== 64) {
-      return fail(`input ${i} is no key-path spend with one 64-byte signature`);
-    }
-    const sighash = tx.hashForWitnessV1(i, scripts, values, kSighashDefault);
-    const good = ecc.verifySchnorr(sighash, key, input.witness[0]);
-    if (!good) fail(`input ${i} has a wrong signature`);
+    const hash = keyHash(scripts[i]);
+    if (key !== null) return judgeKeyPath(tx, i, key, scripts, values, fail);
+    if (hash !== null) return judgeKeyHash(tx, i, hash, values[i], fail);
+    return fail(`input ${i} spends neither a taproot output nor a key hash`);
   });
   const spent = values.reduce((sum, value) => sum + value, 0n);
   const paid = tx.outs.reduce((sum, output) => sum + output.value, 0n);

@@ -26,6 +26,28 @@ const taprootAddress = (key) => bitcoin.address.toBech32(key, 1, bitcoin.network
 const kWallet = secretKey(7);
 const kWalletScript = taprootScript(xOnly(kWallet));
 
+// The same wallet with its key in a token: P2WPKH (BIP 143), low S.
+const kKey = ecc.pointFromScalar(kWallet, true);
+const kKeyHash = bitcoin.crypto.hash160(kKey);
+const kHashScript = Uint8Array.from([0x00, 0x14, ...kKeyHash]);
+const kOrder = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+
+// r || s with the other s: valid ECDSA, which the network does not take (BIP 146).
+function withOtherS(signature) {
+  const s = kOrder - BigInt(`0x${toHex(signature.slice(32))}`);
+  return Uint8Array.from([...signature.slice(0, 32),
+                          ...Buffer.from(s.toString(16).padStart(64, '0'), 'hex')]);
+}
+
+function signByHash(tx, prevouts, { hashType = 0x01, highS = false } = {}) {
+  const code = bitcoin.payments.p2pkh({ hash: kKeyHash }).output;
+  prevouts.forEach((p, i) => {
+    const low = ecc.sign(tx.hashForWitnessV0(i, code, BigInt(p.amount_sat), hashType), kWallet);
+    const der = bitcoin.script.signature.encode(highS ? withOtherS(low) : low, hashType);
+    tx.setWitness(i, [der, kKey]);
+  });
+}
+
 function sign(tx, prevouts, { hashType = 0x00 } = {}) {
   const scripts = prevouts.map((p) => Uint8Array.from(Buffer.from(p.script, 'hex')));
   const values = prevouts.map((p) => BigInt(p.amount_sat));
@@ -48,7 +70,8 @@ function withdrawal(id, prevouts, amount, options = {}) {
   if (options.payTwice) tx.addOutput(taprootScript(recipient), BigInt(amount));
   const spent = prevouts.reduce((sum, p) => sum + BigInt(p.amount_sat), 0n);
   tx.addOutput(kWalletScript, spent - BigInt(amount) - kFee);
-  sign(tx, prevouts, options);
+  if (options.byHash) signByHash(tx, prevouts, options);
+  else sign(tx, prevouts, options);
   return {
     withdrawal_id: `w${id}`, idempotency_key: `k${id}`,
     address: taprootAddress(recipient), amount_sat: amount,
@@ -116,6 +139,29 @@ test('a prevout that lies about an output of the file is reported, even when sig
 test('a signature of another sighash type is reported', () => {
   rejects(honest({ hashType: 0x01 }),
           /w2: input 0 is no key-path spend with one 64-byte signature/);
+});
+
+const hashCoin = (fill, vout, amount) =>
+  ({ ...coin(fill, vout, amount), script: toHex(kHashScript) });
+const byHash = (options = {}) =>
+  [withdrawal(1, [hashCoin(1, 0, 70000), hashCoin(2, 1, 50000)], 100000,
+              { byHash: true, ...options })];
+
+test('payments out of key hashes pass', () => {
+  assert.deepEqual(run(byHash()), { status: 0, transactions: 1, inputs: 2, failures: [] });
+});
+
+test('high S, another hash type, another key and another amount are reported', () => {
+  rejects(byHash({ highS: true }), /w1: input 0 has a wrong signature/);
+  rejects(byHash({ hashType: 0x02 }), /w1: input 0 is signed with hash type 2/);
+  const other = byHash();
+  const tx = bitcoin.Transaction.fromHex(other[0].hex);
+  tx.ins[1].witness[1] = ecc.pointFromScalar(secretKey(8), true);
+  other[0].hex = tx.toHex();
+  rejects(other, /w1: input 1 shows another key/);
+  const lied = byHash();
+  lied[0].prevouts[1] = { ...lied[0].prevouts[1], amount_sat: 50001 };
+  rejects(lied, /w1: input 1 has a wrong signature/);
 });
 
 test('a wrong txid is reported', () => {

@@ -94,7 +94,8 @@ TEST_CASE("three hundred more seeds of random faults all settle, with the stand-
 
 // Where all must sign one that is down is the quorum lost, so nothing is said about when.
 TEST_CASE("random faults settle under every other scheme") {
-  for (const SimScheme scheme : {SimScheme::FrostTr, SimScheme::Musig2, SimScheme::Single}) {
+  for (const SimScheme scheme : {SimScheme::FrostTr, SimScheme::Musig2, SimScheme::Single,
+                                 SimScheme::Hsm}) {
     World::Counts sum;
     for (std::uint64_t seed = 601; seed < 701; ++seed) {
       const StoryOptions options = draw_story(seed, scheme);
@@ -117,6 +118,7 @@ TEST_CASE("a schedule in which all must sign has nobody to spare") {
     CHECK(musig2.threshold == musig2.signers);
     const Shape single = draw_schedule(seed, SimScheme::Single).world.shape;
     CHECK((single.signers == 1 && single.threshold == 1));
+    CHECK(draw_schedule(seed, SimScheme::Hsm).world.shape.signers == 1);
     CHECK(draw_schedule(seed, SimScheme::FrostTr).faults == draw_schedule(seed).faults);
   }
 }

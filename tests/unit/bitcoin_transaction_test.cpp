@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/bitcoin/fees.h"
+#include "common/bitcoin/spend.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/transaction.h"
 
@@ -254,8 +255,13 @@ TEST_CASE("the size estimate equals the signed transaction's size for 1 to 300 i
     for (const std::size_t inputs : {1, 2, 3, 4, 5, 6, 7, 8, 252, 253, 300}) {
       INFO(inputs << " inputs, " << outputs.size() << " outputs");
       const Transaction tx = key_path_spend(inputs, outputs);
-      CHECK(key_path_weight(inputs, outputs) == weight(tx));
-      CHECK(key_path_vsize(inputs, outputs) == vsize(tx));
+      CHECK(signed_weight(crypto::SignatureForm::Bip340, inputs, outputs) == weight(tx));
+      CHECK(signed_vsize(crypto::SignatureForm::Bip340, inputs, outputs) == vsize(tx));
+      Transaction by_hash = tx;  // the longest low-S signature there is, and a shorter one
+      for (TxIn& input : by_hash.inputs) input.witness = {Bytes(72, 1), Bytes(33, 2)};
+      CHECK(signed_weight(crypto::SignatureForm::Ecdsa, inputs, outputs) == weight(by_hash));
+      by_hash.inputs[0].witness[0].pop_back();
+      CHECK(signed_weight(crypto::SignatureForm::Ecdsa, inputs, outputs) == weight(by_hash) + 1);
     }
   }
 }

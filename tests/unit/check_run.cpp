@@ -16,6 +16,7 @@
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/taproot.h"
 #include "common/wire/commands.h"
@@ -237,7 +238,8 @@ void Run::make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs,
   }
   p.tx.outputs = {{amount_sat, p.script}, {0, wallet_script_}};
   p.fee_sat = *bitcoin::fee_sat(bitcoin::sat_per_vbyte(10),
-                                bitcoin::key_path_vsize(inputs.size(), p.tx.outputs));
+                                bitcoin::signed_vsize(crypto::SignatureForm::Bip340,
+                                                      inputs.size(), p.tx.outputs));
   p.tx.outputs[1].amount_sat = total - amount_sat - p.fee_sat;
   sign(p.tx, p.prevouts);
   p.txid = txid_of(p.tx);
@@ -618,7 +620,9 @@ struct Log {
 
 void Run::make_ledgers() {
   Log log;
-  log.add(Log::command("genesis", "applied", "", json::object()));
+  log.add(Log::command("genesis", "applied", "",
+                       {{"signature_form", "bip340"},
+                        {"wallet_output_key", to_hex(ByteSpan(wallet_script_).subspan(2))}}));
   log.connect(1, {});
   log.connect(2, {});
   for (std::uint32_t vout = 0; vout < funding_.outputs.size(); ++vout) {
@@ -937,7 +941,7 @@ std::string Run::write() {
     if (format.starts_with("roulette-signer-")) format = "roulette-signer-journal";
     if (format.starts_with("roulette-ledger-")) format = "roulette-ledger";
     const auto header = headers.find(file);
-    const int version = format == "roulette-ledger" ? 2 : 1;
+    const int version = format == "roulette-ledger" ? 3 : 1;
     out << (header == headers.end() ? json{{"format", format}, {"version", version}}
                                     : header->second)
                .dump()

@@ -457,6 +457,21 @@ TEST_CASE("an exact retry of a share is no reuse") {
 
 // ---- signing-policy-respected ----
 
+TEST_CASE("books that verify another form or another key than the signers have are told") {
+  for (const char* field : {"signature_form", "wallet_output_key"}) {
+    Run run;
+    for (json& line : run.files[kLedger]) {
+      if (!line.contains("commands")) continue;
+      for (json& c : line["commands"]) {
+        if (c.contains(field)) c[field] = std::string(field) == "signature_form"
+                                              ? json("ecdsa")
+                                              : json(std::string(66, '2'));
+      }
+    }
+    expect_fail(run, "signing-policy-respected", kLedger, "genesis verifies signatures");
+  }
+}
+
 TEST_CASE("a signature under the untweaked key is refused") {
   Run run;
   run.each_ledger([&](const std::string& file) {
@@ -466,7 +481,7 @@ TEST_CASE("a signature under the untweaked key is refused") {
     row["signed_tx"] = to_hex(bitcoin::serialize(tx));
   });
   expect_fail(run, "signing-policy-respected", kLedger,
-              "does not verify under the wallet's tweaked key");
+              "does not verify under the wallet's key");
 }
 
 TEST_CASE("an aggregated signature that does not verify is seen though nobody sent it") {
@@ -483,7 +498,7 @@ TEST_CASE("a signature with an explicit hash type is not SIGHASH_DEFAULT") {
   run.line("state/transactions.ndjson", {{"txid", run.paid[0].txid}})["hex"] =
       to_hex(bitcoin::serialize(tx));
   expect_fail(run, "signing-policy-respected", "state/transactions.ndjson",
-              "not one 64-byte signature");
+              "not the wallet's: one 64-byte signature");
 }
 
 TEST_CASE("a signer that believed in another amount of a coin is seen") {

@@ -344,7 +344,7 @@ TEST_CASE("a ledger's export of an older version is named, and judged by nobody"
   run.headers["state/ledger-0.ndjson"] = {{"format", "roulette-ledger"}, {"version", 1}};
   const Verdict verdict = run.judged();
   CHECK(verdict.verdict == VerdictKind::Inconclusive);
-  CHECK(has_reason(verdict, "version 1, which this reader does not know (it knows 2)"));
+  CHECK(has_reason(verdict, "version 1, which this reader does not know (it knows 3)"));
 }
 
 TEST_CASE("a missing field is named with its line") {

@@ -527,7 +527,7 @@ wire::Outcome World::execute(const wire::Command& command, std::optional<Withdra
     auto tx = bitcoin::parse_transaction(view.planned->unsigned_tx);
     const auto sighashes = bitcoin::taproot_sighashes(*tx, view.planned->prevouts);
     for (std::size_t k = 0; k < tx->inputs.size(); ++k) {
-      if (!crypto::schnorr_verify(output_key_, (*sighashes)[k], s->signatures[k]))
+      if (!crypto::frost_scheme().verify(output_key_, (*sighashes)[k], s->signatures[k]))
         return {Kind::Invalid, "bad", touched};
       tx->inputs[k].witness = {Bytes(s->signatures[k].begin(), s->signatures[k].end())};
     }

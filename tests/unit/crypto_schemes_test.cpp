@@ -1,10 +1,11 @@
 // What every scheme that spends real coins keeps of scheme.h's promises: frost, frost-tr, musig2,
-// single.
+// single, hsm.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <set>
 
+#include "chaos/sim/soft_ecdsa.h"
 #include "common/crypto/frost_scheme.h"
 #include "common/crypto/musig2_scheme.h"
 #include "common/crypto/schemes.h"
@@ -53,8 +54,24 @@ Subject single_of(std::uint8_t seed) {
   return out;
 }
 
+// Every other seed gives high S, as a token does.
+Subject hsm_of(std::uint8_t seed) {
+  const auto token = std::make_shared<sim::SoftEcdsa>(sha256(Bytes{seed}));
+  Subject out;
+  out.shares.push_back(hsm_share({token->key(), [token, seed](const Hash32& digest) {
+    const CompactEcdsa low = token->sign(digest);
+    return Result<CompactEcdsa>(seed % 2 == 0 ? sim::with_other_s(low) : low);
+  }}));
+  out.group = hsm_group(token->key()).value();
+  return out;
+}
+
 using Maker = Subject (*)(std::uint8_t);
-constexpr Maker kMakers[] = {frost_of, frost_tr_of, musig2_of, single_of};
+constexpr Maker kMakers[] = {frost_of, frost_tr_of, musig2_of, single_of, hsm_of};
+bool tweaked(const Subject& subject) {
+  return subject.group->scheme().facts().signatures == SignatureForm::Bip340;
+}
+bool same(ByteSpan a, ByteSpan b) { return std::ranges::equal(a, b); }
 
 struct Opening {
   std::vector<SignerId> ids;
@@ -115,8 +132,12 @@ TEST_CASE("every scheme signs under its wallet's tweaked key and no other", "[sc
       const Bytes signature = std::get<Bytes>(made);
       CHECK(signature.size() <= scheme.facts().signature_size);
       CHECK(scheme.verify(subject.group->wallet_key(), kMessage, signature));
-      CHECK(subject.group->wallet_key() ==
-            output_key(xonly(subject.group->threshold_key())).value().key);
+      if (!tweaked(subject)) {
+        CHECK(same(subject.group->wallet_key(), subject.group->threshold_key()));
+        continue;
+      }
+      CHECK(same(subject.group->wallet_key(),
+                 output_key(xonly(subject.group->threshold_key())).value().key));
       CHECK_FALSE(scheme.verify(xonly(subject.group->threshold_key()), kMessage, signature));
       CHECK_FALSE(scheme.verify(subject.group->wallet_key(), sha256(kMessage), signature));
     }
@@ -222,7 +243,7 @@ TEST_CASE("nonces that are no points are named, signer sets that cannot sign ref
 
 TEST_CASE("one dealing is two groups under frost and frost-tr, with one wallet key", "[schemes]") {
   const Subject bip = frost_of(1), rfc = frost_tr_of(1);
-  CHECK(bip.group->wallet_key() == rfc.group->wallet_key());
+  CHECK(same(bip.group->wallet_key(), rfc.group->wallet_key()));
   CHECK(bip.group->id() != rfc.group->id());
 }
 
@@ -238,7 +259,7 @@ TEST_CASE("musig2 has one signer set, all of its signers in any order", "[scheme
   std::vector<PubKey33> keys;
   for (const auto& share : subject.shares) keys.push_back(*to_array<33>(share->public_share()));
   std::swap(keys[0], keys[2]);
-  CHECK(musig2_group(keys).value()->wallet_key() != subject.group->wallet_key());
+  CHECK_FALSE(same(musig2_group(keys).value()->wallet_key(), subject.group->wallet_key()));
   CHECK(musig2_group(keys).value()->id() != subject.group->id());
 }
 
@@ -255,6 +276,7 @@ TEST_CASE("a key out of range is no share", "[schemes]") {
 namespace {
 
 Dealt dealt_by(const SchemeKind& kind, std::uint8_t seed) {
+  if (kind.in_token) return {hsm_of(seed).group, {}};
   SeededEntropy entropy(seed);
   const std::uint16_t n = kind.facts().form == SignerForm::OneSigner ? 1 : 3;
   const std::uint16_t t = kind.facts().form == SignerForm::AnyThreshold ? 2 : n;
@@ -271,11 +293,11 @@ TEST_CASE("a scheme is found by its name and by its version, another word is non
     names.insert(kind.facts().name);
     versions.insert(kind.facts().version);
   }
-  CHECK(names == std::set<std::string_view>{"frost", "frost-tr", "musig2", "single"});
+  CHECK(names == std::set<std::string_view>{"frost", "frost-tr", "hsm", "musig2", "single"});
   CHECK(versions.size() == names.size());
   CHECK(scheme_by_name("FROST") == nullptr);
   CHECK(scheme_by_version("frost") == nullptr);
-  CHECK(scheme_names() == "frost, frost-tr, musig2, single");
+  CHECK(scheme_names() == "frost, frost-tr, musig2, single, hsm");
 }
 
 TEST_CASE("what a scheme dealt signs, and its keys make the same group again", "[schemes]") {
@@ -285,8 +307,8 @@ TEST_CASE("what a scheme dealt signs, and its keys make the same group again", "
     const auto again = kind.group(keys_of(*dealt.group));
     REQUIRE(again.ok());
     CHECK((*again)->id() == dealt.group->id());
-    CHECK((*again)->wallet_key() == dealt.group->wallet_key());
-    for (std::uint16_t i = 0; i < dealt.group->n(); ++i) {
+    CHECK(same((*again)->wallet_key(), dealt.group->wallet_key()));
+    for (std::uint16_t i = 0; i < dealt.secrets.size(); ++i) {
       const auto share = kind.share(SignerId(i), std::move(dealt.secrets[i]));
       REQUIRE(share.ok());
       CHECK((*share)->id() == SignerId(i));
@@ -321,11 +343,81 @@ TEST_CASE("a shape in which two quorums need not meet is refused in every scheme
     const bool one = kind.facts().form == SignerForm::OneSigner;
     SeededEntropy entropy(1);
     CHECK_FALSE(kind.check_shape(1, 2).ok());
-    CHECK_FALSE(kind.deal(2, 1, entropy).ok());
+    CHECK_FALSE(kind.deal(2, 1, entropy).ok());  // of a token: never
     CHECK_FALSE(kind.check_shape(0, 0).ok());
     CHECK(kind.check_shape(2, 3).ok() == any);
     CHECK(kind.check_shape(3, 3).ok() == !one);
     CHECK(kind.check_shape(1, 1).ok());
+  }
+}
+
+TEST_CASE("a key in a token is dealt to nobody and is no share of bytes", "[schemes]") {
+  for (const SchemeKind& kind : all_schemes()) {
+    INFO(kind.facts().name);
+    SeededEntropy entropy(1);
+    const auto share = kind.share(SignerId(0), entropy.secret());
+    CHECK(share.ok() == !kind.in_token);
+    CHECK((kind.deal(1, 1, entropy).ok()) == !kind.in_token);
+    if (kind.in_token) CHECK(share.error().kind == ErrorKind::Usage);
+  }
+}
+
+TEST_CASE("a token's signature is normalised, and a wrong one is no share", "[schemes]") {
+  const sim::SoftEcdsa token(sha256(as_bytes("token")));
+  const auto group = hsm_group(token.key()).value();
+  const auto session_of = [&](const Hash32& message) {
+    const ByteSpan none[] = {ByteSpan()};
+    auto opened = group->signer_set(ids_of({0})).value()->open(none, message);
+    return std::get<SigningSessionPtr>(std::move(opened).value());
+  };
+  int high = 0;
+  for (std::uint8_t i = 0; i < 64; ++i) {
+    const Hash32 digest = sha256(Bytes{i});
+    const CompactEcdsa low = token.sign(digest);
+    const CompactEcdsa given = i % 2 == 0 ? low : sim::with_other_s(low);
+    high += given == low ? 0 : 1;
+    const auto share = hsm_share({token.key(), [&](const Hash32&) {
+      return Result<CompactEcdsa>(given);
+    }})->sign(SecretNonce(), *session_of(digest));
+    REQUIRE(share.ok());
+    CHECK(same(*share, low));
+    // The same pair with the other S is ECDSA's, and not the network's.
+    CHECK(ecdsa_verify(token.key(), digest, der_of(low).value()));
+    CHECK_FALSE(ecdsa_verify(token.key(), digest, der_of(sim::with_other_s(low)).value()));
+  }
+  CHECK(high == 32);
+  const auto wrong = hsm_share({token.key(), [&](const Hash32&) {
+    return Result<CompactEcdsa>(token.sign(sha256(as_bytes("another digest"))));
+  }})->sign(SecretNonce(), *session_of(kMessage));
+  REQUIRE_FALSE(wrong.ok());
+  CHECK(wrong.error().message.find("does not verify") != std::string::npos);
+  CHECK_FALSE(hsm_group(PubKey33{9}).ok());
+}
+
+TEST_CASE("only strict DER is a signature: every other spelling of one is refused", "[schemes]") {
+  const sim::SoftEcdsa token(sha256(as_bytes("token")));
+  for (std::uint8_t i = 0; i < 32; ++i) {
+    const Hash32 digest = sha256(Bytes{i});
+    const Bytes der = token.der(digest);
+    REQUIRE(ecdsa_verify(token.key(), digest, der));
+    CHECK(der.size() <= kMostDerBytes);
+    CHECK(der_of(compact_of(der).value()).value() == der);
+    Bytes spelled = der;  // a zero before r that nothing asks for
+    spelled.insert(spelled.begin() + 4, 0);
+    spelled[1] += 1;
+    spelled[3] += 1;
+    CHECK_FALSE(ecdsa_verify(token.key(), digest, spelled));
+    spelled = der;  // the length in its long form
+    spelled.insert(spelled.begin() + 1, 0x81);
+    CHECK_FALSE(ecdsa_verify(token.key(), digest, spelled));
+    spelled = der;  // a byte behind
+    spelled.push_back(0);
+    CHECK_FALSE(ecdsa_verify(token.key(), digest, spelled));
+    for (std::size_t at = 0; at < der.size(); ++at) {
+      spelled = der;
+      spelled[at] ^= 1;
+      CHECK_FALSE(ecdsa_verify(token.key(), digest, spelled));
+    }
   }
 }
 
@@ -335,13 +427,13 @@ TEST_CASE("a sharing is renewed where there is one, own keys are not", "[schemes
     Dealt dealt = dealt_by(kind, 5);
     SeededEntropy entropy(2);
     auto renewed = kind.refresh(keys_of(*dealt.group), std::move(dealt.secrets), entropy);
-    if (kind.facts().form != SignerForm::AnyThreshold) {
+    if (kind.in_token || kind.facts().form != SignerForm::AnyThreshold) {
       REQUIRE_FALSE(renewed.ok());
       CHECK(renewed.error().kind == ErrorKind::Usage);
       continue;
     }
     REQUIRE(renewed.ok());
-    CHECK(renewed->group->wallet_key() == dealt.group->wallet_key());
+    CHECK(same(renewed->group->wallet_key(), dealt.group->wallet_key()));
     CHECK(renewed->group->id() != dealt.group->id());
     CHECK(&renewed->group->scheme() == &dealt.group->scheme());
   }

@@ -437,6 +437,81 @@ TEST_CASE("valid signatures give the signed transaction, first valid bytes win")
   CHECK(story.view("k").signed_tx == bytes);
 }
 
+TEST_CASE("a wallet whose key is a token's is spent by hash of key, with low S alone") {
+  Story story(token_genesis());
+  story.fund(2, 40'000);
+  (void)story.withdraw("k", 50'000);
+  const auto planned = story.view("k").planned.value();
+  const auto tx = bitcoin::parse_transaction(planned.unsigned_tx).value();
+  REQUIRE(tx.inputs.size() == 2);
+  CHECK(tx.outputs.back().script == story.genesis().wallet_script);  // change comes back
+  CHECK(bitcoin::classify(tx.outputs.back().script) == bitcoin::ScriptType::P2wpkh);
+  CHECK(planned.fee_sat == 10 * bitcoin::signed_vsize(crypto::SignatureForm::Ecdsa, 2, tx.outputs));
+  const wire::Signed good = story.signed_command("k");
+  const auto with = [&](const Bytes& signature) {
+    wire::Signed bad = good;
+    bad.signatures[1] = crypto::WalletSignature::from(signature).value();
+    return story.give(bad).outcome.kind;
+  };
+  const Bytes der(good.signatures[1].begin(), good.signatures[1].end());
+  // BIP 146: the other S would be a second set of bytes that somebody else can make.
+  const auto high = sim::with_other_s(crypto::compact_of(der).value());
+  CHECK(with(crypto::der_of(high).value()) == OutcomeKind::Invalid);
+  CHECK(with(Bytes(64, 1)) == OutcomeKind::Invalid);
+  CHECK(with({}) == OutcomeKind::Invalid);
+  Bytes with_type = der;
+  with_type.push_back(1);
+  CHECK(with(with_type) == OutcomeKind::Invalid);
+  // BIP 143 covers the amount: a signature for another one spends nothing.
+  auto lied = planned.prevouts;
+  lied[1].amount_sat += 1;
+  const auto other = bitcoin::sighashes(crypto::SignatureForm::Ecdsa, tx, lied).value();
+  CHECK(with(token_key().der(other[1])) == OutcomeKind::Invalid);
+  CHECK(story.state_of("k") == WithdrawalState::Planned);
+  CHECK(story.give(good).outcome.kind == OutcomeKind::Applied);
+  const auto made = bitcoin::parse_transaction(story.view("k").signed_tx).value();
+  for (std::size_t i = 0; i < 2; ++i) {
+    REQUIRE(made.inputs[i].witness.size() == 2);
+    CHECK(made.inputs[i].witness[0].size() == good.signatures[i].size() + 1);
+    CHECK(made.inputs[i].witness[0].back() == 1);  // SIGHASH_ALL
+    CHECK(crypto::hash160(made.inputs[i].witness[1]) ==
+          to_array<20>(ByteSpan(story.genesis().wallet_script).subspan(2)));
+  }
+  CHECK(10 * bitcoin::vsize(made) <= planned.fee_sat);
+  // A snapshot holds the signatures, whatever their length, and nothing else of the witness.
+  const Bytes bytes = story.state.encode();
+  const auto again = State::decode(bytes);
+  REQUIRE(again.ok());
+  CHECK(again->digest() == story.state.digest());
+  CHECK(again->encode() == bytes);
+}
+
+TEST_CASE("books verify by the form that their genesis names, and no other opens them") {
+  wire::Genesis genesis = token_genesis();
+  genesis.signature_form = crypto::SignatureForm::Bip340;
+  State wrong_form;
+  CHECK(wrong_form.apply({{}, genesis}).outcome.kind == OutcomeKind::Invalid);
+  genesis = token_genesis();
+  genesis.wallet_script = test_genesis().wallet_script;
+  State wrong_script;
+  CHECK(wrong_script.apply({{}, genesis}).outcome.kind == OutcomeKind::Invalid);
+  State other_verifier(&crypto::frost_scheme());
+  CHECK(other_verifier.apply({{}, token_genesis()}).outcome.kind == OutcomeKind::Invalid);
+  CHECK(State().apply({{}, token_genesis()}).outcome.kind == OutcomeKind::Applied);
+}
+
+TEST_CASE("a snapshot of the earlier format is refused by name") {
+  Story story;
+  Bytes bytes = story.state.encode();
+  const std::string format = "roulette/ledger-snapshot/2";
+  REQUIRE(std::equal(format.begin(), format.end(), bytes.begin() + 4));
+  bytes[4 + format.size() - 1] = '1';
+  const auto refused = State::decode(bytes);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message.find("of roulette/ledger-snapshot/1; this program reads " +
+                                     format) != std::string::npos);
+}
+
 TEST_CASE("a signature that does not verify, another txid and a missing signature are invalid") {
   Story story;
   story.fund(2, 40'000);

@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "chaos/sim/soft_ecdsa.h"
 #include "common/base/canonical.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/schnorr.h"
 #include "ledger/core/state.h"
@@ -27,7 +29,7 @@ inline Bytes customer_script(std::uint64_t number) {
   return bitcoin::p2tr_script(hash_of("customer " + std::to_string(number)));
 }
 
-// The wallet's key; the same in every test.
+// The wallet's keys; the same in every test.
 struct WalletKey {
   Secret<32> secret{std::span<const std::uint8_t, 32>(hash_of("the wallet's key"))};
   ByteArray<32> output_key = crypto::xonly(crypto::public_key(secret).value());
@@ -36,14 +38,29 @@ struct WalletKey {
     return crypto::schnorr_sign(secret, message, {}).value();
   }
 };
+inline const sim::SoftEcdsa& token_key() {
+  static const sim::SoftEcdsa key(hash_of("the token's key"));
+  return key;
+}
 
 inline wire::Genesis test_genesis() {
   wire::Genesis genesis;
   genesis.cluster_id = "story";
   genesis.wallet_output_key = WalletKey().output_key;
-  genesis.wallet_script = bitcoin::p2tr_script(genesis.wallet_output_key);
+  genesis.wallet_script =
+      bitcoin::wallet_script(genesis.signature_form, genesis.wallet_output_key);
   genesis.accounts = {"alice", "bob"};
   genesis.anchor_block = hash_of("anchor");
+  return genesis;
+}
+
+// The same books for a wallet whose key is a token's.
+inline wire::Genesis token_genesis() {
+  wire::Genesis genesis = test_genesis();
+  genesis.signature_form = crypto::SignatureForm::Ecdsa;
+  genesis.wallet_output_key = token_key().key();
+  genesis.wallet_script =
+      bitcoin::wallet_script(genesis.signature_form, genesis.wallet_output_key);
   return genesis;
 }
 
@@ -152,8 +169,9 @@ class Story {
     wire::Signed command;
     command.withdrawal_id = seen.id;
     command.txid = seen.planned->txid;
-    const auto hashes = bitcoin::taproot_sighashes(*tx, seen.planned->prevouts);
-    for (const Hash32& hash : *hashes) command.signatures.push_back(key_.sign(hash));
+    const auto hashes =
+        bitcoin::sighashes(genesis_.signature_form, *tx, seen.planned->prevouts);
+    for (const Hash32& hash : *hashes) command.signatures.push_back(sign_hash(hash));
     return command;
   }
   Applied sign(const std::string& key) { return give(signed_command(key)); }
@@ -181,6 +199,11 @@ class Story {
   std::vector<Posting> postings;
 
  private:
+  [[nodiscard]] crypto::WalletSignature sign_hash(const Hash32& hash) const {
+    if (genesis_.signature_form == crypto::SignatureForm::Bip340) return key_.sign(hash);
+    return crypto::WalletSignature::from(token_key().der(hash)).value();
+  }
+
   WalletKey key_;
   wire::Genesis genesis_;
   std::vector<wire::Command> log_;

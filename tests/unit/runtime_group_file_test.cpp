@@ -12,6 +12,9 @@ using namespace roulette::crypto;
 namespace {
 
 std::string file_of(const SchemeKind& kind) {
+  // Any point will do: the key of a token is nobody's to deal.
+  const PubKey33 point = generator().serialize();
+  if (kind.in_token) return runtime::group_to_json(*kind.group({1, 1, point, {point}}).value());
   test::SeededEntropy entropy(3);
   const std::uint16_t n = kind.facts().form == SignerForm::OneSigner ? 1 : 3;
   const std::uint16_t t = kind.facts().form == SignerForm::AnyThreshold ? 2 : n;

@@ -271,7 +271,7 @@ TEST_CASE("a refusal has a known reason and a printable, bounded text", "[wire]"
   CHECK(accepted(kSignRefusal, refusal(1, good)));
   CHECK(accepted(kSignRefusal, refusal(14, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(0, good)));
-  CHECK_FALSE(accepted(kSignRefusal, refusal(15, good)));
+  CHECK_FALSE(accepted(kSignRefusal, refusal(16, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(~std::uint64_t{0}, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(1, Bytes{'a', '\n'})));
   CHECK_FALSE(accepted(kSignRefusal, refusal(1, Bytes{0x1b, '['})));
@@ -416,10 +416,11 @@ TEST_CASE("every message has a name of its own, and kill points use these names"
     CHECK(names.count(std::string(row.subject)) == 1);
   }
   std::set<std::string> refusals;
-  for (int i = 1; i <= 14; ++i) refusals.insert(refusal_name(static_cast<RefusalReason>(i)));
+  for (int i = 1; i <= 15; ++i) refusals.insert(refusal_name(static_cast<RefusalReason>(i)));
   CHECK(refusals == std::set<std::string>{"stale-epoch", "unknown-nonce", "outpoint-bound",
                                           "withdrawal-bound", "policy-fee", "policy-change",
                                           "policy-amount", "prevout-mismatch", "bad-request",
                                           "draining", "too-many", "bad-nonce",
-                                          "wrong-group", "quarantined"});
+                                          "wrong-group", "quarantined",
+                                          "key-unavailable"});
 }

@@ -34,7 +34,7 @@ Command by_coordinator_1(CommandBody body) {
 }
 
 // format, role, index, boot, counter
-std::string head() { return "01" "02" "0001" + times("b0", 16) + "0000000000000007"; }
+std::string head() { return "02" "02" "0001" + times("b0", 16) + "0000000000000007"; }
 
 Bytes script_of_bytes_cc() {
   Bytes script{0x00, 0x14};
@@ -102,10 +102,22 @@ TEST_CASE("the genesis command keeps its bytes", "[wire]") {
   v.max_amount_sat = 100'000'000;
   v.settle_depth = 3;
   v.anchor_block = filled<32>(0x0f);
-  check_golden(v, "01" "000000026331" "000000225120" + times("aa", 32) + times("aa", 32) +
+  check_golden(v, "01" "000000026331" "000000225120" + times("aa", 32) + "01" "00000020" +
+                      times("aa", 32) +
                       "00000002" "00000005616c696365" "00000003626f62" "000000000000000a"
                       "0000000000002710" "00000000000003e8" "0000000005f5e100" "00000003" +
                       times("0f", 32));
+}
+
+TEST_CASE("a command of the earlier format is refused by name, alone and in a batch", "[wire]") {
+  const Command command = by_coordinator_1(Broadcast{kWithdrawal, filled<32>(0x22)});
+  Bytes bytes = encode_command(command);
+  bytes[0] = 1;
+  const std::string words = ": of command format 1; this program reads format 2";
+  CHECK(decode_command(bytes).error().message == "command" + words);
+  bytes = encode_batch({command, command});
+  bytes[4] = 1;
+  CHECK(decode_batch(bytes).error().message == "batch" + words);
 }
 
 TEST_CASE("the withdraw command keeps its bytes", "[wire]") {
@@ -117,10 +129,11 @@ TEST_CASE("the withdraw command keeps its bytes", "[wire]") {
 }
 
 TEST_CASE("the signed command keeps its bytes", "[wire]") {
-  check_golden(Signed{kWithdrawal, filled<32>(0x22), {filled<64>(0x33)},
+  check_golden(Signed{kWithdrawal, filled<32>(0x22), {filled<64>(0x33), filled<70>(0x34)},
                       {{SignerId(0), 5, filled<32>(0x44)}, {SignerId(3), 9, filled<32>(0x55), 2}},
                       CoordinatorId(1)},
-               "03" + times("01", 16) + times("22", 32) + "00000001" + times("33", 64) +
+               "03" + times("01", 16) + times("22", 32) + "00000002" "00000040" + times("33", 64) +
+                   "00000046" + times("34", 70) +
                    "00000002" "0000" "00000000" "0000000000000005" + times("44", 32) +
                    "0003" "00000002" "0000000000000009" + times("55", 32) + "0001");
 }
@@ -250,9 +263,10 @@ TEST_CASE("an unknown format, role, kind or flag is refused", "[wire]") {
     bytes[at] = value;
     return decode_command(bytes).ok();
   };
-  CHECK(with(0, 1));
+  CHECK(with(0, 2));
   CHECK_FALSE(with(0, 0));
-  CHECK_FALSE(with(0, 2));
+  CHECK_FALSE(with(0, 1));
+  CHECK_FALSE(with(0, 3));
   CHECK(with(1, 6));
   CHECK_FALSE(with(1, 0));
   CHECK_FALSE(with(1, 7));

@@ -105,7 +105,8 @@ inline CommandBody command_body(Draw& d, std::size_t alternative) {
       Genesis v;
       v.cluster_id = d.octets(limits::kMaxClusterIdBytes);
       v.wallet_script = d.bytes(limits::kMaxScriptBytes);
-      v.wallet_output_key = d.array<32>();
+      v.signature_form = d.one_of(crypto::SignatureForm::Bip340, crypto::SignatureForm::Ecdsa);
+      v.wallet_output_key = *crypto::WalletKey::from(d.bytes(limits::kMaxWalletKeyBytes));
       v.accounts = d.list<std::string>(limits::kMaxAccounts, 4, [&] {
         return d.octets(limits::kMaxAccountNameBytes);
       });
@@ -133,7 +134,7 @@ inline CommandBody command_body(Draw& d, std::size_t alternative) {
       Signed v;
       v.withdrawal_id = WithdrawalId(d.array<16>());
       v.txid = d.array<32>();
-      v.signatures = d.arrays<64>(limits::kMaxInputsPerTransaction);
+      v.signatures = d.bounded<crypto::WalletSignature>(limits::kMaxInputsPerTransaction);
       v.journals = d.list<JournalHead>(limits::kMaxSigners, 4, [&] {
         return journal_head(d);
       });
@@ -248,7 +249,8 @@ inline Message message(Draw& d, std::size_t alternative) {
                           d.bounded<PubNonce>(limits::kNoncePoolPerConnection),
                           d.number<std::uint64_t>(), d.array<32>(), d.number<std::uint32_t>()};
     case 7: {
-      SignRefusal v{d.array<32>(), d.one_of(RefusalReason::StaleEpoch, RefusalReason::Quarantined),
+      SignRefusal v{d.array<32>(),
+                    d.one_of(RefusalReason::StaleEpoch, RefusalReason::KeyUnavailable),
                     d.human(), std::nullopt};
       if (d.flag()) v.blamed = SignerId(d.number<std::uint16_t>());
       return v;

@@ -1,0 +1,40 @@
+// See soft_ecdsa.h.
+#include "chaos/sim/soft_ecdsa.h"
+
+#include <secp256k1.h>
+
+#include "common/base/assert.h"
+
+namespace roulette::sim {
+namespace {
+
+const secp256k1_context* context() {
+  static const secp256k1_context* const made = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
+  return made;
+}
+
+}  // namespace
+
+SoftEcdsa::SoftEcdsa(const Hash32& secret) : secret_(secret) {
+  const auto key = crypto::public_key(secret_);
+  ROULETTE_ASSERT(key.ok());
+  key_ = *key;
+}
+
+crypto::CompactEcdsa SoftEcdsa::sign(const Hash32& digest) const {
+  secp256k1_ecdsa_signature made;
+  ROULETTE_ASSERT(secp256k1_ecdsa_sign(context(), &made, digest.data(), secret_.data(), nullptr,
+                                       nullptr) == 1);
+  crypto::CompactEcdsa out{};
+  (void)secp256k1_ecdsa_signature_serialize_compact(context(), out.data(), &made);
+  return out;
+}
+
+Bytes SoftEcdsa::der(const Hash32& digest) const { return crypto::der_of(sign(digest)).value(); }
+
+crypto::CompactEcdsa with_other_s(crypto::CompactEcdsa signature) {
+  ROULETTE_ASSERT(secp256k1_ec_seckey_negate(context(), signature.data() + 32) == 1);
+  return signature;
+}
+
+}  // namespace roulette::sim

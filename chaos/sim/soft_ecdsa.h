@@ -1,0 +1,28 @@
+// An ECDSA key in memory: what a token does, without a token. For the simulator and for tests.
+//
+// Invariant: one key and digest give one signature (RFC 6979), so a seed stays a trace. No daemon
+// contains this: tests/lint looks for secp256k1_ecdsa_sign in them.
+#pragma once
+
+#include "common/base/secret.h"
+#include "common/crypto/hsm_scheme.h"
+
+namespace roulette::sim {
+
+class SoftEcdsa {
+ public:
+  explicit SoftEcdsa(const Hash32& secret);
+  [[nodiscard]] const crypto::PubKey33& key() const { return key_; }
+  // Low S, as the library gives it.
+  [[nodiscard]] crypto::CompactEcdsa sign(const Hash32& digest) const;
+  [[nodiscard]] Bytes der(const Hash32& digest) const;
+
+ private:
+  Secret<32> secret_;
+  crypto::PubKey33 key_{};
+};
+
+// The other S: as valid for ECDSA, refused by the network (BIP 146).
+[[nodiscard]] crypto::CompactEcdsa with_other_s(crypto::CompactEcdsa signature);
+
+}  // namespace roulette::sim
