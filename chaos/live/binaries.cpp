@@ -107,6 +107,10 @@ Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
   const auto etcd = outside_program("etcd", options.etcd, "--etcd");
   if (!etcd) return etcd.error();
   out.etcd = etcd->front();
+  for (const char* module : {"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/libsofthsm2.so",
+                             "/usr/local/lib/softhsm/libsofthsm2.so"})
+    if (std::error_code unused; out.pkcs11.empty() && fs::exists(module, unused))
+      out.pkcs11 = module;
   if (!want_node) return out;
   const auto bitcoind = outside_program("bitcoind", options.bitcoind, "--bitcoind");
   if (!bitcoind) return bitcoind.error();

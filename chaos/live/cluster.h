@@ -26,6 +26,7 @@ struct Binaries {
   std::string signer, coordinator, ledger, etcd;
   std::vector<std::string> bitcoind;  // argv prefix: loader and library path where needed
   std::vector<std::string> bitcoin_cli;
+  std::string pkcs11;  // SoftHSM's module, for schemes whose key lies in a token; empty: not found
 };
 struct BinaryOptions {
   std::string etcd, bitcoind;

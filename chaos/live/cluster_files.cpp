@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/live/export.h"
 #include "chaos/live/ports.h"
 #include "common/bitcoin/transaction.h"
 #include "common/crypto/schemes.h"
@@ -57,8 +58,8 @@ class Maker {
   Result<ClusterFiles> make() {
     for (const auto step :
          {&Maker::make_folders, &Maker::choose_ports, &Maker::make_certificates,
-          &Maker::deal_shares, &Maker::make_token, &Maker::make_signers, &Maker::make_ledgers,
-          &Maker::make_coordinators, &Maker::make_etcd, &Maker::make_node}) {
+          &Maker::deal_shares, &Maker::make_token, &Maker::make_signers, &Maker::make_token_keys,
+          &Maker::make_ledgers, &Maker::make_coordinators, &Maker::make_etcd, &Maker::make_node}) {
       if (const Status status = (this->*step)(); !status) return status.error();
     }
     return std::move(out_);
@@ -143,17 +144,23 @@ class Maker {
     if (kind == nullptr)
       return Error{ErrorKind::Usage, "scheme " + plan_.scheme + ": one of " +
                                          crypto::scheme_names()};
+    in_token_ = kind->in_token;
+    if (in_token_) return {};  // the signers make their keys themselves: make_token_keys()
     auto dealt = kind->deal(plan_.signers, plan_.threshold, entropy_);
     if (!dealt) return dealt.error();
-    out_.wallet_script = runtime::wallet_script_of(*dealt->group);
-    output_key_ = dealt->group->wallet_key();
-    if (const Status status = runtime::write_group_file(group_file(), *dealt->group); !status)
-      return status;
+    if (const Status status = take_group(*dealt->group); !status) return status;
     for (std::uint16_t i = 0; i < plan_.signers; ++i) {
       if (const Status status = seal(SignerId(i), dealt->secrets[i], dealt->group->id()); !status)
         return status;
     }
     return {};
+  }
+
+  Status take_group(const crypto::SigningGroup& group) {
+    form_ = group.scheme().facts().signatures;
+    out_.wallet_script = runtime::wallet_script_of(group);
+    output_key_.assign(group.wallet_key().begin(), group.wallet_key().end());
+    return runtime::write_group_file(group_file(), group);
   }
 
   Status seal(SignerId signer, const Secret<32>& secret, const Hash32& group) {
@@ -225,15 +232,87 @@ class Maker {
       const ProcessName name{Role::Signer, i};
       json config = common(name, at_.signer_tls[i], at_.signer_http[i]);
       config["group"] = group_file().string();
-      config["share"] = (out_.work / name.text() / "share.sealed").string();
-      config["share_key"] = share_key_file(name).string();
+      if (in_token_) {
+        if (const Status status = prepare_token(name, config); !status) return status;
+      } else {
+        config["share"] = (out_.work / name.text() / "share.sealed").string();
+        config["share_key"] = share_key_file(name).string();
+      }
       config["share_epoch"] = kShareEpoch;
       config["policy"] = {{"max_fee_sat", kWithdrawalFeeSat},
                           {"max_fee_rate_sat_per_vb", 2 * kFeeRateSatPerVb},
                           {"max_amount_sat", kMaxAmountSat}};
       if (const Status status = add_daemon(name, binaries_.signer, config); !status) return status;
+      if (in_token_)
+        out_.specs.back().environment.push_back("SOFTHSM2_CONF=" + softhsm_config(name).string());
     }
     return {};
+  }
+
+  // ---- a SoftHSM token for a signer, in a folder of its own ----
+
+  fs::path softhsm_config(const ProcessName& name) const {
+    return out_.secrets / (name.text() + ".softhsm2.conf");
+  }
+  fs::path pin_file(const ProcessName& name, const char* whose) const {
+    return out_.secrets / (name.text() + whose);
+  }
+
+  Status prepare_token(const ProcessName& name, json& config) {
+    if (binaries_.pkcs11.empty())
+      return Error{ErrorKind::Preflight,
+                   "libsofthsm2.so was not found: install softhsm2, or choose another scheme"};
+    const fs::path folder = out_.secrets / (name.text() + ".token");
+    if (const Status status = runtime::create_folder_durably(folder); !status) return status;
+    const std::string text = "directories.tokendir = " + folder.string() +
+                             "\nobjectstore.backend = file\nlog.level = ERROR\n";
+    if (const Status status = runtime::write_file_durably(softhsm_config(name), as_bytes(text));
+        !status)
+      return status;
+    for (const char* whose : {".pin", ".so-pin"}) {
+      ByteArray<16> pin{};
+      entropy_.fill(pin);
+      const std::string line = to_hex(pin) + "\n";
+      if (const Status status = runtime::write_file_durably(pin_file(name, whose), as_bytes(line));
+          !status)
+        return status;
+    }
+    config["token"] = {{"module", binaries_.pkcs11},
+                       {"label", name.text()},
+                       {"pin_file", pin_file(name, ".pin").string()}};
+    return {};
+  }
+
+  // The signer's own command makes token and key; what it prints becomes the group.
+  Status make_token_keys() {
+    if (!in_token_) return {};
+    crypto::GroupKeys keys{plan_.signers, plan_.threshold, {}, {}};
+    for (std::uint16_t i = 0; i < plan_.signers; ++i) {
+      const auto key = make_token_key({Role::Signer, i});
+      if (!key) return key.error();
+      keys.public_shares.push_back(*key);
+    }
+    keys.threshold_key = keys.public_shares.front();
+    auto group = crypto::scheme_by_name(plan_.scheme)->group(keys);
+    return group ? take_group(**group) : Status(group.error());
+  }
+
+  Result<crypto::PubKey33> make_token_key(const ProcessName& name) {
+    const fs::path told = out_.secrets / (name.text() + ".public-key.json");
+    const Status made = run_to_file(
+        "the key of " + name.text(),
+        {"/usr/bin/env", "SOFTHSM2_CONF=" + softhsm_config(name).string(), binaries_.signer,
+         "make-token-key", "--config", (out_.work / name.text() / "config.json").string(),
+         "--so-pin-file", pin_file(name, ".so-pin").string()},
+        told);
+    if (!made) return Error{ErrorKind::Preflight, made.error().message};
+    const auto bytes = runtime::read_whole_file(told, 4096);
+    if (!bytes) return bytes.error();
+    const json read = json::parse(bytes->begin(), bytes->end(), nullptr, false);
+    const auto key = read.is_object() ? array_from_hex<33>(read.value("public_key", ""))
+                                      : std::nullopt;
+    if (!key) return Error{ErrorKind::Internal, told.string() + ": names no public key"};
+    return *key;
   }
 
   static json peers(Role role, const std::vector<Endpoint>& endpoints,
@@ -256,7 +335,8 @@ class Maker {
       config["snapshot_interval"] = plan_.snapshot_interval;
       config["peers"] = peers(Role::Ledger, at_.ledger_tls, i);
       config["etcd"] = etcd;
-      config["genesis"] = {{"wallet_output_key", to_hex(output_key_)},
+      config["genesis"] = {{"signature_form", crypto::form_name(form_)},
+                           {"wallet_output_key", to_hex(output_key_)},
                            {"accounts", out_.accounts},
                            {"fee_rate_sat_per_vb", kFeeRateSatPerVb},
                            {"withdrawal_fee_sat", kWithdrawalFeeSat},
@@ -352,7 +432,9 @@ class Maker {
   ClusterFiles out_;
   Listeners at_;
   std::string cluster_id_;
-  ByteArray<32> output_key_{};
+  crypto::SignatureForm form_ = crypto::SignatureForm::Bip340;
+  Bytes output_key_;
+  bool in_token_ = false;
 };
 
 }  // namespace

@@ -25,9 +25,10 @@ std::string quoted(const std::string& word) {
   return out + "'";
 }
 
-// A stopped daemon prints its records on stdout.
-Status run_export(const ProcessName& name, const std::vector<std::string>& argv,
-                  const fs::path& to) {
+}  // namespace
+
+Status run_to_file(const std::string& what, const std::vector<std::string>& argv,
+                   const fs::path& to) {
   std::string command;
   for (const std::string& word : argv) command += quoted(word) + " ";
   command += "> " + quoted(to.string()) + " 2> " + quoted(to.string() + ".stderr");
@@ -42,9 +43,10 @@ Status run_export(const ProcessName& name, const std::vector<std::string>& argv,
   while (std::getline(errors, line)) {
     if (!line.empty()) last = line;
   }
-  return Error{ErrorKind::Io, "export of " + name.text() +
-                                  " failed: " + (last.empty() ? "no reason given" : last)};
+  return Error{ErrorKind::Io, what + " failed: " + (last.empty() ? "no reason given" : last)};
 }
+
+namespace {
 
 Result<std::vector<json>> read_lines(const fs::path& path) {
   std::ifstream file(path);
@@ -178,7 +180,7 @@ Status export_chain(Node& node, const ClusterFiles& files) {
 
 Status export_process(const ClusterFiles& files, const ProcessName& name, const fs::path& to) {
   for (const auto& [exported, argv] : files.exports)
-    if (exported == name) return run_export(name, argv, to);
+    if (exported == name) return run_to_file("export of " + name.text(), argv, to);
   return Error{ErrorKind::Internal, name.text() + " has no export"};
 }
 
@@ -189,7 +191,8 @@ Status export_records(const ClusterFiles& files) {
   };
   keep_logs(files);
   for (const auto& [name, argv] : files.exports)
-    keep_first(run_export(name, argv, files.state / (name.text() + ".ndjson")));
+    keep_first(run_to_file("export of " + name.text(), argv,
+                           files.state / (name.text() + ".ndjson")));
   keep_first(write_transactions(files));
   keep_first(merge_events(files));
   return first;

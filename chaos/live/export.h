@@ -12,6 +12,10 @@
 
 namespace roulette::chaos {
 
+// Runs a program of ours to its end; what it prints on stdout becomes the file `to`. An Error has
+// the last line of its stderr.
+[[nodiscard]] Status run_to_file(const std::string& what, const std::vector<std::string>& argv,
+                                 const std::filesystem::path& to);
 // chain.ndjson: the active chain from genesis by getblock. The node must be up.
 [[nodiscard]] Status export_chain(Node& node, const ClusterFiles& files);
 // signer-*.ndjson, ledger-*.ndjson, transactions.ndjson, events.ndjson. The daemons must have

@@ -230,13 +230,16 @@ class Mover {
     if (old.n() != n_)
       return Error{ErrorKind::Preflight, "a group of " + std::to_string(old.n()) + " and " +
                                              std::to_string(n_) + " signers' folders"};
+    const auto* kind = crypto::scheme_by_name(old.scheme().facts().name);
+    if (kind->in_token)
+      return Error{ErrorKind::Usage, "the key of " + std::string(kind->facts().name) +
+                                         " lies in one token: there is no other share of it"};
     std::vector<Secret<32>> secrets;
     std::vector<Secret<32>> keys;
     for (std::uint16_t i = 0; i < n_; ++i) {
       if (const Status opened = open_share(i, old, secrets, keys); !opened)
         return opened.error().with_context(signer_name(i));
     }
-    const auto* kind = crypto::scheme_by_name(old.scheme().facts().name);
     auto dealt = kind->refresh(crypto::keys_of(old), std::move(secrets), entropy_);
     if (!dealt) return dealt.error();
     plan_.on_step("group");

@@ -9,9 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
 #include <string>
 #include <utility>
 
+#include "common/crypto/hsm_scheme.h"
 #include "common/crypto/schemes.h"
 #include "common/crypto/sealed_share.h"
 #include "common/runtime/durable_file.h"
@@ -71,6 +74,8 @@ Result<Secret<32>> unseal_with_passphrase(const Bytes& sealed, const crypto::Sha
 
 Result<Secret<32>> open_share(const Settings& settings, const crypto::ShareLabel& label,
                               std::optional<int> passphrase_fd) {
+  if (settings.share.empty())
+    return Error{ErrorKind::Usage, "share is missing: this scheme has one"};
   const auto sealed = runtime::read_whole_file(settings.share, crypto::kSealedShareSize + 1);
   if (!sealed) return preflight(settings.share, "the sealed share: " + sealed.error().message);
   const auto protection = crypto::sealed_protection(*sealed);
@@ -98,7 +103,105 @@ Result<Secret<32>> open_share(const Settings& settings, const crypto::ShareLabel
   return share;
 }
 
+// A token that failed is left alone for so long: each request would cost a record.
+constexpr Duration kTokenRest = milliseconds(500);
+
+std::chrono::steady_clock::duration rest() { return std::chrono::microseconds(kTokenRest.us); }
+
+// What the machine signs with where the key lies in a token. One thread uses it.
+class TokenSigns {
+ public:
+  explicit TokenSigns(std::unique_ptr<Token> token) : token_(std::move(token)) {}
+
+  Result<crypto::CompactEcdsa> sign(const Hash32& digest) {
+    auto made = token_->sign(digest);
+    if (made) {
+      failure_.clear();
+      return made;
+    }
+    // Nothing can be asked of a module that hangs, and a signer without its key is none: it ends,
+    // as safe as by SIGKILL, and its supervisor's next start says what it finds.
+    if (token_->hangs()) {
+      std::fprintf(stderr, "%s; the signer ends\n", made.error().message.c_str());
+      ::_exit(exit_code(ErrorKind::Preflight));
+    }
+    if (failure_.empty()) std::fprintf(stderr, "%s\n", made.error().message.c_str());
+    failure_ = made.error().message;
+    failed_at_ = std::chrono::steady_clock::now();
+    return Error{ErrorKind::Refused, made.error().message};
+  }
+  std::string unavailable() const {
+    const bool rests =
+        !failure_.empty() && std::chrono::steady_clock::now() - failed_at_ < rest();
+    return rests ? failure_ : std::string();
+  }
+
+ private:
+  std::unique_ptr<Token> token_;
+  std::string failure_;  // of the last attempt
+  std::chrono::steady_clock::time_point failed_at_;
+};
+
+Error other_key(const TokenPlace& place, const crypto::PubKey33& is, ByteSpan wants) {
+  return Error{ErrorKind::Refused, "token '" + place.label + "': its signing key is " + to_hex(is) +
+                                       ", the group's is " + to_hex(wants) +
+                                       ": another signer's token, or another group"};
+}
+
+Result<crypto::KeySharePtr> token_share(const Settings& settings, const crypto::SigningGroup& group,
+                                        EntropySource& entropy) {
+  if (!settings.token)
+    return Error{ErrorKind::Usage, "the key of hsm lies in a token: token is missing"};
+  if (!settings.share.empty())
+    return Error{ErrorKind::Usage, "the key of hsm lies in a token: there is no share"};
+  auto token = Token::open(*settings.token);
+  if (!token) return token.error();
+  const auto key = (*token)->signing_key(entropy);
+  if (!key) return key.error();
+  if (*key != group.threshold_key())
+    return other_key(*settings.token, *key, group.threshold_key());
+  const auto signs = std::make_shared<TokenSigns>(std::move(*token));
+  return crypto::hsm_share({*key, [signs](const Hash32& digest) { return signs->sign(digest); },
+                            [signs] { return signs->unavailable(); }});
+}
+
+Result<crypto::KeySharePtr> sealed_share(const Settings& settings,
+                                         const crypto::SigningGroup& group, SignerId id,
+                                         std::optional<int> passphrase_fd) {
+  auto secret = open_share(settings, {id, group.id(), settings.share_epoch}, passphrase_fd);
+  if (!secret) return secret.error();
+  const auto* kind = crypto::scheme_by_name(group.scheme().facts().name);
+  auto share = kind->share(id, std::move(secret).value());
+  if (!share) return share.error().with_context(settings.share.string());
+  return share;
+}
+
 }  // namespace
+
+Result<crypto::PubKey33> make_token_key(const Settings& settings,
+                                        const std::filesystem::path& so_pin_file,
+                                        EntropySource& entropy) {
+  if (!settings.token) return Error{ErrorKind::Usage, "token is missing from the configuration"};
+  if (std::error_code unused; std::filesystem::exists(settings.group, unused)) {
+    const auto group = runtime::read_group_file(settings.group);
+    if (!group) return group.error();
+    if (!crypto::scheme_by_name((*group)->scheme().facts().name)->in_token)
+      return Error{ErrorKind::Usage, settings.group.string() + ": no scheme with a key in a token"};
+    const auto token = Token::open(*settings.token);
+    if (!token) return token.error();
+    const auto key = (*token)->signing_key(entropy);
+    if (!key) return key.error();
+    if (*key != (*group)->threshold_key())
+      return other_key(*settings.token, *key, (*group)->threshold_key());
+    return key;
+  }
+  if (!so_pin_file.empty())
+    if (const Status made = Token::initialize(*settings.token, so_pin_file); !made)
+      return made.error();
+  const auto token = Token::open(*settings.token);
+  if (!token) return token.error();
+  return (*token)->ensure_signing_key(entropy);
+}
 
 Status seal_into_token(const Settings& settings, std::optional<int> passphrase_fd,
                        EntropySource& entropy) {
@@ -129,16 +232,16 @@ Status seal_into_token(const Settings& settings, std::optional<int> passphrase_f
   return runtime::write_file_durably(settings.share, *sealed);
 }
 
-Result<SignerConfig> load_config(const Settings& settings, std::optional<int> passphrase_fd) {
+Result<SignerConfig> load_config(const Settings& settings, std::optional<int> passphrase_fd,
+                                 EntropySource& entropy) {
   auto group = runtime::read_group_file(settings.group);
   if (!group) return group.error();
   const crypto::SigningGroupPtr signing = std::move(group).value();
   const SignerId id(settings.name.index);
-  auto secret = open_share(settings, {id, signing->id(), settings.share_epoch}, passphrase_fd);
-  if (!secret) return secret.error();
   const auto* kind = crypto::scheme_by_name(signing->scheme().facts().name);
-  auto share = kind->share(id, std::move(secret).value());
-  if (!share) return share.error().with_context(settings.share.string());
+  auto share = kind->in_token ? token_share(settings, *signing, entropy)
+                              : sealed_share(settings, *signing, id, passphrase_fd);
+  if (!share) return share.error();
   return SignerConfig{id,
                       settings.cluster_id,
                       settings.share_epoch,

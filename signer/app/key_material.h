@@ -1,4 +1,5 @@
-// From files to a machine's configuration: group file, sealed share, and what unseals it.
+// From files to a machine's configuration: group file, sealed share, and what unseals it, or the
+// token that signs.
 //
 // Invariant: the share is unsealed straight into a Secret and from there into the KeyShare; the key
 // or passphrase is erased before load_config() returns. Nothing secret is logged, and no secret
@@ -15,12 +16,22 @@ namespace roulette::signer {
 
 // Every failure names the file. `passphrase_fd` is read to its end when the share wants one.
 [[nodiscard]] Result<SignerConfig> load_config(const Settings& settings,
-                                               std::optional<int> passphrase_fd);
+                                               std::optional<int> passphrase_fd,
+                                               EntropySource& entropy);
 
 // Puts a share that is sealed under a key file or a passphrase under the key in the token of the
 // configuration (made there if there is none), by one atomic rename: killed at any moment, the file
 // opens by the old secret or by the token, and a second run finishes or finds it done.
+//
+// For hsm there is no share: see make_token_key().
 [[nodiscard]] Status seal_into_token(const Settings& settings, std::optional<int> passphrase_fd,
                                      EntropySource& entropy);
+
+// `hsm`: the key in the token of the configuration, made there if there is none; with `so_pin_file`
+// the token itself, too. Where a group file names a wallet already, no key is made: the token must
+// hold that wallet's. Killed at any moment, a second run finishes it or finds it done.
+[[nodiscard]] Result<crypto::PubKey33> make_token_key(const Settings& settings,
+                                                      const std::filesystem::path& so_pin_file,
+                                                      EntropySource& entropy);
 
 }  // namespace roulette::signer

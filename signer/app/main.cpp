@@ -20,6 +20,7 @@
 #include "signer/app/key_material.h"
 #include "signer/app/live_signer.h"
 #include "signer/app/provision.h"
+#include "signer/token/bounded_calls.h"
 
 namespace roulette::signer {
 namespace {
@@ -32,7 +33,10 @@ constexpr runtime::DaemonProgram kProgram{
 };
 
 int failed(const Error& error) {
-  return runtime::startup_failure(kProgram, error);
+  const int code = runtime::startup_failure(kProgram, error);
+  // What a PKCS#11 module does at exit may wait for what hangs in it.
+  if (any_call_hangs()) ::_exit(code);
+  return code;
 }
 
 int serve(const runtime::DaemonArguments& arguments, const Settings& settings,
@@ -65,7 +69,7 @@ int serve(const runtime::DaemonArguments& arguments, const Settings& settings,
   entropy.fill({blinding.data(), blinding.size()});
   crypto::randomize_context(blinding);
 
-  auto config = load_config(settings, arguments.passphrase_fd);
+  auto config = load_config(settings, arguments.passphrase_fd, entropy);
   if (!config) return failed(config.error());
   (*points)->attach(loop);
   LiveSigner signer({loop, **points, **log, entropy, boot, hygiene}, settings);
@@ -124,6 +128,27 @@ int seal_share(std::span<char* const> words) {
   return sealed ? 0 : failed(sealed.error());
 }
 
+int make_key(std::span<char* const> words) {
+  const bool with_token = words.size() == 4 && std::string_view(words[2]) == "--so-pin-file";
+  if (words.size() < 2 || std::string_view(words[0]) != "--config" ||
+      (words.size() > 2 && !with_token))
+    return failed(Error{ErrorKind::Usage, "usage: roulette-signer make-token-key --config FILE "
+                                          "[--so-pin-file FILE]"});
+  const auto hygiene = runtime::harden_process({.lock_memory = true});
+  if (!hygiene) return failed(hygiene.error());
+  const auto settings = load_settings(words[1]);
+  if (!settings) return failed(settings.error());
+  if (auto made = runtime::create_folder_durably(settings->folder); !made)
+    return failed(made.error());
+  const auto lock = runtime::FolderLock::take(settings->folder);
+  if (!lock) return failed(lock.error());
+  runtime::KernelEntropy entropy;
+  const auto key = make_token_key(*settings, with_token ? words[3] : "", entropy);
+  if (!key) return failed(key.error());
+  std::printf("{\"public_key\":\"%s\"}\n", to_hex(*key).c_str());
+  return std::fflush(stdout) == 0 ? 0 : exit_code(ErrorKind::Io);
+}
+
 }  // namespace
 }  // namespace roulette::signer
 
@@ -133,6 +158,8 @@ int main(int argc, char** argv) {
     return roulette::signer::reprovision(words.subspan(2));
   if (words.size() > 1 && std::string_view(words[1]) == "seal-into-token")
     return roulette::signer::seal_share(words.subspan(2));
+  if (words.size() > 1 && std::string_view(words[1]) == "make-token-key")
+    return roulette::signer::make_key(words.subspan(2));
   return roulette::runtime::daemon_main(roulette::signer::kProgram, argc, argv,
                                         roulette::signer::run);
 }

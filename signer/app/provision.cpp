@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/runtime/folder_lock.h"
+#include "common/runtime/process.h"
 #include "signer/app/journal_records.h"
 #include "signer/app/key_material.h"
 #include "signer/core/durable_state.h"
@@ -402,8 +403,9 @@ Status provision_again(const Settings& settings, const ProvisionOptions& options
                                        " does not follow the epoch in which the journal was lost"};
   auto lock = runtime::FolderLock::take(settings.folder);
   if (!lock) return lock.error();
+  runtime::KernelEntropy entropy;
   // Also proves that group, share and key fit before anything is written.
-  auto config = load_config(settings, options.passphrase_fd);
+  auto config = load_config(settings, options.passphrase_fd, entropy);
   if (!config) return config.error();
   return Provisioning(settings, options, std::move(config).value()).run();
 }

@@ -19,6 +19,8 @@ using runtime::ConfigObject;
 
 constexpr std::int64_t kMostFeeRate = 1'000'000;
 constexpr std::int64_t kMostDrainMs = 600'000;
+constexpr std::int64_t kMostTokenPatienceMs = 60'000;
+constexpr const char* kRefusedPin = "token-pin-refused";
 
 template <class T>
 std::optional<T> parse_number(std::string_view text) {
@@ -67,12 +69,17 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.certificate = path("cert");
   settings.key = path("key");
   settings.group = path("group");
-  settings.share = path("share");
+  settings.share = root.has("share") ? path("share") : std::filesystem::path();
   settings.share_key = root.has("share_key") ? path("share_key") : std::filesystem::path();
   if (root.has("token")) {
     ConfigObject token = root.object("token");
+    const auto patience = token.integer("patience_ms", 1, kMostTokenPatienceMs,
+                                        TokenPlace().patience.us / milliseconds(1).us);
     settings.token = TokenPlace{base / token.text("module"), token.text("label"),
-                                base / token.text("pin_file")};
+                                base / token.text("pin_file"), settings.folder / kRefusedPin,
+                                milliseconds(patience)};
+  } else if (settings.share.empty()) {
+    root.fail("share", "is missing, and there is no token whose key could sign");
   }
   settings.share_epoch =
       static_cast<std::uint32_t>(root.integer("share_epoch", 0, 0xffffffff, settings.share_epoch));

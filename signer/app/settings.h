@@ -28,8 +28,9 @@ struct Settings {
   Address http;    // /healthz, /readyz, /metrics
   std::filesystem::path folder;
   std::filesystem::path ca, certificate, key;
-  std::filesystem::path group, share, share_key;
-  std::optional<TokenPlace> token;  // whose key the share is, or is to be, sealed with
+  std::filesystem::path group, share, share_key;  // `share` is empty for hsm: it has none
+  // Whose key the share is, or is to be, sealed with; for hsm, where the key lies.
+  std::optional<TokenPlace> token;
   std::string journal = "journal.sqlite";  // a file name in `folder`
   std::uint32_t share_epoch = 1;
   std::int64_t max_fee_sat = 0;

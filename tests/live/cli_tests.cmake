@@ -65,6 +65,8 @@ tool_test(NAME "musig2 pays under kills and refuses while one signer is down" TI
   COMMAND scheme_run_test.py musig2)
 tool_test(NAME "a single key pays under kills and refuses while it is down" TIMEOUT 180
   COMMAND scheme_run_test.py single)
+tool_test(NAME "a key in a token pays under kills and refuses while its signer is down" TIMEOUT 180
+  COMMAND scheme_run_test.py hsm)
 
 tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180
   COMMAND up_test.py Up.test_up)

@@ -3,7 +3,7 @@
 Invariant: the run's own verdict is not enough: the records must show the scheme that was asked
 for, the sizes that it has, and payments that the node's blocks hold.
 
-  scheme_run_test.py frost-tr | musig2 | single
+  scheme_run_test.py frost-tr | musig2 | single | hsm
 """
 import json
 import pathlib
@@ -19,7 +19,42 @@ SCHEMES = {
     "frost-tr": ("FROST-secp256k1-SHA256-TR-v1", 2, 66, 32),
     "musig2": ("BIP 327 1.0", 3, 66, 32),
     "single": ("BIP 340", 1, 0, 64),
+    "hsm": ("ECDSA P2WPKH", 1, 0, 64),
 }
+
+
+def witness_items(raw):
+    """The number of witness items of each input of a serialized transaction (BIP 144)."""
+    data = bytes.fromhex(raw)
+    at = 0
+
+    def take(n):
+        nonlocal at
+        at += n
+        return data[at - n:at]
+
+    def count():
+        first = take(1)[0]
+        wide = {0xfd: 2, 0xfe: 4, 0xff: 8}.get(first)
+        return int.from_bytes(take(wide), "little") if wide else first
+
+    take(4)
+    if take(2) != b"\x00\x01":
+        return []
+    inputs = count()
+    for _ in range(inputs):
+        take(36)
+        take(count())
+        take(4)
+    for _ in range(count()):
+        take(8)
+        take(count())
+    items = []
+    for _ in range(inputs):
+        items.append(count())
+        for _ in range(items[-1]):
+            take(count())
+    return items
 
 
 class SchemeRun(unittest.TestCase):
@@ -53,6 +88,17 @@ class SchemeRun(unittest.TestCase):
         self.assertTrue(all(len(e["signers"]) == self.members for e in opened))
         paid = {t["txid"] for t in records(self.folder / "state/transactions.ndjson")}
         self.assertGreaterEqual(len(paid), 15)
+        self.check_spends()
+
+    def check_spends(self):
+        """Every payment spends coins of the scheme's kind, with a witness of that kind. That the
+        node took them is in the verdict (chain-matches-ledger)."""
+        prefix = "0014" if self.scheme == "hsm" else "5120"
+        items = 2 if self.scheme == "hsm" else 1
+        lines = list(records(self.folder / "state/transactions.ndjson"))
+        for line in lines:
+            self.assertTrue(all(p["script"].startswith(prefix) for p in line["prevouts"]))
+            self.assertEqual(witness_items(line["hex"]), [items] * len(line["prevouts"]))
 
 
 if __name__ == "__main__":

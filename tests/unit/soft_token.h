@@ -29,7 +29,7 @@ class SoftTokens {
     const std::string command = "softhsm2-util --init-token --free --label " + label + " --pin " +
                                 pin + " --so-pin 12345678 > /dev/null 2>&1";
     REQUIRE(std::system(command.c_str()) == 0);
-    return {kSoftHsm, label, write_pin(label, pin)};
+    return {kSoftHsm, label, write_pin(label, pin), folder_ / (label + ".refused"), seconds(5)};
   }
   std::filesystem::path write_pin(const std::string& name, const std::string& pin) {
     const auto file = folder_ / (name + ".pin");
@@ -44,6 +44,7 @@ class SoftTokens {
       if (entry.path().filename() == "token.object" && entry.file_size() == 0) return true;
     return false;
   }
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
   void forget_all() {  // the tokens are taken away
     std::filesystem::remove_all(folder_ / "tokens");
     std::filesystem::create_directory(folder_ / "tokens");

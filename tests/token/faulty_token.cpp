@@ -1,0 +1,108 @@
+// A PKCS#11 module that forwards to a real one and fails as it is told: a removed token, a lost
+// session, a slow one, one that refuses, one that never answers.
+//
+// Invariant: what it does stands in one file, read at every call that uses a key or a session, so
+// it changes while a signer runs; every login and every fault is written down before it happens.
+// Without a word in that file it changes nothing.
+
+//   FAULTY_TOKEN_MODULE   the real module
+//   FAULTY_TOKEN_CONTROL  the file: "CALL[,CALL...] removed|session-lost|refuse|slow MS|hang"
+//                         where CALL is sign, crypt, find, session, login, destroy or all
+//   FAULTY_TOKEN_CONTROL.log  what happened, one word a line
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <p11-kit/pkcs11.h>
+
+namespace {
+
+CK_FUNCTION_LIST* real = nullptr;
+CK_FUNCTION_LIST faulty;
+
+std::string control_file() {
+  const char* file = std::getenv("FAULTY_TOKEN_CONTROL");
+  return file == nullptr ? "" : file;
+}
+
+void note(const std::string& word) {
+  std::ofstream(control_file() + ".log", std::ios::app) << word << "\n";
+}
+
+// What to answer instead; CKR_OK: ask the real module.
+CK_RV fault_of(const std::string& function) {
+  std::ifstream in(control_file());
+  std::string functions, how;
+  long ms = 0;
+  if (!(in >> functions >> how)) return CKR_OK;
+  in >> ms;
+  std::istringstream list(functions);
+  bool meant = false;
+  for (std::string one; std::getline(list, one, ',');) meant |= one == function || one == "all";
+  if (!meant) return CKR_OK;
+  note(function + " " + how);
+  if (how == "removed") return CKR_DEVICE_REMOVED;
+  if (how == "session-lost") return CKR_SESSION_HANDLE_INVALID;
+  if (how == "refuse") return CKR_FUNCTION_FAILED;
+  if (how == "slow") ::usleep(static_cast<useconds_t>(ms * 1000));
+  while (how == "hang") ::pause();
+  return CKR_OK;
+}
+
+// Each forwards the call of that name unless its kind is to fail.
+template <auto member, class... Arguments>
+CK_RV guarded(const char* kind, Arguments... arguments) {
+  const CK_RV fault = fault_of(kind);
+  return fault == CKR_OK ? (real->*member)(arguments...) : fault;
+}
+
+CK_RV sign_init(CK_SESSION_HANDLE s, CK_MECHANISM* m, CK_OBJECT_HANDLE key) {
+  return guarded<&CK_FUNCTION_LIST::C_SignInit>("sign", s, m, key);
+}
+CK_RV encrypt_init(CK_SESSION_HANDLE s, CK_MECHANISM* m, CK_OBJECT_HANDLE key) {
+  return guarded<&CK_FUNCTION_LIST::C_EncryptInit>("crypt", s, m, key);
+}
+CK_RV decrypt_init(CK_SESSION_HANDLE s, CK_MECHANISM* m, CK_OBJECT_HANDLE key) {
+  return guarded<&CK_FUNCTION_LIST::C_DecryptInit>("crypt", s, m, key);
+}
+CK_RV find_init(CK_SESSION_HANDLE s, CK_ATTRIBUTE* wanted, CK_ULONG count) {
+  return guarded<&CK_FUNCTION_LIST::C_FindObjectsInit>("find", s, wanted, count);
+}
+CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void* own, CK_NOTIFY call,
+                   CK_SESSION_HANDLE* session) {
+  return guarded<&CK_FUNCTION_LIST::C_OpenSession>("session", slot, flags, own, call, session);
+}
+CK_RV destroy(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE object) {
+  note("destroyed");
+  return guarded<&CK_FUNCTION_LIST::C_DestroyObject>("destroy", s, object);
+}
+CK_RV login(CK_SESSION_HANDLE s, CK_USER_TYPE who, unsigned char* pin, CK_ULONG length) {
+  note("login");
+  return guarded<&CK_FUNCTION_LIST::C_Login>("login", s, who, pin, length);
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) CK_RV C_GetFunctionList(
+    CK_FUNCTION_LIST** list) {
+  const char* module = std::getenv("FAULTY_TOKEN_MODULE");
+  void* library = ::dlopen(module == nullptr ? "/usr/lib/softhsm/libsofthsm2.so" : module,
+                           RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) return CKR_GENERAL_ERROR;
+  const auto get = reinterpret_cast<CK_C_GetFunctionList>(::dlsym(library, "C_GetFunctionList"));
+  if (get == nullptr || get(&real) != CKR_OK) return CKR_GENERAL_ERROR;
+  faulty = *real;
+  faulty.C_SignInit = sign_init;
+  faulty.C_EncryptInit = encrypt_init;
+  faulty.C_DecryptInit = decrypt_init;
+  faulty.C_FindObjectsInit = find_init;
+  faulty.C_OpenSession = open_session;
+  faulty.C_DestroyObject = destroy;
+  faulty.C_Login = login;
+  *list = &faulty;
+  return CKR_OK;
+}
