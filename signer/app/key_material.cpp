@@ -204,7 +204,7 @@ Result<crypto::PubKey33> make_token_key(const Settings& settings,
 }
 
 Status seal_into_token(const Settings& settings, std::optional<int> passphrase_fd,
-                       EntropySource& entropy) {
+                       const std::filesystem::path& so_pin_file, EntropySource& entropy) {
   if (!settings.token) return Error{ErrorKind::Usage, "token is missing from the configuration"};
   auto group = runtime::read_group_file(settings.group);
   if (!group) return group.error();
@@ -218,6 +218,8 @@ Status seal_into_token(const Settings& settings, std::optional<int> passphrase_f
   if (!now) return now.error();
   const auto protection = crypto::sealed_protection(*now);
   if (protection && *protection == crypto::ShareProtection::Token) return {};
+  if (!so_pin_file.empty())
+    if (const Status made = Token::initialize(*settings.token, so_pin_file); !made) return made;
   const auto token = Token::open(*settings.token);
   if (!token) return token.error();
   if (const Status made = (*token)->ensure_key(); !made) return made;

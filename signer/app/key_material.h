@@ -21,10 +21,10 @@ namespace roulette::signer {
 
 // Puts a share that is sealed under a key file or a passphrase under the key in the token of the
 // configuration (made there if there is none), by one atomic rename: killed at any moment, the file
-// opens by the old secret or by the token, and a second run finishes or finds it done.
-//
-// For hsm there is no share: see make_token_key().
+// opens by the old secret or by the token, and a second run finishes or finds it done. With
+// `so_pin_file` the token itself is made, too. For hsm there is no share: see make_token_key().
 [[nodiscard]] Status seal_into_token(const Settings& settings, std::optional<int> passphrase_fd,
+                                     const std::filesystem::path& so_pin_file,
                                      EntropySource& entropy);
 
 // `hsm`: the key in the token of the configuration, made there if there is none; with `so_pin_file`

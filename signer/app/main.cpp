@@ -107,46 +107,64 @@ std::optional<int> number_in(std::string_view text) {
   return whole && number >= 0 ? std::optional(number) : std::nullopt;
 }
 
-int seal_share(std::span<char* const> words) {
+// What both commands for a token are told.
+struct TokenWords {
+  std::string config, so_pin_file;
   std::optional<int> passphrase_fd;
-  if (words.size() == 4 && std::string_view(words[2]) == "--passphrase-fd")
-    passphrase_fd = number_in(words[3]);
-  if (words.size() < 2 || std::string_view(words[0]) != "--config" ||
-      (words.size() > 2 && !passphrase_fd))
-    return failed(Error{ErrorKind::Usage, "usage: roulette-signer seal-into-token --config FILE "
-                                          "[--passphrase-fd N]"});
+};
+std::optional<TokenWords> token_words(std::span<char* const> words, bool takes_passphrase) {
+  TokenWords told;
+  for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
+    const std::string_view flag = words[i];
+    if (flag == "--config") told.config = words[i + 1];
+    else if (flag == "--so-pin-file") told.so_pin_file = words[i + 1];
+    else if (flag == "--passphrase-fd" && takes_passphrase)
+      told.passphrase_fd = number_in(words[i + 1]);
+    else return std::nullopt;
+    if (flag == "--passphrase-fd" && !told.passphrase_fd) return std::nullopt;
+  }
+  if (words.size() % 2 != 0 || told.config.empty()) return std::nullopt;
+  return told;
+}
+
+// Runs `command(settings, entropy)` as the only process on the signer's folder.
+template <class Command>
+int with_folder(const std::string& config, Command&& command) {
   const auto hygiene = runtime::harden_process({.lock_memory = true});
   if (!hygiene) return failed(hygiene.error());
-  const auto settings = load_settings(words[1]);
+  const auto settings = load_settings(config);
   if (!settings) return failed(settings.error());
   if (auto made = runtime::create_folder_durably(settings->folder); !made)
     return failed(made.error());
   const auto lock = runtime::FolderLock::take(settings->folder);
   if (!lock) return failed(lock.error());
   runtime::KernelEntropy entropy;
-  const Status sealed = seal_into_token(*settings, passphrase_fd, entropy);
-  return sealed ? 0 : failed(sealed.error());
+  const Status done = command(*settings, entropy);
+  return done ? 0 : failed(done.error());
+}
+
+int seal_share(std::span<char* const> words) {
+  const auto told = token_words(words, true);
+  if (!told)
+    return failed(Error{ErrorKind::Usage, "usage: roulette-signer seal-into-token --config FILE "
+                                          "[--passphrase-fd N] [--so-pin-file FILE]"});
+  return with_folder(told->config, [&](const Settings& settings, EntropySource& entropy) {
+    return seal_into_token(settings, told->passphrase_fd, told->so_pin_file, entropy);
+  });
 }
 
 int make_key(std::span<char* const> words) {
-  const bool with_token = words.size() == 4 && std::string_view(words[2]) == "--so-pin-file";
-  if (words.size() < 2 || std::string_view(words[0]) != "--config" ||
-      (words.size() > 2 && !with_token))
+  const auto told = token_words(words, false);
+  if (!told)
     return failed(Error{ErrorKind::Usage, "usage: roulette-signer make-token-key --config FILE "
                                           "[--so-pin-file FILE]"});
-  const auto hygiene = runtime::harden_process({.lock_memory = true});
-  if (!hygiene) return failed(hygiene.error());
-  const auto settings = load_settings(words[1]);
-  if (!settings) return failed(settings.error());
-  if (auto made = runtime::create_folder_durably(settings->folder); !made)
-    return failed(made.error());
-  const auto lock = runtime::FolderLock::take(settings->folder);
-  if (!lock) return failed(lock.error());
-  runtime::KernelEntropy entropy;
-  const auto key = make_token_key(*settings, with_token ? words[3] : "", entropy);
-  if (!key) return failed(key.error());
-  std::printf("{\"public_key\":\"%s\"}\n", to_hex(*key).c_str());
-  return std::fflush(stdout) == 0 ? 0 : exit_code(ErrorKind::Io);
+  return with_folder(told->config, [&](const Settings& settings, EntropySource& entropy) -> Status {
+    const auto key = make_token_key(settings, told->so_pin_file, entropy);
+    if (!key) return key.error();
+    std::printf("{\"public_key\":\"%s\"}\n", to_hex(*key).c_str());
+    if (std::fflush(stdout) == 0) return {};
+    return Error{ErrorKind::Io, "the public key cannot be printed"};
+  });
 }
 
 }  // namespace

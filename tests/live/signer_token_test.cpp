@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "common/crypto/schemes.h"
 #include "common/crypto/sealed_share.h"
 #include "common/runtime/durable_file.h"
+#include "common/runtime/group_file.h"
 #include "tests/live/signer_cluster.h"
 #include "tests/unit/soft_token.h"
 
@@ -55,6 +57,46 @@ TEST_CASE("a share goes into the token, and the signer serves from there alone")
   tokens.forget_all();
   config = files.write_config(0, {{"token", json_of(place)}, {"share_key", ""}});
   CHECK_THAT(run_to_end(files, {"--config", config.string()}).err, Contains("no token"));
+}
+
+TEST_CASE("a share in a token is refused when altered, of another epoch, group or threshold") {
+  SoftTokens tokens;
+  const auto place = tokens.make("signer-0");
+  ClusterFiles files;
+  const auto with = [&](std::map<std::string, std::string> more) {
+    more["token"] = json_of(place);
+    more["share_key"] = "";
+    const auto config = files.write_config(0, more);
+    const Finished ended = run_to_end(files, {"--config", config.string()});
+    CHECK(ended.exit_code != 0);
+    return ended.err;
+  };
+  const auto sealing = files.write_config(0, {{"token", json_of(place)}});
+  REQUIRE(run_to_end(files, {"seal-into-token", "--config", sealing.string()}).exit_code == 0);
+  const auto share = files / "signer-0.share";
+  const Bytes good = *runtime::read_whole_file(share, 200);
+  Bytes altered = good;
+  altered.back() ^= 1;
+  REQUIRE(runtime::write_file_durably(share, altered).ok());
+  CHECK_THAT(with({}), Contains("wrong key, or the file was altered"));
+  REQUIRE(runtime::write_file_durably(share, good).ok());
+  CHECK_THAT(with({{"share_epoch", "2"}}), Contains("it is of share epoch 1, not 2"));
+  auto keys = crypto::keys_of(*wallet().group);
+  keys.t = 4;  // the same keys, of which more are to sign
+  const auto stricter = crypto::scheme_by_name("frost")->group(keys);
+  REQUIRE(stricter.ok());
+  REQUIRE(runtime::write_group_file(files / "stricter.json", **stricter).ok());
+  CHECK_THAT(with({{"group", "\"stricter.json\""}}), Contains("it belongs to another group"));
+  REQUIRE(runtime::write_group_file(files / "foreign.json", *foreign_wallet().group).ok());
+  CHECK_THAT(with({{"group", "\"foreign.json\""}}), Contains("it belongs to another group"));
+  const auto theirs = tokens.make("signer-1");
+  const auto config = files.write_config(0, {{"token", json_of(theirs)}, {"share_key", ""}});
+  CHECK_THAT(run_to_end(files, {"--config", config.string()}).err,
+             Contains("it holds no share vault key"));
+  const auto serving = files.write_config(0, {{"token", json_of(place)}, {"share_key", ""}});
+  SignerProcess signer(serving);  // nothing of all this cost the share
+  REQUIRE(signer.wait_ready());
+  signer.kill();
 }
 
 TEST_CASE("a share is whole whenever the command that moves it into the token is killed") {

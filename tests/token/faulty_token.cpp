@@ -6,7 +6,8 @@
 // Without a word in that file it changes nothing.
 
 //   FAULTY_TOKEN_MODULE   the real module
-//   FAULTY_TOKEN_CONTROL  the file: "CALL[,CALL...] removed|session-lost|refuse|slow MS|hang"
+//   FAULTY_TOKEN_CONTROL  the file, ~/token-control by default:
+//                         "CALL[,CALL...] removed|session-lost|refuse|slow MS|hang"
 //                         where CALL is sign, crypt, find, session, login, destroy or all
 //   FAULTY_TOKEN_CONTROL.log  what happened, one word a line
 #include <dlfcn.h>
@@ -25,11 +26,14 @@ CK_FUNCTION_LIST* real = nullptr;
 CK_FUNCTION_LIST faulty;
 
 std::string control_file() {
-  const char* file = std::getenv("FAULTY_TOKEN_CONTROL");
-  return file == nullptr ? "" : file;
+  if (const char* file = std::getenv("FAULTY_TOKEN_CONTROL")) return file;
+  const char* home = std::getenv("HOME");
+  return std::string(home == nullptr ? "/nonexistent" : home) + "/token-control";
 }
 
 void note(const std::string& word) {
+  // Nobody who was not told to fail leaves a file in somebody's home.
+  if (std::getenv("FAULTY_TOKEN_CONTROL") == nullptr && !std::ifstream(control_file())) return;
   std::ofstream(control_file() + ".log", std::ios::app) << word << "\n";
 }
 

@@ -7,6 +7,8 @@
 
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
+#include "common/crypto/scheme.h"
 #include "common/crypto/schnorr.h"
 
 namespace roulette::bitcoin {
@@ -178,6 +180,61 @@ TEST_CASE("a P2WPKH sighash covers its own amount and is refused for other scrip
   prevout.script = p2tr_script(filled(1));
   CHECK_FALSE(p2wpkh_sighash(*tx, 1, prevout).ok());
   CHECK_FALSE(p2wpkh_sighash(*tx, 1, {-1, p2wpkh_script(ByteArray<20>{})}).ok());
+}
+
+TEST_CASE("BIP 143's native P2WPKH example is a spend of ours, script, message and witness") {
+  const Bytes key =
+      *from_hex("025476c2e83188368da1ff3e292e7acafcdb3566bb0ad253f62fc70f07aeee6357");
+  const Bytes der = *from_hex(
+      "304402203609e17b84f6a7d30c80bfa610b5b4542f32a8a0d5447a12fb1366d7f01cc44a0220573a954c45183315"
+      "61406f90300e8f3358f51928d43c212a8caed02de67eebee");
+  constexpr auto kForm = crypto::SignatureForm::Ecdsa;
+  CHECK(to_hex(wallet_script(kForm, key)) == "00141d0f172a0ecb48aee1be1f2687d2963ae33f71a1");
+  const Hash32 published =
+      *array_from_hex<32>("c37af31116d1b27caf68aae9e3ac82f1477929014d5b917657d0eb49478cb670");
+  const crypto::Scheme& network = crypto::scheme_of(kForm);
+  CHECK(network.verify(key, published, der));
+  const auto made = witness(kForm, key, der);
+  REQUIRE(made.size() == 2);
+  CHECK(signature_in(kForm, key, made) == der);
+  // Any other hash type, key, order or number of items is no witness of ours.
+  auto other = made;
+  other[0].back() = 0x81;
+  CHECK_FALSE(signature_in(kForm, key, other));
+  other = made;
+  other[1][0] ^= 1;
+  CHECK_FALSE(signature_in(kForm, key, other));
+  other = {made[1], made[0]};
+  CHECK_FALSE(signature_in(kForm, key, other));
+  other = {made[0], made[1], {}};
+  CHECK_FALSE(signature_in(kForm, key, other));
+  CHECK_FALSE(signature_in(crypto::SignatureForm::Bip340, key, made));
+  CHECK(wallet_script(kForm, ByteSpan(key).first(32)).empty());
+  CHECK(wallet_script(crypto::SignatureForm::Bip340, key).empty());
+}
+
+TEST_CASE("P2WPKH messages want one prevout for each input, amounts in range and the script") {
+  const Bytes script = p2wpkh_script(ByteArray<20>{7});
+  Transaction tx;
+  tx.inputs = {{{Hash32{1}, 0}, {}, kSequenceFinal, {}}, {{Hash32{1}, 1}, {}, kSequenceFinal, {}}};
+  tx.outputs = {{1000, script}};
+  const auto made = [&](const std::vector<TxOut>& prevouts) {
+    return sighashes(crypto::SignatureForm::Ecdsa, tx, prevouts);
+  };
+  const auto good = made({{700, script}, {800, script}});
+  REQUIRE(good.ok());
+  REQUIRE(good->size() == 2);
+  CHECK((*good)[0] == p2wpkh_sighash(tx, 0, {700, script}).value());
+  // Each covers its own amount and no other: who signs must bind them all (DESIGN 6.2).
+  const auto lied = made({{700, script}, {801, script}});
+  CHECK((*lied)[0] == (*good)[0]);
+  CHECK((*lied)[1] != (*good)[1]);
+  CHECK_FALSE(made({{700, script}}).ok());
+  CHECK_FALSE(made({{700, script}, {-1, script}}).ok());
+  CHECK_FALSE(made({{kMaxMoneySat, script}, {1, script}}).ok());
+  CHECK_FALSE(made({{700, script}, {800, p2tr_script(Hash32{1})}}).ok());
+  tx.inputs.clear();
+  CHECK_FALSE(made({}).ok());
 }
 
 }  // namespace

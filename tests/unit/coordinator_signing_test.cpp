@@ -326,6 +326,21 @@ TEST_CASE("a bound signer is left out for that message and not blamed") {
   }
 }
 
+TEST_CASE("signers whose tokens are away for a while are asked again, and blamed by nobody") {
+  World w;
+  w.start_all();
+  // Three of five: left out for good they would leave no quorum.
+  for (std::uint16_t i = 0; i < 3; ++i) w.signer(i).manners = Manners::KeyAway;
+  w.create(0, "k1");
+  w.advance(2'000);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+  CHECK(w.facts<co::Blamed>(0).empty());
+  const auto refused = w.facts<co::SignerRefused>(0);
+  CHECK_FALSE(refused.empty());
+  for (const co::SignerRefused& fact : refused)
+    CHECK(fact.reason == wire::RefusalReason::KeyUnavailable);
+}
+
 TEST_CASE("below the threshold no session is opened; accepted withdrawals resume with the quorum") {
   World w;
   w.start_all();

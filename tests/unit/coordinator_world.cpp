@@ -338,6 +338,10 @@ void World::answer_sign(std::size_t i, TestSigner& signer, const wire::SignReque
     return respond(wire::SignRefusal{digest, wire::RefusalReason::OutpointBound, "another txid",
                                      std::nullopt});
   }
+  if (signer.manners == Manners::KeyAway && signer.away-- > 0) {
+    return respond(wire::SignRefusal{digest, wire::RefusalReason::KeyUnavailable,
+                                     "the token was removed", std::nullopt});
+  }
   if (signer.manners == Manners::ForgotNonces) {
     signer.manners = Manners::Honest;
     signer.nonces.clear();

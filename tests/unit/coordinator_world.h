@@ -42,6 +42,7 @@ enum class Manners {
   ShortNonces,   // hands out public nonces of another size
   ForgotNonces,  // refuses once with UnknownNonce
   Bound,         // refuses with OutpointBound
+  KeyAway,       // refuses twice with KeyUnavailable, as while its token is away
   WrongCount     // answers with a share too many
 };
 
@@ -58,6 +59,7 @@ struct TestSigner {
   wire::JournalStanding standing = wire::JournalStanding::Holds;  // the answer to every check
   std::vector<wire::JournalCheck> checks;
   bool foreign = false;  // its share is of another group
+  int away = 2;          // KeyAway: refusals still to come
 };
 
 struct TestBlock {
