@@ -66,6 +66,17 @@ struct MatrixOptions {
 };
 [[nodiscard]] int matrix_command(const MatrixOptions& options);
 
+struct BenchOptions {
+  std::vector<std::string> parts;  // "steps", "signing"; empty: all
+  unsigned repetitions = 9;        // of each step
+  std::size_t signatures = 400;    // of each set-up of signers
+  std::string runs_dir = "runs";
+  std::string out_file;  // the JSON, besides; empty: none
+  bool json = false;
+  BinaryOptions binaries;
+};
+[[nodiscard]] int bench_command(const BenchOptions& options);
+
 struct JudgeOptions {
   std::string run_dir;
   bool json = false;

@@ -219,6 +219,26 @@ void add_mutants(CLI::App& app, MutantOptions& o) {
   mutants->add_flag("--json", o.json, "The table as one JSON object on stdout");
 }
 
+void add_bench(CLI::App& app, BenchOptions& o) {
+  CLI::App* bench = app.add_subcommand(
+      "bench", "Measure what signing costs on this machine, peers beside each other in one run");
+  bench->add_option("PART", o.parts, "steps (of a signing, in process) or signing (real signers); "
+                                     "all when none is named")
+      ->check(CLI::IsMember({"steps", "signing"}));
+  bench->add_option("--repetitions", o.repetitions, "Of each step; figures are their medians")
+      ->check(CLI::Range(1U, 1000U))
+      ->capture_default_str();
+  bench->add_option("--signatures", o.signatures, "Of each set-up of signers")
+      ->check(CLI::Range(8U, 1000000U))
+      ->capture_default_str();
+  bench->add_option("--runs", o.runs_dir, "Where the signers' folders are while they run")
+      ->capture_default_str()
+      ->envname("ROULETTE_RUNS");
+  bench->add_option("--out", o.out_file, "Write the JSON to this file as well");
+  bench->add_flag("--json", o.json, "Print the figures as JSON on stdout, tables on stderr");
+  add_binaries(*bench, o.binaries);
+}
+
 void add_doctor(CLI::App& app, DoctorOptions& o) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
@@ -245,6 +265,7 @@ int dispatch(int argc, char** argv) {
   ReprovisionOptions reprovision;
   MutantOptions mutants;
   DoctorOptions doctor;
+  BenchOptions bench;
   MatrixOptions matrix;
   bool json = false;
   add_run(app, run);
@@ -255,6 +276,7 @@ int dispatch(int argc, char** argv) {
   add_reprovision(app, reprovision);
   add_mutants(app, mutants);
   add_doctor(app, doctor);
+  add_bench(app, bench);
   add_matrix(app, matrix);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
       ->add_flag("--json", json, "JSON on stdout");
@@ -281,6 +303,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("reprovision")) return reprovision_command(reprovision);
   if (app.got_subcommand("mutants")) return mutants_command(mutants);
   if (app.got_subcommand("doctor")) return doctor_command(doctor);
+  if (app.got_subcommand("bench")) return bench_command(bench);
   if (app.got_subcommand("killpoints")) return killpoints_command(json);
   return version_command(json);
 }

@@ -326,6 +326,10 @@ Status Cluster::start(Duration limit, const std::function<void(const std::string
   return {};
 }
 
+Status Cluster::start_signers() {
+  return state_->start_role(Role::Signer, [](ProcessName) { return std::vector<std::string>{}; });
+}
+
 void Cluster::start_later(std::set<ProcessName> names) {
   state_->later = std::move(names);
 }

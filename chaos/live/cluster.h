@@ -62,6 +62,10 @@ class Cluster {
       Duration limit, const std::function<void(const std::string&)>& on_progress,
       const std::function<std::vector<std::string>(ProcessName)>& control_lines);
 
+  // Signers alone, for whoever is their only coordinator; they serve once that one has told them
+  // what is kept of their journals.
+  [[nodiscard]] Status start_signers();
+
   // start() under way returns at its next wait, with an error that says "interrupted".
   void cancel_start();
 

@@ -48,6 +48,16 @@ std::int64_t now_us() {
   return now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
 }
 
+json machine(const std::string& folder) {
+  utsname kernel{};
+  uname(&kernel);
+  const auto commit = fdatasync_p50_us(folder);
+  return {{"kernel", std::string(kernel.sysname) + " " + kernel.release},
+          {"machine", kernel.machine},
+          {"cores", std::thread::hardware_concurrency()},
+          {"fdatasync_p50_us", commit ? json(*commit) : json(nullptr)}};
+}
+
 }  // namespace
 
 Result<std::string> runs_folder(const std::string& runs_dir) {
@@ -105,17 +115,16 @@ std::optional<std::int64_t> fdatasync_p50_us(const std::string& folder) {
   return times[times.size() / 2];
 }
 
+std::string machine_json(const std::string& folder) {
+  return machine(folder).dump();
+}
+
 std::string describe_environment(const Binaries& binaries, const std::string& folder,
                                  const std::string& scheme) {
-  utsname kernel{};
-  uname(&kernel);
   std::error_code error;
   const std::string self = std::filesystem::read_symlink("/proc/self/exe", error).string();
   json out{{"format", "roulette-environment"},
            {"version", 1},
-           {"kernel", std::string(kernel.sysname) + " " + kernel.release},
-           {"machine", kernel.machine},
-           {"cores", std::thread::hardware_concurrency()},
            {"scheme", scheme},
            {"planted_bug", runtime::planted_bug_wanted()},
            {"programs",
@@ -125,8 +134,7 @@ std::string describe_environment(const Binaries& binaries, const std::string& fo
              {"roulette-ledger", program({binaries.ledger})},
              {"etcd", program({binaries.etcd})},
              {"bitcoind", program(binaries.bitcoind)}}}};
-  const auto commit = fdatasync_p50_us(folder);
-  out["fdatasync_p50_us"] = commit ? json(*commit) : json(nullptr);
+  out.update(machine(folder));
   return out.dump(2) + "\n";
 }
 

@@ -11,6 +11,8 @@ namespace roulette::chaos {
 
 [[nodiscard]] std::string describe_environment(const Binaries& binaries, const std::string& folder,
                                                const std::string& scheme);
+// `{kernel, machine, cores, fdatasync_p50_us}`: what figures of this machine stand beside.
+[[nodiscard]] std::string machine_json(const std::string& folder);
 // The folder of runs, absolute: made when it is missing, writable by nobody's promise but with room
 // for a run. Usage when the name is empty, Preflight when it cannot be or has no room.
 [[nodiscard]] Result<std::string> runs_folder(const std::string& runs_dir);

@@ -68,6 +68,11 @@ tool_test(NAME "a single key pays under kills and refuses while it is down" TIME
 tool_test(NAME "a key in a token pays under kills and refuses while its signer is down" TIMEOUT 180
   COMMAND scheme_run_test.py hsm)
 
+tool_test(NAME "bench measures every scheme's steps and signers and leaves nothing" TIMEOUT 180
+  COMMAND bench_test.py Bench.test_bench)
+tool_test(NAME "bench refuses what it cannot measure" TIMEOUT 30
+  COMMAND bench_test.py Bench.test_wrong_flags)
+
 tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180
   COMMAND up_test.py Up.test_up)
 
