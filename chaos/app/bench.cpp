@@ -2,8 +2,8 @@
 //
 // Invariant: prints what was measured and judges nothing; a part that could not be measured is an
 // error, not an empty table.
+#include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 
 #include <nlohmann/json.hpp>

@@ -7,14 +7,15 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <set>
+#include <optional>
+#include <sstream>
 
 #include <unistd.h>
 
 #include "chaos/app/session.h"
 #include "chaos/bench/steps.h"
 #include "common/bitcoin/script.h"
-#include "common/bitcoin/sighash.h"
+#include "common/bitcoin/spend.h"
 #include "common/bitcoin/transaction.h"
 #include "common/crypto/hash.h"
 #include "common/runtime/group_file.h"
@@ -197,7 +198,8 @@ struct SignerFleet::State {
     request.unsigned_tx = bitcoin::serialize_without_witness(tx);
     request.prevouts = {{100'000, wallet_script}};
     request.group = group->id();
-    wanted.sighashes = bitcoin::taproot_sighashes(tx, request.prevouts).value();
+    wanted.sighashes =
+        bitcoin::sighashes(group->scheme().facts().signatures, tx, request.prevouts).value();
     return wanted;
   }
 

@@ -42,7 +42,7 @@ class Bench(unittest.TestCase):
         signing = told["signing"]
         for scheme, rounds in [("frost", "pooled"), ("frost", "two rounds"),
                                ("frost-tr", "pooled"), ("musig2", "two rounds"),
-                               ("single", "one round")]:
+                               ("single", "one round"), ("hsm", "one round")]:
             for in_flight in (1, 8):
                 row, = [r for r in signing if (r["scheme"], r["rounds"], r["in_flight"]) ==
                         (scheme, rounds, in_flight)]
