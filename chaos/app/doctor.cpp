@@ -77,6 +77,9 @@ void programs(const BinaryOptions& options, std::vector<Finding>& out) {
     return;
   }
   out.push_back({"roulette-*", true, true, fs::path(found->signer).parent_path().string()});
+  out.push_back({"softhsm2", !found->pkcs11.empty(), false,
+                 found->pkcs11.empty() ? "not installed: no hsm scheme, no shares in tokens"
+                                       : found->pkcs11});
   for (const auto& [name, argv] : {std::pair{std::string("etcd"), std::vector{found->etcd}},
                                    std::pair{std::string("bitcoind"), found->bitcoind}}) {
     const std::string version = version_line(argv);

@@ -61,6 +61,7 @@ const CLI::Validator kAboveZero(
 void add_binaries(CLI::App& command, BinaryOptions& binaries) {
   command.add_option("--etcd", binaries.etcd, "Path of etcd (3.5)");
   command.add_option("--bitcoind", binaries.bitcoind, "Path of bitcoind");
+  command.add_option("--pkcs11", binaries.pkcs11, "A PKCS#11 module instead of SoftHSM's");
 }
 
 void add_run(CLI::App& app, RunOptions& o) {
@@ -90,9 +91,12 @@ void add_up(CLI::App& app, UpOptions& o) {
       app.add_subcommand("up", "Start a funded cluster and keep it until Ctrl-C or SIGTERM");
   up->add_option("--scheme", o.plan.scheme, "What signs: " + crypto::scheme_names())
       ->capture_default_str();
-  up->add_option("--signers", o.signers, "How many signers (5; musig2: 3; single: 1)");
+  up->add_option("--vault", o.plan.vault,
+                 "What seals each signer's share: file, or token (a SoftHSM token of its own)")
+      ->capture_default_str();
+  up->add_option("--signers", o.signers, "How many signers (5; musig2: 3; single and hsm: 1)");
   up->add_option("--threshold", o.threshold,
-                 "How many of them sign: more than half (3; musig2 and single: all)");
+                 "How many of them sign: more than half (3; musig2, single, hsm: all)");
   up->add_option("--coordinators", o.plan.coordinators, "How many coordinators")
       ->capture_default_str();
   up->add_option("--coins", o.coins, "Coins of the wallet at the start")->capture_default_str();

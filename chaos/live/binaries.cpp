@@ -107,6 +107,11 @@ Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
   const auto etcd = outside_program("etcd", options.etcd, "--etcd");
   if (!etcd) return etcd.error();
   out.etcd = etcd->front();
+  if (std::error_code unused; !options.pkcs11.empty()) {
+    if (!fs::exists(options.pkcs11, unused))
+      return missing("the PKCS#11 module", "'" + options.pkcs11 + "' (--pkcs11) is not there");
+    out.pkcs11 = fs::absolute(options.pkcs11).string();
+  }
   for (const char* module : {"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/libsofthsm2.so",
                              "/usr/local/lib/softhsm/libsofthsm2.so"})
     if (std::error_code unused; out.pkcs11.empty() && fs::exists(module, unused))

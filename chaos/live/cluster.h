@@ -26,11 +26,11 @@ struct Binaries {
   std::string signer, coordinator, ledger, etcd;
   std::vector<std::string> bitcoind;  // argv prefix: loader and library path where needed
   std::vector<std::string> bitcoin_cli;
-  std::string pkcs11;  // SoftHSM's module, for schemes whose key lies in a token; empty: not found
+  std::string pkcs11;  // a PKCS#11 module, for keys in tokens: SoftHSM's; empty: not found
 };
 struct BinaryOptions {
-  std::string etcd, bitcoind;
-};  // --etcd, --bitcoind
+  std::string etcd, bitcoind, pkcs11;
+};  // --etcd, --bitcoind, --pkcs11
 [[nodiscard]] Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node);
 
 struct Endpoint {

@@ -232,18 +232,20 @@ class Maker {
       const ProcessName name{Role::Signer, i};
       json config = common(name, at_.signer_tls[i], at_.signer_http[i]);
       config["group"] = group_file().string();
-      if (in_token_) {
+      if (in_token_ || plan_.vault == "token") {
         if (const Status status = prepare_token(name, config); !status) return status;
-      } else {
-        config["share"] = (out_.work / name.text() / "share.sealed").string();
-        config["share_key"] = share_key_file(name).string();
       }
+      if (!in_token_) config["share"] = (out_.work / name.text() / "share.sealed").string();
+      if (plan_.vault == "file" && !in_token_)
+        config["share_key"] = share_key_file(name).string();
       config["share_epoch"] = kShareEpoch;
       config["policy"] = {{"max_fee_sat", kWithdrawalFeeSat},
                           {"max_fee_rate_sat_per_vb", 2 * kFeeRateSatPerVb},
                           {"max_amount_sat", kMaxAmountSat}};
+      if (plan_.vault == "token")
+        if (const Status status = move_into_token(name, config); !status) return status;
       if (const Status status = add_daemon(name, binaries_.signer, config); !status) return status;
-      if (in_token_)
+      if (config.contains("token"))
         out_.specs.back().environment.push_back("SOFTHSM2_CONF=" + softhsm_config(name).string());
     }
     return {};
@@ -280,6 +282,27 @@ class Maker {
     config["token"] = {{"module", binaries_.pkcs11},
                        {"label", name.text()},
                        {"pin_file", pin_file(name, ".pin").string()}};
+    return {};
+  }
+
+  // The signer's own command makes the token and moves the share there; its key file goes.
+  Status move_into_token(const ProcessName& name, json config) {
+    config["folder"] = (out_.work / name.text()).string();
+    config["share_key"] = share_key_file(name).string();
+    const fs::path file = out_.secrets / (name.text() + ".sealing.json");
+    const std::string body = config.dump(2) + "\n";
+    if (const Status status = runtime::write_file_durably(file, as_bytes(body)); !status)
+      return status;
+    const Status moved = run_to_file(
+        "the share of " + name.text(),
+        {"/usr/bin/env", "SOFTHSM2_CONF=" + softhsm_config(name).string(), binaries_.signer,
+         "seal-into-token", "--config", file.string(), "--so-pin-file",
+         pin_file(name, ".so-pin").string()},
+        out_.secrets / (name.text() + ".sealing.out"));
+    if (!moved) return Error{ErrorKind::Preflight, moved.error().message};
+    std::error_code failed;
+    if (!fs::remove(share_key_file(name), failed) || !fs::remove(file, failed))
+      return Error{ErrorKind::Io, share_key_file(name).string() + ": cannot be removed"};
     return {};
   }
 

@@ -26,6 +26,10 @@ Status check_shape(const ClusterPlan& plan) {
   const auto refuse = [](const std::string& why) { return Error{ErrorKind::Usage, why}; };
   if (kind == nullptr)
     return refuse("scheme " + plan.scheme + " is unknown: one of " + crypto::scheme_names());
+  if (plan.vault != "file" && plan.vault != "token")
+    return refuse("vault " + plan.vault + " is unknown: file or token");
+  if (plan.vault == "token" && kind->in_token)
+    return refuse("the key of " + plan.scheme + " lies in a token: there is no share to seal");
   if (kind->facts().form != crypto::SignerForm::AnyThreshold)
     return kind->check_shape(plan.threshold, plan.signers);
   if (plan.threshold > plan.signers)

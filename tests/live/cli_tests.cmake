@@ -67,6 +67,10 @@ tool_test(NAME "a single key pays under kills and refuses while it is down" TIME
   COMMAND scheme_run_test.py single)
 tool_test(NAME "a key in a token pays under kills and refuses while its signer is down" TIMEOUT 180
   COMMAND scheme_run_test.py hsm)
+tool_test(NAME "a token that fails while payments wait costs none of them" TIMEOUT 180
+  COMMAND token_faults_test.py $<TARGET_FILE:faulty_token>)
+tool_test(NAME "frost with its shares in tokens pays under kills" TIMEOUT 180
+  COMMAND scheme_run_test.py vault-token)
 
 tool_test(NAME "bench measures every scheme's steps and signers and leaves nothing" TIMEOUT 180
   COMMAND bench_test.py Bench.test_bench)

@@ -3,7 +3,7 @@
 Invariant: the run's own verdict is not enough: the records must show the scheme that was asked
 for, the sizes that it has, and payments that the node's blocks hold.
 
-  scheme_run_test.py frost-tr | musig2 | single | hsm
+  scheme_run_test.py frost-tr | musig2 | single | hsm | vault-token
 """
 import json
 import pathlib
@@ -20,6 +20,7 @@ SCHEMES = {
     "musig2": ("BIP 327 1.0", 3, 66, 32),
     "single": ("BIP 340", 1, 0, 64),
     "hsm": ("ECDSA P2WPKH", 1, 0, 64),
+    "vault-token": ("BIP 445 draft 0.12", 2, 66, 32),  # frost, its shares in tokens
 }
 
 

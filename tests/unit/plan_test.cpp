@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/plan/cluster_shape.h"
 #include "chaos/plan/experiment.h"
 #include "chaos/plan/prng.h"
 #include "chaos/plan/schedule.h"
@@ -218,4 +219,20 @@ TEST_CASE("a bounded draw covers its range and nothing else", "[plan]") {
     const std::int64_t draw = prng.between(-2, 2);
     REQUIRE((draw >= -2 && draw <= 2));
   }
+}
+
+TEST_CASE("shares are sealed in files or in tokens, and a key in a token has no share") {
+  ClusterPlan plan;
+  CHECK(check_shape(plan).ok());
+  plan.vault = "token";
+  CHECK(check_shape(plan).ok());
+  plan.vault = "cloud";
+  CHECK_FALSE(check_shape(plan).ok());
+  plan.scheme = "hsm";
+  set_shape(plan, {}, {});
+  CHECK((plan.signers == 1 && plan.threshold == 1));
+  plan.vault = "file";
+  CHECK(check_shape(plan).ok());
+  plan.vault = "token";
+  CHECK_FALSE(check_shape(plan).ok());
 }
