@@ -88,7 +88,8 @@ struct LogRestored {};
 struct LogTrimmed {
   std::uint64_t first = 0;
 };
-// Answers to the snapshot orders below, by number.
+// Answers to the snapshot orders below, by number. Numbers begin anew with a life: the host lets no
+// answer to an earlier one through.
 struct SnapshotOrderDone {
   std::uint64_t order = 0;
   bool done = false;

@@ -88,8 +88,11 @@ struct Machine {
   void snapshot_read_again(const StoredSnapshot& snapshot);
   void older_snapshot_read(const StoredSnapshot& snapshot);
   void snapshot_failed();
+  std::uint64_t order_write();
+  void order_read(std::uint64_t at_most);
   void begin_loading();
   void begin_search();
+  void search_again();
   void search_snapshot(std::uint64_t at_most);
   void no_snapshot_left(const std::string& why);
   void note_refused(const std::string& why);
@@ -147,6 +150,7 @@ struct Machine {
     std::size_t stored = 0;   // chunks
     std::uint64_t older = 0;  // Older: looked for up to here; Trimming: up to here
     std::size_t failures = 0;
+    std::size_t judged = 0;   // Older: those that did not do
   };
   // Nothing is served and no entry applied meanwhile.
   struct Loading {
@@ -154,6 +158,14 @@ struct Machine {
     std::vector<std::string> refused;  // snapshots that were looked at, and why not
     std::optional<Instant> again_at;   // none was fit
     bool for_tables = false;           // one that the tables go on from is looked for, at first
+    std::size_t judged = 0;            // since the last rest
+    std::uint64_t goes_on = 0;         // behind a rest: up to here; 0: it begins anew
+  };
+  // What the store was asked for last. An answer to anything else is dropped: the machine waits on.
+  struct SnapshotOrder {
+    std::uint64_t number = 0;
+    enum class Kind : std::uint8_t { Write, Read } kind = Kind::Write;
+    std::uint64_t at_most = 0;  // Read: no snapshot above is an answer
   };
   struct Loaded {
     std::uint64_t index = 0;
@@ -195,7 +207,7 @@ struct Machine {
   std::optional<Loading> loading;
   std::optional<Loaded> unconfirmed;        // loaded, and no majority of the log speaks for it yet
   std::map<std::uint64_t, Hash32> confirmed;  // snapshot indices whose digest a majority reported
-  std::optional<std::uint64_t> order;       // the snapshot order that is waited for
+  std::optional<SnapshotOrder> order;       // the one that is waited for
   std::uint64_t next_order = 1;
   std::optional<Instant> snapshot_not_before;
   bool restored_tables = false;             // a snapshot that this life loaded went into them

@@ -10,6 +10,7 @@
 // removed by a later trim.
 #include <algorithm>
 
+#include "common/base/assert.h"
 #include "ledger/core/machine.h"
 
 namespace roulette::ledger {
@@ -41,8 +42,7 @@ void Machine::start_snapshot(const Hash32& digest) {
 
 void Machine::advance_snapshot() {
   if (loading && loading->again_at && now >= *loading->again_at) {
-    loading->refused.clear();
-    begin_search();
+    search_again();
   }
   if (!job || order || loading || log_lost) return;
   if (snapshot_not_before && now < *snapshot_not_before) return;
@@ -53,31 +53,40 @@ void Machine::advance_snapshot() {
     if (checkpoints.majority(job->index) != job->digest) return;
     job->phase = Phase::Manifest;
   }
-  order = next_order++;
   switch (job->phase) {
     case Phase::Chunks:
-      out->push_back(StoreChunk{*order, job->index, static_cast<std::uint32_t>(job->stored),
+      out->push_back(StoreChunk{order_write(), job->index,
+                                static_cast<std::uint32_t>(job->stored),
                                 job->chunks[job->stored]});
       return;
     case Phase::Confirming:
     case Phase::Manifest:
-      out->push_back(StoreManifest{*order, job->index, job->manifest});
+      out->push_back(StoreManifest{order_write(), job->index, job->manifest});
       return;
-    case Phase::Rereading:
-      out->push_back(ReadSnapshot{*order, job->index});
-      return;
-    case Phase::Older:
-      out->push_back(ReadSnapshot{*order, job->older});
-      return;
+    case Phase::Rereading: return order_read(job->index);
+    case Phase::Older: return order_read(job->older);
     case Phase::Trimming:
-      out->push_back(TrimLog{*order, job->older, job->index});
+      ROULETTE_ASSERT(job->older < job->index);  // the last two stay
+      out->push_back(TrimLog{order_write(), job->older, job->index});
       return;
   }
 }
 
+std::uint64_t Machine::order_write() {
+  order = SnapshotOrder{next_order++, SnapshotOrder::Kind::Write, 0};
+  return order->number;
+}
+
+void Machine::order_read(std::uint64_t at_most) {
+  order = SnapshotOrder{next_order++, SnapshotOrder::Kind::Read, at_most};
+  out->push_back(ReadSnapshot{order->number, at_most});
+}
+
 void Machine::handle(const SnapshotOrderDone& event) {
-  if (order != event.order || !job) return;
+  using Kind = SnapshotOrder::Kind;
+  if (!order || order->number != event.order || order->kind != Kind::Write) return;
   order.reset();
+  if (!job) return;
   if (!event.done) return snapshot_failed();
   job->failures = 0;
   using Phase = SnapshotJob::Phase;
@@ -102,17 +111,20 @@ void Machine::handle(const SnapshotOrderDone& event) {
 }
 
 void Machine::handle(const SnapshotRead& event) {
-  if (order != event.order) return;
+  using Kind = SnapshotOrder::Kind;
+  if (!order || order->number != event.order || order->kind != Kind::Read) return;
+  const std::uint64_t at_most = order->at_most;
   order.reset();
+  // Above what was asked for: trimming by it would leave one snapshot, and a search would not end.
+  const bool answers = event.snapshot && event.snapshot->index <= at_most;
   if (loading) {
-    if (!event.snapshot) {
-      loading->again_at = now + limits::kSnapshotRetry;
-      return;
-    }
-    return judge_snapshot(*event.snapshot);
+    if (answers) return judge_snapshot(*event.snapshot);
+    if (event.snapshot) note_refused("the store answers with a snapshot nobody asked for");
+    loading->again_at = now + limits::kSnapshotRetry;
+    return;
   }
   if (!job) return;
-  if (!event.snapshot) return snapshot_failed();
+  if (!answers) return snapshot_failed();
   if (job->phase == SnapshotJob::Phase::Rereading) return snapshot_read_again(*event.snapshot);
   if (job->phase == SnapshotJob::Phase::Older) return older_snapshot_read(*event.snapshot);
 }
@@ -141,7 +153,8 @@ void Machine::older_snapshot_read(const StoredSnapshot& snapshot) {
   }
   // Damaged, or older than what this replica knows a majority's word on.
   job->older = snapshot.index - 1;
-  if (job->older == 0) job.reset();
+  if (job->older > 0 && ++job->judged < limits::kSnapshotsJudged) return;
+  job.reset();
 }
 
 void Machine::snapshot_failed() {
@@ -201,10 +214,16 @@ void Machine::no_snapshot_left(const std::string& why) {
   loading->again_at = now + limits::kSnapshotSearch;
 }
 
+void Machine::search_again() {
+  loading->judged = 0;
+  if (loading->goes_on > 0) return search_snapshot(std::exchange(loading->goes_on, 0));
+  loading->refused.clear();
+  begin_search();
+}
+
 void Machine::search_snapshot(std::uint64_t at_most) {
   loading->again_at.reset();
-  order = next_order++;
-  out->push_back(ReadSnapshot{*order, at_most});
+  order_read(at_most);
 }
 
 void Machine::judge_snapshot(const StoredSnapshot& stored) {
@@ -219,11 +238,14 @@ void Machine::judge_snapshot(const StoredSnapshot& stored) {
   }
   if (opened) return adopt(std::move(opened).value());
   note_refused(opened.error().message);
-  search_snapshot(stored.index - 1);
+  if (++loading->judged < limits::kSnapshotsJudged) return search_snapshot(stored.index - 1);
+  loading->goes_on = stored.index - 1;
+  loading->again_at = now + limits::kSnapshotSearch;
 }
 
 void Machine::note_refused(const std::string& why) {
   auto& refused = loading->refused;
+  if (refused.size() >= limits::kSnapshotsJudged) return;  // the newest ones tell most
   if (std::find(refused.begin(), refused.end(), why) == refused.end()) refused.push_back(why);
 }
 

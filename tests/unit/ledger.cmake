@@ -4,5 +4,6 @@ roulette_test(NAME test_ledger_machine TIER unit SOURCES ledger_machine_test.cpp
   LINK roulette_ledger_core roulette_soft_ecdsa)
 roulette_test(NAME test_ledger_property TIER unit SOURCES ledger_property_test.cpp
   LINK roulette_ledger_core roulette_soft_ecdsa)
-roulette_test(NAME test_ledger_snapshot TIER unit SOURCES ledger_snapshot_test.cpp
+roulette_test(NAME test_ledger_snapshot TIER unit
+  SOURCES ledger_snapshot_test.cpp ledger_store_test.cpp
   LINK roulette_ledger_core roulette_soft_ecdsa)

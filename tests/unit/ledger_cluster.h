@@ -225,6 +225,9 @@ class Cluster {
   // The store refuses this replica's orders from here on, or loses their answers.
   enum class StoreFault { None, Fails, DoneButFails, CannotRead };
   std::map<std::uint16_t, StoreFault> store_faults;
+  // What a broken store answers a read with, and what else is told while an order is under way.
+  std::function<void(const ReadSnapshot&, SnapshotRead&)> answers_read;
+  std::function<void(std::uint16_t replica, std::uint64_t order, bool read)> beside;
   void require_agreement() const {
     for (std::size_t i = 1; i < nodes_.size(); ++i) {
       if (!nodes_[i]->alive || !nodes_[0]->alive) continue;
@@ -374,6 +377,7 @@ class Cluster {
   void store(std::uint16_t i, std::uint64_t order, std::string what,
              const std::function<bool()>& action) {
     nodes_[i]->orders.push_back(std::move(what));
+    if (beside) beside(i, order, false);
     const StoreFault fault = store_faults[i];
     const bool done = fault != StoreFault::Fails && action();
     at(now_ + kEngine, i, SnapshotOrderDone{order, done && fault != StoreFault::DoneButFails, ""});
@@ -404,6 +408,8 @@ class Cluster {
       }
     }
     if (store_faults[i] == StoreFault::CannotRead) answer.snapshot.reset();
+    if (beside) beside(i, order.order, true);
+    if (answers_read) answers_read(order, answer);
     at(now_ + kEngine, i, answer);
   }
   void perform(std::uint16_t i, const TrimLog& order) {

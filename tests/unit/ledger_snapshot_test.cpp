@@ -2,50 +2,15 @@
 #include <algorithm>
 #include <set>
 
-#include "tests/unit/ledger_cluster.h"
+#include "tests/unit/ledger_snapshot_world.h"
 
 namespace roulette::ledger {
 namespace {
 
 using wire::OutcomeKind;
 
-constexpr std::uint64_t kEvery = 16;  // log indices; checkpoints come twice as often
-
-struct World {
-  explicit World(std::uint16_t replicas = 3)
-      : cluster(replicas, test_genesis(), kEvery / 2, kEvery) {
-    cluster.run(milliseconds(50));
-    talk_to(0);
-    fund(cluster, *client, 20);
-  }
-  void talk_to(std::uint16_t replica) { client = &cluster.client(replica); }
-  // One entry each, until the log is at least so long.
-  void grow_to(std::uint64_t length) {
-    for (int i = 0; i < 400 && cluster.log().size() < length; ++i) {
-      (void)cluster.submit(*client, withdraw_of("k" + std::to_string(keys++)));
-      cluster.run(milliseconds(10));
-    }
-    REQUIRE(cluster.log().size() >= length);
-    cluster.run(milliseconds(100));
-  }
-  void require_whole(std::uint16_t i) {
-    REQUIRE(cluster.ready(i));
-    State replayed;
-    for (const auto& entry : cluster.log()) {
-      for (const wire::Command& command : entry) (void)replayed.apply(command);
-    }
-    REQUIRE(cluster.machine(i).gauges().index == cluster.log().size());
-    REQUIRE(cluster.state(i).digest() == replayed.digest());
-    REQUIRE(cluster.state(i).all() == replayed.all());
-    REQUIRE(cluster.state(i).reservations() == replayed.reservations());
-  }
-  Cluster cluster;
-  Cluster::Client* client = nullptr;
-  std::size_t keys = 0;
-};
-
 TEST_CASE("the preferred replica stores a snapshot, waits for the majority, reads it, trims") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(3 * kEvery + 4);
   const Cluster& cluster = world.cluster;
   CHECK(cluster.complete_snapshots() == std::vector<std::uint64_t>{32, 48});
@@ -75,7 +40,7 @@ TEST_CASE("the preferred replica stores a snapshot, waits for the majority, read
 }
 
 TEST_CASE("a replica that starts behind the trim loads the newest snapshot and knows everything") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(10);
   const wire::WithdrawalView early = *world.cluster.state(0).by_key("k0");
   world.cluster.kill(2);
@@ -103,7 +68,7 @@ TEST_CASE("a replica that starts behind the trim loads the newest snapshot and k
 }
 
 TEST_CASE("all three wiped at once start from the snapshot and go on") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(4 * kEvery + 3);
   for (std::uint16_t i = 0; i < 3; ++i) world.cluster.kill(i);
   world.cluster.run(milliseconds(50));
@@ -120,7 +85,7 @@ TEST_CASE("all three wiped at once start from the snapshot and go on") {
 }
 
 TEST_CASE("a replica that falls behind the trim while it runs loads, and feeds followers anew") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(10);
   auto& follower = world.cluster.client(2);
   world.cluster.send(follower, wire::LedgerFollow{});
@@ -151,7 +116,7 @@ TEST_CASE("a proposal that is under way when its replica falls behind is in the 
   for (const ProposeFault fault : {ProposeFault::None, ProposeFault::UnknownLost,
                                    ProposeFault::UnknownCommitted,
                                    ProposeFault::AcceptedToldLate}) {
-    World world;
+    SnapshotWorld world;
     world.grow_to(10);
     // Replica 2 proposes by itself: it hears of no other.
     world.cluster.stall_watch(2);
@@ -173,8 +138,48 @@ TEST_CASE("a proposal that is under way when its replica falls behind is in the 
   }
 }
 
+TEST_CASE("an Accepted that comes behind the jump over its entry holds nothing up") {
+  SnapshotWorld world;
+  world.grow_to(10);
+  Cluster& cluster = world.cluster;
+  // Replica 2 is alone when it proposes, and sees neither its entry nor the answer.
+  cluster.kill(0);
+  cluster.kill(1);
+  cluster.stall_watch(2);
+  cluster.propose_faults[2] = {ProposeFault::AcceptedToldLate};
+  auto& client = cluster.client(2);
+  const std::size_t before = cluster.log().size();
+  const std::uint64_t request = cluster.submit(client, withdraw_of("jumped"));
+  cluster.run(milliseconds(20));
+  REQUIRE(cluster.log().size() == before + 1);
+  cluster.boot(0);
+  cluster.boot(1);
+  cluster.run(milliseconds(50));
+  world.talk_to(0);
+  world.grow_to(4 * kEvery + 3);
+  REQUIRE(cluster.trimmed() > before);
+  cluster.resume_watch(2);
+  cluster.run(milliseconds(100));
+  REQUIRE(cluster.restored(2).has_value());
+  CHECK(client.all<wire::LedgerApplied>().empty());
+  cluster.run(seconds(2));  // the answer comes
+  world.require_whole(2);
+  const auto first = client.last<wire::LedgerApplied>();
+  REQUIRE(first.has_value());
+  CHECK(first->request == request);
+  CHECK(first->outcome.kind == OutcomeKind::Duplicate);
+  // Alone again: nobody else could bring the second one into the log.
+  cluster.kill(0);
+  cluster.kill(1);
+  (void)cluster.submit(client, withdraw_of("second"));
+  cluster.run(milliseconds(500));
+  REQUIRE(cluster.state(2).by_key("second").has_value());
+  CHECK(client.last<wire::LedgerApplied>()->outcome.kind == OutcomeKind::Applied);
+  CHECK(cluster.machine(2).gauges().queued_commands == 0);
+}
+
 TEST_CASE("without a majority's word no manifest is stored and nothing is trimmed") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(kEvery - 4);
   world.cluster.kill(1);
   world.cluster.kill(2);
@@ -193,13 +198,13 @@ TEST_CASE("without a majority's word no manifest is stored and nothing is trimme
 }
 
 TEST_CASE("a writer that dies at any of its orders leaves a log that others go on with") {
-  World probe;
+  SnapshotWorld probe;
   probe.grow_to(3 * kEvery + 2);
   const std::size_t orders = probe.cluster.orders(0).size();
   REQUIRE(orders > 12);
   for (std::size_t deadly = 1; deadly <= orders; ++deadly) {
     INFO("order " << deadly);
-    World world;
+    SnapshotWorld world;
     for (int i = 0; i < 400 && world.cluster.orders(0).size() < deadly; ++i) {
       (void)world.cluster.submit(*world.client, withdraw_of("k" + std::to_string(world.keys++)));
       for (int step = 0; step < 20 && world.cluster.orders(0).size() < deadly; ++step) {
@@ -222,7 +227,7 @@ TEST_CASE("a store that fails is tried again, then left until the next interval"
   for (const Cluster::StoreFault fault :
        {Cluster::StoreFault::Fails, Cluster::StoreFault::DoneButFails,
         Cluster::StoreFault::CannotRead}) {
-    World world;
+    SnapshotWorld world;
     world.cluster.store_faults[0] = fault;
     world.grow_to(kEvery + 2);
     world.cluster.run(milliseconds(600));
@@ -244,7 +249,7 @@ TEST_CASE("a store that fails is tried again, then left until the next interval"
 }
 
 TEST_CASE("an older snapshot that is damaged is never trimmed up to") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(2 * kEvery + 2);
   REQUIRE(world.cluster.complete_snapshots() == std::vector<std::uint64_t>{16, 32});
   world.cluster.snapshots[32].chunks[1][5] ^= 4;
@@ -257,46 +262,24 @@ TEST_CASE("an older snapshot that is damaged is never trimmed up to") {
 
 // ---- what is refused at loading ----
 
-using Damage = std::function<void(Cluster::Kept&)>;
-
-Cluster::Kept forged(const State& state, const std::string& cluster_id, std::uint64_t index) {
-  Cluster::Kept kept;
-  const auto chunks = cut_into_chunks(state.encode(), 1000);
-  for (std::uint32_t i = 0; i < chunks.size(); ++i) kept.chunks[i] = chunks[i];
-  kept.manifest = encode_manifest(make_manifest(cluster_id, index, state.digest(), chunks));
-  return kept;
-}
-
-// A state with a coin set free: the entries so far but the last withdrawal.
-State altered(const World& world, std::uint64_t index) {
-  State state;
-  for (std::uint64_t i = 0; i < index; ++i) {
-    for (const wire::Command& command : world.cluster.log()[i]) {
-      const auto* withdraw = std::get_if<wire::Withdraw>(&command.body);
-      if (withdraw == nullptr || withdraw->key != "k1") (void)state.apply(command);
-    }
-  }
-  return state;
-}
-
 struct Case {
   std::string name;
   std::string reason;  // how it is refused
-  std::function<void(World&, Cluster::Kept&, std::uint64_t)> damage;
+  std::function<void(SnapshotWorld&, Cluster::Kept&, std::uint64_t)> damage;
 };
 
 std::vector<Case> cases() {
   return {
       {"flipped chunk", "chunk 1 is damaged",
-       [](World&, Cluster::Kept& kept, std::uint64_t) { kept.chunks[1][100] ^= 0x10; }},
+       [](SnapshotWorld&, Cluster::Kept& kept, std::uint64_t) { kept.chunks[1][100] ^= 0x10; }},
       {"missing chunk", "chunk 2 is missing",
-       [](World&, Cluster::Kept& kept, std::uint64_t) { kept.chunks.erase(2); }},
+       [](SnapshotWorld&, Cluster::Kept& kept, std::uint64_t) { kept.chunks.erase(2); }},
       {"one chunk too many", "more chunks than its manifest names",
-       [](World&, Cluster::Kept& kept, std::uint64_t) { kept.chunks[9999] = {1}; }},
+       [](SnapshotWorld&, Cluster::Kept& kept, std::uint64_t) { kept.chunks[9999] = {1}; }},
       {"flipped manifest", "its manifest is damaged",
-       [](World&, Cluster::Kept& kept, std::uint64_t) { (*kept.manifest)[50] ^= 1; }},
+       [](SnapshotWorld&, Cluster::Kept& kept, std::uint64_t) { (*kept.manifest)[50] ^= 1; }},
       {"another cluster", "it is of another cluster, elsewhere",
-       [](World& world, Cluster::Kept& kept, std::uint64_t index) {
+       [](SnapshotWorld& world, Cluster::Kept& kept, std::uint64_t index) {
          wire::Genesis genesis = test_genesis();
          genesis.cluster_id = "elsewhere";
          State state;
@@ -305,7 +288,7 @@ std::vector<Case> cases() {
          (void)world;
        }},
       {"another genesis", "its genesis is not the configured one",
-       [](World&, Cluster::Kept& kept, std::uint64_t index) {
+       [](SnapshotWorld&, Cluster::Kept& kept, std::uint64_t index) {
          wire::Genesis genesis = test_genesis();
          genesis.withdrawal_fee_sat += 1;
          State state;
@@ -313,11 +296,11 @@ std::vector<Case> cases() {
          kept = forged(state, "story", index);
        }},
       {"another index", "its manifest names index 16",
-       [](World& world, Cluster::Kept& kept, std::uint64_t) {
+       [](SnapshotWorld& world, Cluster::Kept& kept, std::uint64_t) {
          kept = forged(altered(world, 16), "story", 16);
        }},
       {"another digest", "its digest is not its state's",
-       [](World& world, Cluster::Kept& kept, std::uint64_t index) {
+       [](SnapshotWorld& world, Cluster::Kept& kept, std::uint64_t index) {
          const auto chunks = cut_into_chunks(altered(world, index).encode(), 1000);
          Cluster::Kept lie;
          for (std::uint32_t i = 0; i < chunks.size(); ++i) lie.chunks[i] = chunks[i];
@@ -326,7 +309,7 @@ std::vector<Case> cases() {
          kept = lie;
        }},
       {"another state", "a majority of the log's checkpoints has another digest",
-       [](World& world, Cluster::Kept& kept, std::uint64_t index) {
+       [](SnapshotWorld& world, Cluster::Kept& kept, std::uint64_t index) {
          kept = forged(altered(world, index), "story", index);
        }},
   };
@@ -335,7 +318,7 @@ std::vector<Case> cases() {
 TEST_CASE("what is wrong with the newest snapshot is named, and the older one does") {
   for (const Case& wrong : cases()) {
     INFO(wrong.name);
-    World world;
+    SnapshotWorld world;
     world.cluster.kill(2);
     world.grow_to(4 * kEvery + 3);
     REQUIRE(world.cluster.complete_snapshots() == std::vector<std::uint64_t>{48, 64});
@@ -354,7 +337,7 @@ TEST_CASE("what is wrong with the newest snapshot is named, and the older one do
 TEST_CASE("where no snapshot is fit the replica says why, serves nothing, and looks again") {
   for (const Case& wrong : cases()) {
     INFO(wrong.name);
-    World world;
+    SnapshotWorld world;
     world.cluster.kill(2);
     world.grow_to(4 * kEvery + 3);
     const auto good = world.cluster.snapshots;
@@ -377,7 +360,7 @@ TEST_CASE("where no snapshot is fit the replica says why, serves nothing, and lo
 }
 
 TEST_CASE("a snapshot from which the log does not go on is never loaded") {
-  World world;
+  SnapshotWorld world;
   world.cluster.kill(2);
   world.grow_to(4 * kEvery + 3);
   REQUIRE(world.cluster.trimmed() == 48);
@@ -396,7 +379,7 @@ TEST_CASE("a snapshot from which the log does not go on is never loaded") {
 }
 
 TEST_CASE("an older snapshot whose digest no majority reported is never trimmed up to") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(2 * kEvery + 2);
   REQUIRE(world.cluster.complete_snapshots() == std::vector<std::uint64_t>{16, 32});
   world.cluster.snapshots[32] = forged(altered(world, 32), "story", 32);  // whole, and another
@@ -407,7 +390,7 @@ TEST_CASE("an older snapshot whose digest no majority reported is never trimmed 
 }
 
 TEST_CASE("nothing is trimmed when another state than the one written stands as the newest") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(3 * kEvery - 4);
   REQUIRE(world.cluster.complete_snapshots() == std::vector<std::uint64_t>{16, 32});
   const std::uint64_t before = world.cluster.trimmed();
@@ -419,7 +402,7 @@ TEST_CASE("nothing is trimmed when another state than the one written stands as 
 }
 
 TEST_CASE("a snapshot that the log's checkpoints never confirm is refused after catching up") {
-  World world;
+  SnapshotWorld world;
   world.cluster.kill(2);
   world.grow_to(4 * kEvery + 3);
   // At an index where nobody reports: the right state, and yet nobody's word for it.
@@ -441,7 +424,7 @@ TEST_CASE("a snapshot that the log's checkpoints never confirm is refused after 
 
 TEST_CASE("a replica that makes no snapshots itself still starts from one, and serves") {
   for (const std::uint64_t interval : {std::uint64_t{0}, 10 * kEvery}) {
-    World world;
+    SnapshotWorld world;
     world.cluster.kill(2);
     world.grow_to(4 * kEvery + 3);
     world.cluster.snapshots_every(interval);
@@ -453,7 +436,7 @@ TEST_CASE("a replica that makes no snapshots itself still starts from one, and s
 }
 
 TEST_CASE("a loaded state is never this replica's own report") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(4 * kEvery + 3);
   std::size_t before = 0;
   const auto reports = [&world] {
@@ -477,7 +460,7 @@ TEST_CASE("a loaded state is never this replica's own report") {
 }
 
 TEST_CASE("tables that hold another digest for a snapshot's index are never overwritten") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(4 * kEvery + 3);
   world.cluster.kill(2);
   LoadedTables lie{66, hash_of("later"), {{64, hash_of("x")}, {48, hash_of("y")}}, 66};
@@ -491,7 +474,7 @@ TEST_CASE("tables that hold another digest for a snapshot's index are never over
 }
 
 TEST_CASE("EndOfRun that its replica proposed is applied although it fell behind meanwhile") {
-  World world;
+  SnapshotWorld world;
   world.grow_to(10);
   world.cluster.stall_watch(2);
   world.cluster.propose_faults[2] = {ProposeFault::UnknownLost, ProposeFault::UnknownLost};
@@ -504,7 +487,7 @@ TEST_CASE("EndOfRun that its replica proposed is applied although it fell behind
 }
 
 TEST_CASE("a store without space is a named reason, and over when it takes entries again") {
-  World world(1);
+  SnapshotWorld world(1);
   auto& client = world.cluster.client(0);
   world.cluster.full = true;
   const std::uint64_t request = world.cluster.submit(client, withdraw_of("no room"));
