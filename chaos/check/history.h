@@ -128,7 +128,7 @@ struct DigestEvent : EventHead {
   std::string event;
   std::uint64_t index = 0;
   std::string digest;
-};  // checkpoint, end_of_run_applied, snapshot_stored, snapshot_loaded
+};  // checkpoint, end_of_run_applied, snapshot_ordered, snapshot_stored, snapshot_loaded
 struct Trimmed : EventHead {
   std::uint64_t up_to = 0, newest = 0;
 };
@@ -167,7 +167,7 @@ struct Events {
   std::vector<RequestReceived> requests;
   std::vector<Answered> answers;
   std::vector<LimitsEvent> limits;
-  std::vector<Trimmed> trims;
+  std::vector<Trimmed> trim_orders, trims;  // what the store was asked; what it said it had done
   std::vector<DigestEvent> digests;
   std::vector<Diverged> diverged;
   std::vector<UpDown> up_down;

@@ -113,10 +113,12 @@ class EventReader {
     } else if (event == "limits") {
       keep(f, out_.limits, read_limits(f, head));
     } else if (event == "checkpoint" || event == "end_of_run_applied" ||
-               event == "snapshot_stored" || event == "snapshot_loaded") {
+               event == "snapshot_ordered" || event == "snapshot_stored" ||
+               event == "snapshot_loaded") {
       keep(f, out_.digests, DigestEvent{head, event, f.count("index"), f.hex("digest", kDigest)});
-    } else if (event == "log_trimmed") {
-      keep(f, out_.trims, Trimmed{head, f.count("up_to"), f.count("newest")});
+    } else if (event == "trim_ordered" || event == "log_trimmed") {
+      keep(f, event == "log_trimmed" ? out_.trims : out_.trim_orders,
+           Trimmed{head, f.count("up_to"), f.count("newest")});
     } else if (event == "diverged") {
       keep(f, out_.diverged, Diverged{head, f.count("index")});
     } else {

@@ -25,7 +25,8 @@ class Checkpoints {
   Checkpoints(const History& history, const std::string& name) {
     for (const DigestEvent& e : history.events.digests) {
       if (e.process != name) continue;
-      if (e.event == "snapshot_stored") continue;  // of an index that it passed before
+      // Of an index that it passed before.
+      if (e.event == "snapshot_ordered" || e.event == "snapshot_stored") continue;
       if (e.event == "checkpoint") told_.insert(e.index);
       if (e.event == "snapshot_loaded") loaded_ = std::max(loaded_, e.index);
       if (e.event == "end_of_run_applied") end_ = &e;

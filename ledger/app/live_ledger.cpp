@@ -275,7 +275,7 @@ ReplicatedLog::DoneCallback LiveLedger::snapshot_done(std::uint64_t order, const
     if (!done) {
       fields.add("what", subject).add("why", done.error().message);
       env_.log.write("snapshot_failed", fields);
-    } else if (subject != std::string_view("snapshot_chunk")) {
+    } else if (subject != std::string_view("snapshot_chunk")) {  // the store's word
       env_.log.write(subject == std::string_view("trim") ? "log_trimmed" : "snapshot_stored",
                      fields);
     }
@@ -295,6 +295,7 @@ void LiveLedger::perform(const StoreManifest& effect) {
   ROULETTE_ASSERT(manifest.ok());  // the machine made it
   EventFields fields;
   fields.add("index", effect.index).add_hex("digest", manifest->digest);
+  env_.log.write("snapshot_ordered", fields);
   log_->store_manifest(effect.index, effect.bytes,
                        snapshot_done(effect.order, "snapshot_manifest", fields));
 }
@@ -309,6 +310,7 @@ void LiveLedger::perform(const ReadSnapshot& effect) {
 void LiveLedger::perform(const TrimLog& effect) {
   EventFields fields;
   fields.add("up_to", effect.up_to).add("newest", effect.newest);
+  env_.log.write("trim_ordered", fields);
   log_->trim(effect.up_to, effect.newest, snapshot_done(effect.order, "trim", fields));
 }
 

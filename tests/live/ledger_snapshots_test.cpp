@@ -281,6 +281,8 @@ TEST_CASE("a replica stands still at every point of snapshots and trims, and is 
   Cluster cluster(1);
   cluster.start_all();
   std::size_t points = 0;
+  std::size_t manifests = 0;
+  std::size_t trims = 0;
   for (const auto& point : runtime::list_kill_points()) {
     const bool ours = point.subject.starts_with("snapshot") || point.subject == "trim";
     if (point.role != Role::Ledger || !ours) continue;
@@ -309,6 +311,14 @@ TEST_CASE("a replica stands still at every point of snapshots and trims, and is 
         return 0;
       });
       CHECK(cluster.ledgers[0]->hear("hit").starts_with("hit 1 " + point.point + " 1 "));
+      // It dies with an order told, and nothing that says what became of it.
+      const auto untold = [&](const char* ordered, const char* done) {
+        return cluster.events(0, ordered).size() - cluster.events(0, done).size();
+      };
+      if (point.subject == "snapshot_manifest") {
+        CHECK(untold("snapshot_ordered", "snapshot_stored") == ++manifests);
+      }
+      if (point.subject == "trim") CHECK(untold("trim_ordered", "log_trimmed") == ++trims);
       cluster.keys += 3 * kEvery;
     }
     cluster.kill(0);

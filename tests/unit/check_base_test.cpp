@@ -110,13 +110,52 @@ TEST_CASE("a trim without a majority's word for its snapshots is seen") {
   Run run;
   const json report = run.entry_command(kFirst, {{"command", "checkpoint"}});
   const std::uint64_t index = report.at("index");
-  run.add_event(900, "ledger-0", "log_trimmed", {{"up_to", index}, {"newest", index + 64}});
+  run.add_event(900, "ledger-0", "trim_ordered", {{"up_to", index}, {"newest", index + 64}});
   expect_fail(run, "ledger-replicas-agree", "events.ndjson",
-              "whose digest no majority of replicas had reported");
+              "on the word of snapshot " + std::to_string(index + 64) +
+                  ", whose digest no majority");
+}
+
+TEST_CASE("a snapshot completed without a majority's word is seen") {
+  Run run;
+  const json report = run.entry_command(kFirst, {{"command", "checkpoint"}});
+  const std::uint64_t index = report.at("index");
+  run.add_event(900, "ledger-0", "snapshot_ordered",
+                {{"index", index + 64}, {"digest", std::string(64, 'e')}});
+  expect_fail(run, "ledger-replicas-agree", "events.ndjson",
+              "completed snapshot " + std::to_string(index + 64) + ", whose digest no majority");
+}
+
+TEST_CASE("what the store did and nobody told to have ordered is seen") {
+  const json report = Run().entry_command(kFirst, {{"command", "checkpoint"}});
+  const std::uint64_t index = report.at("index");
+  const json snapshot = {{"index", index}, {"digest", report.at("digest")}};
+  const json trim = {{"up_to", index}, {"newest", index + 64}};
+  Run stored;
+  stored.add_event(900, "ledger-0", "snapshot_stored", snapshot);
+  expect_fail(stored, "ledger-replicas-agree", "events.ndjson",
+              "a snapshot that it never told to have ordered");
+  Run trimmed;
+  trimmed.add_event(900, "ledger-0", "log_trimmed", trim);
+  expect_fail(trimmed, "ledger-replicas-agree", "events.ndjson",
+              "a trim that it never told to have ordered");
+  Run right;
+  for (const auto& file : {kFirst, kSecond}) {  // the other replica's word
+    for (json& line : right.files.at(file)) {
+      if (line.value("type", "") != "entry") continue;
+      json& commands = line["commands"];
+      if (commands[0].value("command", "") != "checkpoint") continue;
+      commands.push_back(commands[0]);
+      commands.back()["replica"] = 1;
+    }
+  }
+  right.add_event(900, "ledger-0", "snapshot_ordered", snapshot);
+  right.add_event(901, "ledger-0", "snapshot_stored", snapshot);
+  CHECK(status_of(right.judged(), "ledger-replicas-agree") == InvariantStatus::Pass);
 }
 
 TEST_CASE("a stored snapshot with another digest than the log's checkpoint is seen") {
-  for (const char* event : {"snapshot_stored", "snapshot_loaded"}) {
+  for (const char* event : {"snapshot_ordered", "snapshot_stored", "snapshot_loaded"}) {
     Run run;
     const json report = run.entry_command(kFirst, {{"command", "checkpoint"}});
     run.add_event(900, "ledger-0", event,
