@@ -88,6 +88,7 @@ struct Machine {
   void snapshot_read_again(const StoredSnapshot& snapshot);
   void older_snapshot_read(const StoredSnapshot& snapshot);
   void snapshot_failed();
+  void end_job();
   std::uint64_t order_write();
   void order_read(std::uint64_t at_most);
   void begin_loading();
@@ -97,6 +98,7 @@ struct Machine {
   void no_snapshot_left(const std::string& why);
   void note_refused(const std::string& why);
   void judge_snapshot(const StoredSnapshot& stored);
+  [[nodiscard]] std::optional<Hash32> tables_digest(std::uint64_t index) const;
   [[nodiscard]] bool contradicts_tables(const Manifest& manifest) const;
   void adopt(OpenedSnapshot snapshot);
   void refuse_snapshot(std::uint64_t index, const std::string& why);
@@ -204,6 +206,7 @@ struct Machine {
   std::size_t waiting = 0;
 
   std::optional<SnapshotJob> job;
+  std::optional<SnapshotJob> next_job;      // the newest that waits for the end of `job`
   std::optional<Loading> loading;
   std::optional<Loaded> unconfirmed;        // loaded, and no majority of the log speaks for it yet
   std::map<std::uint64_t, Hash32> confirmed;  // snapshot indices whose digest a majority reported

@@ -5,12 +5,14 @@
 // has such a digest, while a newer one of that kind stands; so the last two always stay, and the
 // log reaches back to the older. A loaded state is served only after the log's own checkpoints
 // spoke for it, and what it was loaded with is never reported as this replica's finding.
+
 // Who: the preferred proposer, at every multiple of snapshot_interval. What fails is tried again a
-// few times, then given up: the next interval is the next chance. Chunks without a manifest are
-// removed by a later trim.
+// few times, then given up: the next interval is the next chance; one that is slow is finished, and
+// of those that wait behind it the newest is next. Chunks without a manifest go with a later trim.
 #include <algorithm>
 
 #include "common/base/assert.h"
+#include "common/base/mutants.h"
 #include "ledger/core/machine.h"
 
 namespace roulette::ledger {
@@ -29,14 +31,21 @@ void Machine::start_snapshot(const Hash32& digest) {
     ++snapshots_given_up;
     return;
   }
-  if (job) ++snapshots_given_up;  // the one before is still under way: it took a whole interval
-  job.emplace();
-  job->index = applied;
-  job->digest = digest;
-  job->chunks = cut_into_chunks(bytes, config.snapshot_chunk_bytes);
-  job->manifest =
-      encode_manifest(make_manifest(config.genesis.cluster_id, applied, digest, job->chunks));
-  order.reset();
+  SnapshotJob made;
+  made.index = applied;
+  made.digest = digest;
+  made.chunks = cut_into_chunks(bytes, config.snapshot_chunk_bytes);
+  made.manifest =
+      encode_manifest(make_manifest(config.genesis.cluster_id, applied, digest, made.chunks));
+  // One that moves is finished first: a store that takes longer than an interval would never get to
+  // a manifest otherwise. One that waits for a majority's word may wait for ever.
+  const bool moves = job && job->phase != SnapshotJob::Phase::Confirming;
+  if (moves ? next_job.has_value() : job.has_value()) ++snapshots_given_up;
+  (moves ? next_job : job) = std::move(made);
+}
+
+void Machine::end_job() {
+  job = std::exchange(next_job, std::nullopt);
   snapshot_not_before.reset();
 }
 
@@ -50,8 +59,15 @@ void Machine::advance_snapshot() {
   using Phase = SnapshotJob::Phase;
   if (job->phase == Phase::Confirming) {
     // The majority's word on another state stops this replica before it comes to this.
-    if (checkpoints.majority(job->index) != job->digest) return;
-    job->phase = Phase::Manifest;
+    if (checkpoints.majority(job->index) == job->digest ||
+        ROULETTE_MUTANT("snapshot-without-majority")) {
+      job->phase = Phase::Manifest;
+    } else if (next_job) {
+      ++snapshots_given_up;
+      end_job();
+    } else {
+      return;
+    }
   }
   switch (job->phase) {
     case Phase::Chunks:
@@ -97,12 +113,15 @@ void Machine::handle(const SnapshotOrderDone& event) {
       return;
     case Phase::Manifest:
       job->phase = Phase::Rereading;
+      if (ROULETTE_MUTANT("trim-before-confirmation")) {
+        job->phase = Phase::Older;
+        job->older = job->index - 1;
+      }
       return;
     case Phase::Trimming:
       trimmed_to = job->older;
       log_first = std::max(log_first, job->older + 1);
-      job.reset();
-      return;
+      return end_job();
     case Phase::Confirming:
     case Phase::Rereading:
     case Phase::Older:
@@ -133,8 +152,7 @@ void Machine::snapshot_read_again(const StoredSnapshot& snapshot) {
   const auto opened = open_snapshot(snapshot, config.genesis, config.verifier);
   if (!opened || opened->manifest.index != job->index || opened->manifest.digest != job->digest) {
     ++snapshots_given_up;  // it stands there damaged: nothing is ever removed on its account
-    job.reset();
-    return;
+    return end_job();
   }
   newest_snapshot = job->index;
   job->chunks.clear();
@@ -143,7 +161,7 @@ void Machine::snapshot_read_again(const StoredSnapshot& snapshot) {
 }
 
 void Machine::older_snapshot_read(const StoredSnapshot& snapshot) {
-  if (snapshot.index == 0) return job.reset();  // there is none yet: everything stays
+  if (snapshot.index == 0) return end_job();  // there is none yet: everything stays
   const auto spoken_for = confirmed.find(snapshot.index);
   const auto opened = open_snapshot(snapshot, config.genesis, config.verifier);
   if (opened && spoken_for != confirmed.end() && opened->manifest.digest == spoken_for->second) {
@@ -154,14 +172,13 @@ void Machine::older_snapshot_read(const StoredSnapshot& snapshot) {
   // Damaged, or older than what this replica knows a majority's word on.
   job->older = snapshot.index - 1;
   if (job->older > 0 && ++job->judged < limits::kSnapshotsJudged) return;
-  job.reset();
+  end_job();
 }
 
 void Machine::snapshot_failed() {
   if (++job->failures >= limits::kSnapshotTries) {
     ++snapshots_given_up;
-    job.reset();
-    return;
+    return end_job();
   }
   snapshot_not_before = now + limits::kSnapshotRetry;
 }
@@ -178,7 +195,10 @@ void Machine::checkpoint_logged(std::uint64_t index) {
   }
   if (config.snapshot_interval == 0 || index % config.snapshot_interval != 0) return;
   confirmed.insert_or_assign(index, *digest);
-  while (confirmed.size() > limits::kSnapshotsConfirmed) confirmed.erase(confirmed.begin());
+  while (confirmed.size() > limits::kSnapshotsConfirmed) {
+    const bool next_trim = confirmed.begin()->first == newest_snapshot;  // it goes up to there
+    confirmed.erase(next_trim ? std::next(confirmed.begin()) : confirmed.begin());
+  }
 }
 
 // ---- loading ----
@@ -195,6 +215,7 @@ void Machine::begin_loading() {
   catch_up_to.reset();
   refuse_reads();
   job.reset();
+  next_job.reset();
   unconfirmed.reset();
   loading.emplace();
   loading->first = log_first;
@@ -249,11 +270,16 @@ void Machine::note_refused(const std::string& why) {
   if (std::find(refused.begin(), refused.end(), why) == refused.end()) refused.push_back(why);
 }
 
+std::optional<Hash32> Machine::tables_digest(std::uint64_t index) const {
+  if (!loaded) return std::nullopt;
+  if (loaded->index == index) return loaded->digest;
+  const auto earlier = loaded->earlier.find(index);
+  return earlier == loaded->earlier.end() ? std::nullopt : std::optional(earlier->second);
+}
+
 bool Machine::contradicts_tables(const Manifest& manifest) const {
-  if (!loaded) return false;
-  if (loaded->index == manifest.index) return loaded->digest != manifest.digest;
-  const auto earlier = loaded->earlier.find(manifest.index);
-  return earlier != loaded->earlier.end() && earlier->second != manifest.digest;
+  const auto held = tables_digest(manifest.index);
+  return held && *held != manifest.digest;
 }
 
 void Machine::adopt(OpenedSnapshot snapshot) {
@@ -287,8 +313,11 @@ void Machine::adopt(OpenedSnapshot snapshot) {
   out->push_back(FollowLog{applied});
 }
 
-// The state stands on a snapshot that is not what the majority had: an older one has to do.
+// The state stands on a snapshot that is not what the majority had: an older one has to do. Tables
+// that hold it as well were begun by it in an earlier life, which never came to what the log says;
+// they go with it (RestoreTables.over), and what they say behind it binds nobody.
 void Machine::refuse_snapshot(std::uint64_t index, const std::string& why) {
+  if (unconfirmed && tables_digest(index) == unconfirmed->digest) loaded.reset();
   begin_loading();
   loading->for_tables = loaded && index <= loaded->last_entry;  // newer ones were passed over
   loading->refused.push_back("snapshot " + std::to_string(index) + ": " + why);

@@ -117,6 +117,12 @@ class Cluster {
                 .is_object());
   }
 
+  void drop_chunk(std::uint64_t index) {
+    const std::string key = encode_base64(as_bytes(etcd::chunk_key(kCluster, index, 0)));
+    const json gone = etcd.call(loop, 0, "/v3/kv/deleterange", R"({"key":")" + key + "\"}");
+    REQUIRE(gone.value("deleted", "") == "1");
+  }
+
   const EtcdCluster etcd;
   const LedgerFiles files;
   std::vector<std::unique_ptr<LedgerProcess>> ledgers;
@@ -194,6 +200,41 @@ TEST_CASE("a snapshot with a flipped bit in the store is named and never loaded"
   CHECK(cluster.events(2, "snapshot_loaded").empty());
   cluster.flip_chunk(2 * kEvery);  // mended: it looks again
   REQUIRE(cluster.ledgers[2]->hear("ready") == "ready {}");
+  for (std::uint16_t i = 0; i < 3; ++i) cluster.stop(i);
+  const std::string digest = cluster.digest(0);
+  for (std::uint16_t i = 1; i < 3; ++i) CHECK(cluster.digest(i) == digest);
+}
+
+TEST_CASE("where both snapshots are damaged a wiped replica serves nothing until the next one") {
+  Cluster cluster(3);
+  cluster.start_all();
+  cluster.grow_to(0, 2 * kEvery + 5);
+  cluster.wait_for_trim(kEvery + 1);
+  cluster.kill(2);
+  cluster.wipe(2);
+  cluster.flip_chunk(kEvery);
+  cluster.drop_chunk(2 * kEvery);
+  cluster.start(2);
+  const std::string why = cluster.ledgers[2]->hear("not_ready no usable snapshot");
+  CHECK(why.find("snapshot 128: chunk 0 is missing") != std::string::npos);
+  CHECK(why.find("snapshot 64: chunk 0 is damaged") != std::string::npos);
+  {
+    TestCoordinator coordinator(cluster.files);
+    REQUIRE(coordinator.connect(2));
+    Caller caller(coordinator);
+    const auto answer = caller.ask(2, wire::QueryByKey{key_of(0)});
+    REQUIRE(answer.has_value());
+    CHECK_FALSE(answer->available);
+  }
+  // The others know the books, and the next interval heals the store.
+  cluster.grow_to(0, 3 * kEvery + 5);
+  REQUIRE(cluster.ledgers[2]->hear("ready") == "ready {}");
+  REQUIRE(cluster.events(2, "snapshot_loaded").size() == 1);
+  CHECK(cluster.events(2, "snapshot_loaded")[0]["index"] == 3 * kEvery);
+  CHECK(cluster.first_entry() == kEvery + 1);  // by the damaged ones nothing goes
+  cluster.grow_to(2, 4 * kEvery + 5);
+  cluster.wait_for_trim(3 * kEvery + 1);
+  CHECK(cluster.newest_snapshot(3 * kEvery - 1) == 0);  // and they go themselves
   for (std::uint16_t i = 0; i < 3; ++i) cluster.stop(i);
   const std::string digest = cluster.digest(0);
   for (std::uint16_t i = 1; i < 3; ++i) CHECK(cluster.digest(i) == digest);

@@ -28,6 +28,9 @@ enum class ProposeFault { None, UnknownLost, UnknownCommitted, UnknownCommittedL
 
 class Cluster {
  public:
+  static constexpr Duration kHop = milliseconds(1);
+  static constexpr Duration kEngine = milliseconds(2);
+
   explicit Cluster(std::uint16_t replicas, wire::Genesis genesis = test_genesis(),
                    std::uint64_t checkpoint_interval = 64, std::uint64_t snapshot_interval = 0)
       : genesis_(std::move(genesis)),
@@ -225,6 +228,7 @@ class Cluster {
   // The store refuses this replica's orders from here on, or loses their answers.
   enum class StoreFault { None, Fails, DoneButFails, CannotRead };
   std::map<std::uint16_t, StoreFault> store_faults;
+  Duration store_time = kEngine;  // of snapshots' orders
   // What a broken store answers a read with, and what else is told while an order is under way.
   std::function<void(const ReadSnapshot&, SnapshotRead&)> answers_read;
   std::function<void(std::uint16_t replica, std::uint64_t order, bool read)> beside;
@@ -244,8 +248,6 @@ class Cluster {
   // Called just before the sequencer judges a proposal of this replica: the place for a race.
   std::map<std::uint16_t, std::function<void()>> before_propose;
 
-  static constexpr Duration kHop = milliseconds(1);
-  static constexpr Duration kEngine = milliseconds(2);
 
  private:
   struct Node {
@@ -380,7 +382,8 @@ class Cluster {
     if (beside) beside(i, order, false);
     const StoreFault fault = store_faults[i];
     const bool done = fault != StoreFault::Fails && action();
-    at(now_ + kEngine, i, SnapshotOrderDone{order, done && fault != StoreFault::DoneButFails, ""});
+    const bool told = done && fault != StoreFault::DoneButFails;
+    at(now_ + store_time, i, SnapshotOrderDone{order, told, ""});
   }
   void perform(std::uint16_t i, const StoreChunk& order) {
     const std::string what =
@@ -410,7 +413,7 @@ class Cluster {
     if (store_faults[i] == StoreFault::CannotRead) answer.snapshot.reset();
     if (beside) beside(i, order.order, true);
     if (answers_read) answers_read(order, answer);
-    at(now_ + kEngine, i, answer);
+    at(now_ + store_time, i, answer);
   }
   void perform(std::uint16_t i, const TrimLog& order) {
     const std::string what =

@@ -422,6 +422,27 @@ TEST_CASE("a snapshot that the log's checkpoints never confirm is refused after 
   (void)client;
 }
 
+TEST_CASE("tables that an earlier life began at a snapshot the log speaks against go with it") {
+  SnapshotWorld world;
+  world.cluster.kill(2);
+  world.grow_to(4 * kEvery + 3);
+  world.cluster.snapshots[64] = forged(altered(world, 64), "story", 64);
+  const Hash32 lie = altered(world, 64).digest();
+  // It died when its tables had it, before it came to what the log says.
+  for (const LoadedTables& tables :
+       {LoadedTables{64, lie, {}, 64}, LoadedTables{64, lie, {}, 66},
+        LoadedTables{66, hash_of("behind it"), {{64, lie}}, 66}}) {
+    world.cluster.boot(2, tables);
+    world.cluster.run(milliseconds(500));
+    CHECK(world.cluster.stop_reason(2).empty());
+    world.require_whole(2);
+    REQUIRE(world.cluster.restored(2).has_value());
+    CHECK(world.cluster.restored(2)->index == 48);
+    CHECK(world.cluster.restored(2)->over);
+    world.cluster.kill(2);
+  }
+}
+
 TEST_CASE("a replica that makes no snapshots itself still starts from one, and serves") {
   for (const std::uint64_t interval : {std::uint64_t{0}, 10 * kEvery}) {
     SnapshotWorld world;

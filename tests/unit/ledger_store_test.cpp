@@ -127,6 +127,35 @@ TEST_CASE("a search rests behind many damaged snapshots and goes on below them")
   CHECK(reads(cluster, 2) - before == 21);
 }
 
+TEST_CASE("a store that takes longer than an interval still gets whole snapshots, and trims") {
+  SnapshotWorld world;
+  Cluster& cluster = world.cluster;
+  cluster.store_time = milliseconds(150);
+  world.grow_to(14 * kEvery + 4);
+  CHECK_FALSE(cluster.complete_snapshots().empty());
+  CHECK(cluster.machine(0).gauges().snapshots_given_up > 0);  // those that a newer one overtook
+  cluster.run(seconds(10));
+  CHECK(cluster.complete_snapshots().back() == 14 * kEvery);  // the last one is none of them
+  CHECK(cluster.trimmed() > 7 * kEvery);
+  CHECK(cluster.complete_snapshots().size() == 2);
+}
+
+TEST_CASE("the log is trimmed up to the last snapshot, however many intervals passed since") {
+  SnapshotWorld world;
+  Cluster& cluster = world.cluster;
+  world.grow_to(kEvery + 4);
+  REQUIRE(cluster.complete_snapshots() == std::vector<std::uint64_t>{16});
+  cluster.store_faults[0] = Cluster::StoreFault::Fails;
+  const std::uint64_t intervals = limits::kSnapshotsConfirmed + 4;
+  world.grow_to(intervals * kEvery + 4);
+  cluster.run(seconds(5));
+  REQUIRE(cluster.complete_snapshots() == std::vector<std::uint64_t>{16});
+  cluster.store_faults[0] = Cluster::StoreFault::None;
+  world.grow_to((intervals + 1) * kEvery + 4);
+  CHECK(cluster.trimmed() == 16);
+  CHECK(cluster.complete_snapshots().back() == (intervals + 1) * kEvery);
+}
+
 TEST_CASE("a writer below whose snapshot many are damaged trims nothing on its account") {
   SnapshotWorld world;
   world.grow_to(5 * kEvery + 4);
