@@ -252,7 +252,8 @@ void snapshots(const Records& records, Violations& out) {
   bool usable = records.trimmed == 0;
   for (const SnapshotRecord& snapshot : records.snapshots) {
     const std::string name = "snapshot " + std::to_string(snapshot.index);
-    if (!snapshot.fault.empty()) continue;  // nobody loads it
+    // Nobody loads it: it does not open, or the log's checkpoints speak against it.
+    if (!snapshot.fault.empty() || snapshot.damaged) continue;
     if (snapshot.digest != snapshot.replayed_digest) {
       out.push_back({"ledger-replicas-agree", name + " is not what the log's replay gives"});
     }
@@ -263,6 +264,44 @@ void snapshots(const Records& records, Violations& out) {
                                                 std::to_string(records.trimmed) +
                                                 " and no snapshot reaches there"});
   }
+}
+
+// A snapshot is complete only by a majority's word, and the log goes only by two that were read
+// again (DESIGN 8). By orders, not by what came of them.
+void store_orders(const Records& records, Violations& out) {
+  for (const StoreOrder& order : records.store_orders) {
+    const std::string name = "ledger-" + std::to_string(order.replica.value());
+    const std::string did =
+        (order.up_to ? " trimmed by snapshots " + std::to_string(*order.up_to) + " and "
+                     : std::string(" completed snapshot ")) +
+        std::to_string(order.newest);
+    const auto wrong = [&](const char* how) {
+      out.push_back({"ledger-replicas-agree", name + did + how});
+    };
+    if (!order.spoken_for) wrong(" without a majority's word");
+    if (!order.up_to) continue;
+    if (*order.up_to >= order.newest) wrong(", so that one was left");
+    if (!order.read_again) wrong(" without having read both");
+  }
+}
+
+// Where nothing is wrong any more the snapshot of the last interval is there, and the log goes up
+// to the one before it.
+void snapshots_follow(const Records& records, Violations& out) {
+  if (records.snapshots_due.empty()) return;
+  const std::set<std::uint64_t> due(records.snapshots_due.begin(), records.snapshots_due.end());
+  const std::uint64_t last = *due.rbegin();
+  bool there = false;
+  for (const SnapshotRecord& snapshot : records.snapshots) {
+    const std::string name = "snapshot " + std::to_string(snapshot.index);
+    there = there || snapshot.index == last;
+    if (snapshot.damaged || !due.contains(snapshot.index)) continue;
+    if (!snapshot.fault.empty()) out.push_back({"snapshots-follow", snapshot.fault});
+    if (snapshot.index < last && records.trimmed < snapshot.index)
+      out.push_back({"snapshots-follow", "the log was not trimmed up to " + name});
+  }
+  if (!there)
+    out.push_back({"snapshots-follow", "snapshot " + std::to_string(last) + " is not there"});
 }
 
 // Reservations, templates, and the bytes of every send and of the chain, against the books.
@@ -563,6 +602,8 @@ std::vector<Violation> judge(const Records& records) {
   shares(records, out);
   ledgers(records, out);
   snapshots(records, out);
+  store_orders(records, out);
+  snapshots_follow(records, out);
   templates(records, out);
   reservations(records, out);
   sessions(records, out);

@@ -88,8 +88,18 @@ struct LedgerRecord {
 struct SnapshotRecord {
   std::uint64_t index = 0;
   std::string fault;         // why it does not open; empty: it does
+  bool damaged = false;      // by a fault
   Hash32 digest{};
   Hash32 replayed_digest{};  // a fresh State fed the log up to `index`
+};
+// To complete a snapshot, or to trim: what the replica knew when it asked the store, whether or not
+// it lived to hear of it.
+struct StoreOrder {
+  LedgerId replica;
+  std::optional<std::uint64_t> up_to;  // a trim's
+  std::uint64_t newest = 0;            // the snapshot; of a trim the one that stays above `up_to`
+  bool spoken_for = false;  // a majority had reported one digest for each, the manifest's of one
+  bool read_again = false;  // of a trim: this life had read both, and they were whole
 };
 struct Limit {
   std::string name;
@@ -112,6 +122,8 @@ struct Records {
   std::uint64_t log_length = 0;
   std::uint64_t trimmed = 0;  // entries up to here are gone
   std::vector<SnapshotRecord> snapshots;
+  std::vector<std::uint64_t> snapshots_due;  // behind the last fault, all replicas up and current
+  std::vector<StoreOrder> store_orders;
   std::vector<ToyBlock> chain;
   std::int64_t node_wallet_sat = 0;
   std::vector<Limit> limits;

@@ -34,6 +34,7 @@ enum class Probe : std::uint8_t {
   AllWipedFromSnapshot,         // all replicas lost their disks at once, and all loaded it
   ProvisionedAgainSigns,        // a signer signs in a journal that was founded anew
   OldEpochRefused,              // a request of another share epoch was refused
+  DamagedSnapshotRefused,       // a replica read a damaged snapshot and started from another
   kCount
 };
 
@@ -63,6 +64,7 @@ inline constexpr std::size_t kProbes = static_cast<std::size_t>(Probe::kCount);
     case Probe::AllWipedFromSnapshot: return "all replicas wiped, started from a snapshot";
     case Probe::ProvisionedAgainSigns: return "a signer provisioned again signs";
     case Probe::OldEpochRefused: return "a request of another share epoch refused";
+    case Probe::DamagedSnapshotRefused: return "a damaged snapshot refused, another one taken";
     case Probe::kCount: break;
   }
   return "";

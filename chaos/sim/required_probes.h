@@ -24,7 +24,7 @@ inline constexpr std::array kRequiredProbes = {
     Probe::BadSignerBlamed,           Probe::AlteredReplicaFound,
     Probe::SecondConnection,          Probe::JournalWentBack,
     Probe::ForkLeft,                  Probe::ProvisionedAgainSigns,
-    Probe::OldEpochRefused,
+    Probe::OldEpochRefused,           Probe::DamagedSnapshotRefused,
 };
 
 // Where all must sign, no journal is ever taken: the quorum would be lost for good. So none is

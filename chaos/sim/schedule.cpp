@@ -28,6 +28,7 @@ class Drawing {
     snapshots();
     provisioning();
     pace();
+    damages();
     Duration over = microseconds(faults_us());
     for (const Fault& fault : schedule_.faults) over = std::max(over, over_at(fault));
     schedule_.safety = over;
@@ -317,6 +318,27 @@ class Drawing {
     constexpr std::uint32_t paces[] = {1, 2, 4, 4};
     schedule_.world.pace = paces[prng_.below(std::size(paces))];
   }
+  // Drawn last, for the same reason: a snapshot rots in the store, mostly the newest, and mostly
+  // somebody starts and reads it.
+  void damages() {
+    if (schedule_.world.snapshot_interval == 0 || prng_.below(4) != 0) return;
+    late(FaultKind::DamageSnapshot);
+    Fault damage = schedule_.faults.back();
+    damage.down = milliseconds(1);
+    damage.amount = static_cast<std::uint32_t>(prng_.below(kSnapshotDamages));
+    damage.place = prng_.below(4) == 0 ? 1 : 0;
+    schedule_.faults.back() = damage;
+    if (prng_.below(4) == 0) return;
+    // With its own tables it knows another state from the right one, without them it must wait.
+    Fault kill = fault_of(prng_.below(2) == 0 ? FaultKind::Strike : FaultKind::Wipe);
+    kill.at = damage.at + milliseconds(prng_.between(0, 40));
+    kill.a = one_of(Role::Ledger, schedule_.world.shape.ledgers);
+    schedule_.faults.push_back(kill);
+    if (prng_.below(4) != 0) return;
+    Fault again = strike_at_place(kill.a, 0, true, milliseconds(prng_.between(1, 40)));
+    again.point = "restore.snapshot_loaded";
+    schedule_.faults.push_back(again);
+  }
   // In the second half, when there are snapshots.
   void late(FaultKind kind) {
     Fault fault = fault_of(kind);
@@ -404,6 +426,7 @@ bool keeps_signing(const Schedule& schedule) {
       case FaultKind::CutLink:
       case FaultKind::LoseLog:
       case FaultKind::Trim:
+      case FaultKind::DamageSnapshot:
       case FaultKind::KillNode:
       case FaultKind::PauseNode:
       case FaultKind::LoseMempool:

@@ -104,6 +104,8 @@ enum class FaultKind : std::uint8_t {
   NoLeader,     // no proposal and no barrier is answered for `down`; `amount` per mille stand later
   BlurLog,      // `amount` per mille of proposals end Unknown for `down`, done or not
   Trim,         // all entries up to the newest complete snapshot go, and the older snapshots
+  DamageSnapshot,  // the complete snapshot `place` below the newest, as `amount` says
+                   // (SnapshotDamage), while the log reaches to another one that is whole
   // The node.
   KillNode,     // SIGKILL: mempool and unflushed blocks are gone; starts again `down` later
   PauseNode,    // answers `down` later, and mines nothing meanwhile
@@ -133,6 +135,14 @@ enum class CoordinatorLie : std::uint8_t {
 };
 inline constexpr std::uint32_t kCoordinatorLies = static_cast<std::uint32_t>(CoordinatorLie::Count);
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::Count);
+
+enum class SnapshotDamage : std::uint8_t {
+  FlippedChunk, MissingChunk, FlippedManifest,  // what lies there no longer fits itself
+  AnotherState,   // whole, with a manifest that fits, and not what the log says
+  StaleManifest,  // of a snapshot that was trimmed: its manifest again, without its chunks
+  Count
+};
+inline constexpr std::uint32_t kSnapshotDamages = static_cast<std::uint32_t>(SnapshotDamage::Count);
 
 // Any processes of a cluster, the log ("etcd-0"), nodes ("bitcoind-N") and clients ("tool-0").
 class ProcessSet {

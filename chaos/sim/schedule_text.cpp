@@ -15,7 +15,8 @@ constexpr std::array kKinds = {
     "strike_place", "strike", "retire", "kill_all", "power_loss", "full_disk", "roll_back",
     "wipe", "reprovision",
     "wipe_replicas", "cut_link", "half_open", "partition", "slow_link", "lose_replies",
-    "lose_log", "lag_log", "no_leader", "blur_log", "trim", "kill_node", "pause_node",
+    "lose_log", "lag_log", "no_leader", "blur_log", "trim", "damage_snapshot",
+    "kill_node", "pause_node",
     "lose_mempool", "slow_node", "hang_node", "refuse_sends", "split_node", "bad_signer",
     "bad_coordinator", "alter_replica"};
 static_assert(kKinds.size() == kFaultKinds);

@@ -108,6 +108,7 @@ World::Seat* World::find_seat(ProcessName name) {
 }
 
 void World::disarm() {
+  healed_ = true;
   const auto forget = [](auto& seats) {
     for (auto& seat : seats) seat.armed.clear();
   };
@@ -188,6 +189,8 @@ void World::start(LedgerSeat& seat) {
   seat.fetching = false;
   seat.behind = false;
   ++seat.subscription;
+  seat.read_whole.clear();
+  seat.read_damaged = false;
   forget_altered(seat);
   std::optional<ledger::LoadedTables> tables;
   if (!seat.tables.empty()) {
@@ -306,6 +309,7 @@ bool World::at_place(Seat& seat, const char* effect, const char* subject,
 }
 
 void World::pause(Seat& seat, Duration down) {
+  if (seat.name.role == Role::Ledger) disturb_replicas();
   trace.note(agenda.now(), seat.name, "paused", "", seat.life);
   ++counts_.pauses;
   seat.paused = true;
@@ -334,6 +338,7 @@ void World::when_running(Seat& seat, std::function<void()> action) {
 }
 
 void World::stop(Seat& seat, Duration down) {
+  if (seat.name.role == Role::Ledger) disturb_replicas();
   trace.note(agenda.now(), seat.name, "stopping", "", seat.life);
   ++counts_.stops;
   seat.stopping = down;
@@ -386,6 +391,7 @@ void World::die(Seat& seat, Duration down) {
       concrete.committing = false;
     } else if constexpr (std::is_same_v<decltype(concrete), LedgerSeat&>) {
       forget_altered(concrete);
+      disturb_replicas();
     } else if constexpr (std::is_same_v<decltype(concrete), CoordinatorSeat&>) {
       for (const auto& [request, ask] : std::exchange(concrete.open, {})) {
         end_later(concrete, ask, std::nullopt);

@@ -3,7 +3,7 @@
 // Invariant: effects are executed in order; each is a numbered *place* of its process, which can be
 // killed right before or after it, also around a journal's group commit. A restart has a new boot
 // id, what the disk had taken, and nothing else. Passes when: story.h (clients), judge.h (checks).
-// Known gaps: no damaged snapshot, no members of etcd one by one, no full socket buffers, no fee
+// Known gaps: no members of etcd one by one, no full socket buffers, no fee
 // market, kills at effects only. Each file says what it leaves out.
 #pragma once
 
@@ -114,12 +114,14 @@ class World {
     std::size_t snapshots = 0;                            // complete ones
     std::size_t trims = 0;                                // by replicas
     std::size_t forced_trims = 0;                         // by faults
+    std::size_t damaged_snapshots = 0;
     std::size_t snapshots_loaded = 0;
     std::size_t stale_behind_trim = 0;                    // proposals for an index that was trimmed
     std::size_t encoded_messages = 0;
     [[nodiscard]] std::size_t faults() const {
       return kills + stops + pauses + node_kills + cut_links + half_open + windows + lost_logs +
-             disk_faults + moves + node_faults + unknown_proposals + forced_trims;
+             disk_faults + moves + node_faults + unknown_proposals + forced_trims +
+             damaged_snapshots;
     }
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -199,6 +201,8 @@ class World {
       Hash32 digest{};
     };
     std::vector<Row> tables;                              // digests by index, ascending
+    std::set<std::uint64_t> read_whole;                   // snapshots, in this life, when last read
+    bool read_damaged = false;                            // one, and not started from another yet
   };
   struct Link {                                           // one TCP connection
     Seat* ends[2];                                        // the first one called
@@ -344,6 +348,13 @@ class World {
   void restore_tables(LedgerSeat& seat, const ledger::RestoreTables& order);
   void trim_to(std::uint64_t index);
   bool force_trim();
+  bool damage_snapshot(const Fault& fault);
+  [[nodiscard]] bool whole(std::uint64_t index) const;
+  [[nodiscard]] bool spoken_for(std::uint64_t index, const std::optional<Hash32>& digest) const;
+  void replace_state(std::uint64_t index);
+  void note_due_snapshot();
+  void disturb_replicas();
+  [[nodiscard]] bool snapshots_follow() const;
   bool wipe_replicas(Duration down);
 
   // world_adversaries.cpp
@@ -401,8 +412,13 @@ class World {
   struct Kept {                                           // under one index of the log's store
     std::map<std::uint32_t, Bytes> chunks;
     std::optional<Bytes> manifest;
+    std::optional<SnapshotDamage> damage;                 // by a fault
   };
   std::map<std::uint64_t, Kept> snapshots_;
+  std::optional<std::pair<std::uint64_t, Bytes>> trimmed_manifest_;  // the last one
+  std::vector<StoreOrder> store_orders_;
+  bool healed_ = false;                                   // no fault begins from here on
+  std::vector<std::uint64_t> snapshots_due_;              // indices passed since replicas are calm
   std::set<std::uint16_t> wiped_together_;                // and not started from a snapshot yet
   std::vector<Window> windows_;                           // what goes wrong now
   std::uint64_t window_numbers_ = 0;

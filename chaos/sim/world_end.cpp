@@ -75,7 +75,7 @@ bool World::at_rest() const {
          std::all_of(ledgers_.begin(), ledgers_.end(), [&](const LedgerSeat& seat) {
            return seat.retired || seat.machine->state().tip().hash == tip;
          }) &&
-         stand_as_kept();
+         stand_as_kept() && snapshots_follow();
 }
 
 // A head that became known after a signer was told is compared again within a second
@@ -155,6 +155,7 @@ std::vector<SnapshotRecord> World::stored_snapshots() const {
     if (!kept.manifest) continue;
     SnapshotRecord record;
     record.index = index;
+    record.damaged = kept.damage.has_value();
     const ledger::StoredSnapshot stored{index, *kept.manifest, kept.chunks};
     const auto opened = ledger::open_snapshot(stored, genesis_, &scheme_);
     if (opened) record.digest = opened->manifest.digest;
@@ -219,6 +220,8 @@ Records World::records() const {
   }
   records.trimmed = trimmed_;
   records.snapshots = stored_snapshots();
+  records.snapshots_due = snapshots_due_;
+  records.store_orders = store_orders_;
   std::map<std::uint64_t, Hash32> replayed;
   for (const LedgerSeat& seat : ledgers_) replayed[seat.delivered] = {};
   for (const SnapshotRecord& snapshot : records.snapshots) replayed[snapshot.index] = {};

@@ -146,6 +146,7 @@ bool World::inject(const Fault& fault) {
     case FaultKind::HalfOpen: return half_open(fault.a, fault.b, fault.down);
     case FaultKind::Partition: return part(fault);
     case FaultKind::Trim: return force_trim();
+    case FaultKind::DamageSnapshot: return damage_snapshot(fault);
     case FaultKind::LoseLog: return lose_log(fault.a.index, fault.down);
     case FaultKind::KillNode: return kill_node(fault.down);
     case FaultKind::PauseNode: pause_node(fault.down); return true;

@@ -61,6 +61,7 @@ void World::execute(LedgerSeat& seat, ledger::Effect& effect) {
     }
     void operator()(const ledger::ReadinessChanged& order) const {
       seat.ready = order.ready;
+      if (!order.ready) world.disturb_replicas();
       if (seat.altered != LedgerSeat::Altered::No && order.reason.starts_with(kNoSnapshot)) {
         world.diverged(seat, order.reason);  // its tables contradict every snapshot
       }
@@ -188,6 +189,7 @@ void World::append(const std::vector<wire::Command>& commands) {
   log_.push_back(commands);
   appended_at_.push_back(agenda.now());
   trace.note(agenda.now(), kLog, "appended", wire::command_name(commands[0].body), log_.size());
+  note_due_snapshot();
   for (LedgerSeat& seat : ledgers_) fetch(seat);
 }
 

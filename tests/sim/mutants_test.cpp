@@ -74,6 +74,14 @@ TEST_CASE("planted silence about a bad share is found by the check that it must 
   require_found("bad-share-unblamed", 40);
 }
 
+TEST_CASE("a planted trim by an unread snapshot is found by the check that it must fail") {
+  require_found("trim-before-confirmation", 20);
+}
+
+TEST_CASE("a planted snapshot without a majority is found by the check that it must fail") {
+  require_found("snapshot-without-majority", 20);
+}
+
 TEST_CASE("a harmless change is not reported") {
   const Hunted hunted = hunt(mutant("control-heartbeat"), 1, 50);
   INFO(text_of(hunted.violations));
