@@ -162,9 +162,13 @@ TestCoordinator::TestCoordinator(const LedgerFiles& files, ProcessName self)
   transport_ = std::move(transport).value();
 }
 
-bool TestCoordinator::connect(std::uint16_t ledger) {
+bool TestCoordinator::dial(std::uint16_t ledger) {
   transport_->connect({Role::Ledger, ledger}, "127.0.0.1", files_.port(ledger));
-  if (!loop_.run_until([&] { return open_.contains(ledger); }, kPatience)) return false;
+  return loop_.run_until([&] { return open_.contains(ledger); }, kPatience);
+}
+
+bool TestCoordinator::connect(std::uint16_t ledger) {
+  if (!dial(ledger)) return false;
   for (;;) {
     const auto status = receive<wire::LedgerStatus>(ledger);
     if (!status || status->ready) return status.has_value();

@@ -66,7 +66,8 @@ Finished run_ledger(const LedgerFiles& files, const std::vector<std::string>& ar
 class TestCoordinator {
  public:
   TestCoordinator(const LedgerFiles& files, ProcessName self = {Role::Coordinator, 0});
-  bool connect(std::uint16_t ledger);  // waits until that replica says it is ready
+  bool dial(std::uint16_t ledger);
+  bool connect(std::uint16_t ledger);  // and it says that it is ready
   void send(std::uint16_t ledger, const wire::Message& message);
   // The next message of this kind; nothing when the connection ends or nothing comes.
   template <class M>

@@ -220,7 +220,7 @@ TEST_CASE("where both snapshots are damaged a wiped replica serves nothing until
   CHECK(why.find("snapshot 64: chunk 0 is damaged") != std::string::npos);
   {
     TestCoordinator coordinator(cluster.files);
-    REQUIRE(coordinator.connect(2));
+    REQUIRE(coordinator.dial(2));
     Caller caller(coordinator);
     const auto answer = caller.ask(2, wire::QueryByKey{key_of(0)});
     REQUIRE(answer.has_value());
