@@ -95,7 +95,6 @@ inline constexpr std::size_t kMaxSnapshotBytes = 256 << 20;         // larger: n
 inline constexpr Duration kSnapshotRetry = milliseconds(250);       // after an order that failed
 inline constexpr std::size_t kSnapshotTries = 8;                    // then the next one's turn
 inline constexpr Duration kSnapshotSearch = seconds(1);             // none was fit: look again
-inline constexpr std::size_t kSnapshotsJudged = 16;                 // in a row; two should stand
 inline constexpr std::size_t kSnapshotsConfirmed = 8;               // digests remembered for trims
 inline constexpr Duration kFullLogRetry = milliseconds(500);        // after a store without space
 

@@ -171,7 +171,7 @@ void Machine::older_snapshot_read(const StoredSnapshot& snapshot) {
   }
   // Damaged, or older than what this replica knows a majority's word on.
   job->older = snapshot.index - 1;
-  if (job->older > 0 && ++job->judged < limits::kSnapshotsJudged) return;
+  if (job->older > 0 && ++job->judged < limits::kSnapshotTries) return;
   end_job();
 }
 
@@ -259,14 +259,14 @@ void Machine::judge_snapshot(const StoredSnapshot& stored) {
   }
   if (opened) return adopt(std::move(opened).value());
   note_refused(opened.error().message);
-  if (++loading->judged < limits::kSnapshotsJudged) return search_snapshot(stored.index - 1);
+  if (++loading->judged < limits::kSnapshotTries) return search_snapshot(stored.index - 1);
   loading->goes_on = stored.index - 1;
   loading->again_at = now + limits::kSnapshotSearch;
 }
 
 void Machine::note_refused(const std::string& why) {
   auto& refused = loading->refused;
-  if (refused.size() >= limits::kSnapshotsJudged) return;  // the newest ones tell most
+  if (refused.size() >= limits::kSnapshotTries) return;  // the newest ones tell most
   if (std::find(refused.begin(), refused.end(), why) == refused.end()) refused.push_back(why);
 }
 
