@@ -187,7 +187,7 @@ class Decoder {
     const bool has_signatures = r_.boolean();
     if (!r_.ok()) return;
     set_template(books_, ordinal, choice, amounts);
-    if (ROULETTE_MUTANT("control-snapshot-unreadable")) {
+    if (ROULETTE_MUTANT("snapshot-unreadable")) {
       for (const bitcoin::OutPoint& input : choice.inputs) books_.reserved.erase(input);
     }
     if (has_signatures) read_signatures(books_.withdrawals[ordinal]);
