@@ -44,7 +44,9 @@ CK_RV halves(Module& m, CK_OBJECT_CLASS kind, const Bytes* id,
   return m.find(std::move(wanted), out);
 }
 
-// A public half with the private one of the same id.
+// A public half with the private one of the same id. A private half that was not made in the token
+// is none of ours: somebody's import, or what a kill left before the module said that it was made
+// (SoftHSM writes CKA_LOCAL together with the key itself).
 Result<std::vector<Pair>> whole_pairs(Module& m) {
   std::vector<CK_OBJECT_HANDLE> found, secrets;
   if (const CK_RV code = halves(m, CKO_PUBLIC_KEY, nullptr, found); code != CKR_OK)
@@ -57,7 +59,11 @@ Result<std::vector<Pair>> whole_pairs(Module& m) {
     if (code == CKR_OK) code = halves(m, CKO_PRIVATE_KEY, &id, secrets);
     if (code != CKR_OK) return m.refused("its signing key does not say what it is", code);
     const auto key = point_of(point);
-    if (secrets.size() == 1 && key) pairs.push_back({secrets.front(), *key});
+    if (secrets.size() != 1 || !key) continue;
+    Bytes local;
+    code = m.read(secrets.front(), CKA_LOCAL, local, sizeof(CK_BBOOL));
+    if (code != CKR_OK) return m.refused("its signing key does not say where it came from", code);
+    if (local == Bytes{CK_TRUE}) pairs.push_back({secrets.front(), *key});
   }
   return pairs;
 }
@@ -73,13 +79,12 @@ CK_RV sign_with(Module& m, CK_OBJECT_HANDLE key, const Hash32& digest, CompactEc
 }
 
 Status stays_in(Module& m, CK_OBJECT_HANDLE key) {
-  Bytes extractable, local;
-  CK_RV code = m.read(key, CKA_EXTRACTABLE, extractable, sizeof(CK_BBOOL));
-  if (code == CKR_OK) code = m.read(key, CKA_LOCAL, local, sizeof(CK_BBOOL));
-  if (code != CKR_OK) return m.refused("its signing key does not say where it came from", code);
-  if (extractable != Bytes{CK_FALSE} || local != Bytes{CK_TRUE})
-    return Error{ErrorKind::Refused, "token '" + m.place.label +
-                                         "': its signing key may leave it or came from elsewhere"};
+  Bytes extractable;
+  const CK_RV code = m.read(key, CKA_EXTRACTABLE, extractable, sizeof(CK_BBOOL));
+  if (code != CKR_OK) return m.refused("its signing key does not say whether it may leave", code);
+  if (extractable != Bytes{CK_FALSE})
+    return Error{ErrorKind::Refused,
+                 "token '" + m.place.label + "': its signing key may leave it"};
   return {};
 }
 

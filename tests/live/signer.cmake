@@ -1,4 +1,4 @@
-roulette_test(NAME test_signer_live TIER live
+roulette_test(NAME test_signer_live TIER live TIMEOUT 240
   SOURCES signer_cluster.cpp signer_test.cpp signer_token_test.cpp signer_hsm_test.cpp
     ../unit/signer_host.cpp
   LINK roulette_signer_core roulette_signer_token roulette_runtime roulette_group_file
