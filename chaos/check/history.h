@@ -146,6 +146,11 @@ struct Exited : EventHead {
   std::string name;
   std::int64_t code = 0, signal = 0;
   bool asked = false;
+  std::optional<std::uint64_t> cpu_us;  // of the whole life
+};
+struct Traffic : EventHead {  // frames that `name` received from `peer`'s role, over all its lives
+  std::string name, peer;
+  std::uint64_t messages = 0, bytes = 0;
 };
 struct Phase : EventHead {
   std::string name;
@@ -173,6 +178,7 @@ struct Events {
   std::vector<UpDown> up_down;
   std::vector<Spawned> spawned;
   std::vector<Exited> exited;
+  std::vector<Traffic> traffic;
   std::vector<Phase> phases;
   std::vector<FaultMoment> moments;
   std::string chain_end;  // hash of the last block when the chain was exported

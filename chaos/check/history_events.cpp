@@ -213,9 +213,13 @@ class EventReader {
     } else if (event == "spawned") {
       keep(f, out_.spawned, Spawned{head, f.text("name")});
     } else if (event == "exited") {
-      keep(
-          f, out_.exited,
-          Exited{head, f.text("name"), f.integer("code"), f.integer("signal"), f.boolean("asked")});
+      Exited exited{head, f.text("name"), f.integer("code"), f.integer("signal"),
+                    f.boolean("asked"), {}};
+      if (f.has("cpu_us")) exited.cpu_us = f.count("cpu_us");
+      keep(f, out_.exited, std::move(exited));
+    } else if (event == "traffic") {
+      keep(f, out_.traffic,
+           Traffic{head, f.text("name"), f.text("peer"), f.count("messages"), f.count("bytes")});
     } else if (event == "phase") {
       keep(f, out_.phases, Phase{head, f.text("name")});
     } else if (event == "fault") {

@@ -18,6 +18,7 @@
 #include "common/runtime/durable_file.h"
 #include "common/runtime/process.h"
 #include "common/runtime/sqlite.h"
+#include "common/runtime/traffic.h"
 
 namespace roulette::chaos {
 namespace {
@@ -255,6 +256,28 @@ struct Cluster::State {
     if (!mined) return mined.error().with_context("mining to settle depth");
     if (const Status flushed = node->flush(); !flushed) return flushed;
     return note_end();
+  }
+
+  // Frames that signers and coordinators received over all their lives, before work/ goes.
+  Status note_traffic() {
+    for (const Role role : {Role::Signer, Role::Coordinator}) {
+      for (const ProcessName& name : of(role)) {
+        const fs::path file = files.work / name.text() / "traffic";
+        std::error_code missing;
+        if (!fs::exists(file, missing)) continue;  // never started
+        const auto counts = runtime::read_traffic(file);
+        if (!counts) return counts.error();
+        for (const auto& [peer, count] : *counts) {
+          runtime::EventFields fields;
+          fields.add("name", name.text())
+              .add("peer", role_name(peer))
+              .add("messages", count.messages)
+              .add("bytes", count.bytes);
+          log.write("traffic", fields);
+        }
+      }
+    }
+    return {};
   }
 
   // Where the chain ends, told apart from the chain itself: a file that is cut short shows.
@@ -557,9 +580,10 @@ Status Cluster::finish(const std::function<Status()>& after_end_of_run,
   std::vector<ProcessName> rest = s.of(Role::Signer);
   for (const ProcessName& name : s.of(Role::Ledger)) rest.push_back(name);
   s.stop(rest);
+  const Status traffic = s.note_traffic();
   const Status records = export_records(s.files);
   stop_all();
-  for (const Status& status : {closed, resolved, settled, exported, records}) {
+  for (const Status& status : {closed, resolved, settled, exported, traffic, records}) {
     if (!status) return status;
   }
   return {};

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -62,6 +63,11 @@ std::uint64_t number(const std::string& text) {
   return std::strtoull(text.c_str(), nullptr, 10);
 }
 
+std::int64_t cpu_us(const rusage& usage) {
+  const auto us = [](const timeval& t) { return std::int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
+  return us(usage.ru_utime) + us(usage.ru_stime);
+}
+
 // VmHWM of /proc/<pid>/status: the highest resident set so far, KiB; 0 when it cannot be read.
 std::uint64_t high_water_kib(pid_t pid) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
@@ -109,8 +115,8 @@ struct Supervisor::State {
   void on_exit(const ProcessName& name) {
     Child& child = children.at(name);
     siginfo_t info{};
-    if (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info,
-               WEXITED | WNOHANG) != 0 ||
+    rusage usage{};  // the system call tells it, the library's waitid() does not
+    if (syscall(SYS_waitid, P_PIDFD, child.pidfd, &info, WEXITED | WNOHANG, &usage) != 0 ||
         info.si_pid == 0) {
       return;
     }
@@ -128,7 +134,8 @@ struct Supervisor::State {
         .add("pid", child.pid)
         .add("code", facts.code.value_or(-1))
         .add("signal", facts.signal.value_or(0))
-        .add("asked", facts.asked);
+        .add("asked", facts.asked)
+        .add("cpu_us", cpu_us(usage));
     log.write("exited", fields);
     if (!facts.asked) {
       unasked.push_back(name.text() + " (pid " + std::to_string(child.pid) + ") ended by itself: " +

@@ -30,6 +30,7 @@
 #include "common/runtime/event_loop.h"
 #include "common/runtime/kill_points.h"
 #include "common/runtime/metrics.h"
+#include "common/runtime/traffic.h"
 
 namespace roulette::runtime {
 namespace {
@@ -409,6 +410,8 @@ bool TlsTransport::State::deliver_frames(const ConnectionPtr& c) {
     }
     if (c->in.size() - used - kFrameHeaderBytes < size) break;
     if (frames_in != nullptr) frames_in->increment();
+    if (options.traffic != nullptr)
+      options.traffic->count(c->peer.role, kFrameHeaderBytes + size);
     if (c->outbound) {
       // It speaks: the next loss is a new one and is retried at once.
       const auto target = targets.find(c->peer);

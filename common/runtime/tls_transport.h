@@ -31,6 +31,7 @@ namespace roulette::runtime {
 class EventLoop;
 class KillPoints;
 class Metrics;
+class Traffic;
 
 struct TlsIdentity {
   std::string cluster;
@@ -68,6 +69,7 @@ class TlsTransport {
     // roulette_connections, roulette_frames_total{direction},
     // roulette_connections_lost_total{reason}
     Metrics* metrics = nullptr;
+    Traffic* traffic = nullptr;  // frames received, by the sender's role
   };
 
   // Reads and checks the PEM files: errors name them.

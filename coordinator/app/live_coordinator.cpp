@@ -150,6 +150,10 @@ Status LiveCoordinator::open_transport() {
   };
   options.points = &env_.points;
   options.metrics = &metrics_.registry();
+  auto traffic = runtime::Traffic::open(settings_.folder / "traffic");
+  if (!traffic) return traffic.error();
+  traffic_ = std::move(traffic).value();
+  options.traffic = traffic_.get();
   auto transport = runtime::TlsTransport::create(env_.loop, std::move(options));
   if (!transport) return transport.error();
   transport_ = std::move(transport).value();

@@ -17,6 +17,7 @@
 #include "common/runtime/http_server.h"
 #include "common/runtime/kill_points.h"
 #include "common/runtime/tls_transport.h"
+#include "common/runtime/traffic.h"
 #include "coordinator/app/coordinator_metrics.h"
 #include "coordinator/app/node_client.h"
 #include "coordinator/app/settings.h"
@@ -92,6 +93,7 @@ class LiveCoordinator {
   std::string token_;
   std::unique_ptr<Coordinator> machine_;
   std::unique_ptr<NodeClient> node_;
+  std::unique_ptr<runtime::Traffic> traffic_;
   std::unique_ptr<runtime::TlsTransport> transport_;
   std::unique_ptr<runtime::HttpServer> http_;
   runtime::Timer deadline_timer_;

@@ -22,6 +22,7 @@
 #include "common/runtime/metrics.h"
 #include "common/runtime/process.h"
 #include "common/runtime/tls_transport.h"
+#include "common/runtime/traffic.h"
 #include "signer/app/settings.h"
 #include "signer/app/signer_metrics.h"
 #include "signer/core/signer.h"
@@ -92,6 +93,7 @@ class LiveSigner {
   SignerMetrics metrics_;
   std::unique_ptr<runtime::Journal> journal_;
   std::unique_ptr<Signer> machine_;
+  std::unique_ptr<runtime::Traffic> traffic_;
   std::unique_ptr<runtime::TlsTransport> transport_;
   std::unique_ptr<runtime::HttpServer> http_;
   runtime::Timer drain_timer_;

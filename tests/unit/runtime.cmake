@@ -6,6 +6,7 @@ roulette_test(NAME test_runtime_command TIER unit SOURCES runtime_command_test.c
 roulette_test(NAME test_runtime_group_file TIER unit SOURCES runtime_group_file_test.cpp
   LINK roulette_group_file)
 roulette_test(NAME test_runtime_storage TIER unit SOURCES runtime_storage_test.cpp
+          runtime_traffic_test.cpp
   LINK roulette_runtime nlohmann_json::nlohmann_json OpenSSL::Crypto)
 roulette_test(NAME test_runtime_tls TIER unit SOURCES runtime_tls_test.cpp
   LINK roulette_runtime OpenSSL::SSL Threads::Threads)
