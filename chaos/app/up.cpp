@@ -17,6 +17,7 @@ Status check_plan(const UpOptions& options, const ClusterPlan& plan) {
   if (plan.signers < 1 || plan.signers > 128) return refuse("--signers must be 1 to 128");
   if (plan.threshold < 1) return refuse("--threshold must be at least 1");
   if (const Status shape = check_shape(plan); !shape) return shape.error();
+  if (const Status log = check_log(plan); !log) return log.error();
   if (plan.coordinators < 1 || plan.coordinators > 8)
     return refuse("--coordinators must be 1 to 8");
   if (plan.block_interval_ms < 50) return refuse("--block-interval-ms must be at least 50");
@@ -32,6 +33,9 @@ Status check_plan(const UpOptions& options, const ClusterPlan& plan) {
 int up_command(const UpOptions& options) {
   ClusterPlan plan = options.plan;
   set_shape(plan, options.signers, options.threshold);
+  if (plan.log != "etcd" && plan.log != "sqlite")
+    return report_error(Error{ErrorKind::Usage, "--log must be etcd or sqlite"});
+  set_log(plan);
   if (const Status sense = check_plan(options, plan); !sense) return report_error(sense.error());
   const Result<Binaries> binaries = Session::preflight(plan, options.binaries);
   if (!binaries) return report_error(binaries.error());

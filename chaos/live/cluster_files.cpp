@@ -357,7 +357,10 @@ class Maker {
       config["replicas"] = plan_.ledgers;
       config["snapshot_interval"] = plan_.snapshot_interval;
       config["peers"] = peers(Role::Ledger, at_.ledger_tls, i);
-      config["etcd"] = etcd;
+      if (plan_.log == "sqlite")
+        config["log"] = plan_.log;
+      else
+        config["etcd"] = etcd;
       config["genesis"] = {{"signature_form", crypto::form_name(form_)},
                            {"wallet_output_key", to_hex(output_key_)},
                            {"accounts", out_.accounts},

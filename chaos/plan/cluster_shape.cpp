@@ -43,6 +43,22 @@ Status check_shape(const ClusterPlan& plan) {
   return kind->check_shape(plan.threshold, plan.signers);
 }
 
+void set_log(ClusterPlan& plan) {
+  if (plan.log != "sqlite") return;
+  plan.ledgers = 1;
+  plan.etcd = 0;
+}
+
+Status check_log(const ClusterPlan& plan) {
+  if (plan.log != "sqlite") return {};
+  if (plan.ledgers != 1) {
+    return Error{ErrorKind::Usage, "log: sqlite is a file of one ledger: ledgers must be 1, not " +
+                                       std::to_string(plan.ledgers)};
+  }
+  if (plan.etcd == 0) return {};
+  return Error{ErrorKind::Usage, "log: sqlite needs no etcd: leave `etcd` out"};
+}
+
 const crypto::SchemeFacts& facts_of(const ClusterPlan& plan) {
   const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
   ROULETTE_ASSERT(kind != nullptr);

@@ -18,6 +18,9 @@ namespace roulette::chaos {
 void set_shape(ClusterPlan& plan, std::optional<std::uint16_t> signers,
                std::optional<std::uint16_t> threshold);
 [[nodiscard]] Status check_shape(const ClusterPlan& plan);
+// Ledgers and etcd members of the plan's log, where nobody said how many.
+void set_log(ClusterPlan& plan);
+[[nodiscard]] Status check_log(const ClusterPlan& plan);
 // Of a plan that check_shape() passed.
 [[nodiscard]] const crypto::SchemeFacts& facts_of(const ClusterPlan& plan);
 

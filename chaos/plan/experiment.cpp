@@ -142,10 +142,11 @@ void read_cluster(const json& object, ClusterPlan& plan) {
   if (object.contains("signers")) signers = object.at("signers").get<std::uint16_t>();
   if (object.contains("threshold")) threshold = object.at("threshold").get<std::uint16_t>();
   set_shape(plan, signers, threshold);
+  read(object, "log", plan.log);
+  set_log(plan);
   read(object, "coordinators", plan.coordinators);
   read(object, "ledgers", plan.ledgers);
   read(object, "etcd", plan.etcd);
-  read(object, "log", plan.log);
   read(object, "chain", plan.chain);
   read(object, "block_interval_ms", plan.block_interval_ms);
   read(object, "snapshot_interval", plan.snapshot_interval);
@@ -173,7 +174,7 @@ void read_extension(const json& object, Experiment& out) {
   out.blast_radius[Role::Signer] = static_cast<std::uint32_t>(std::max(0, c.signers - c.threshold));
   out.blast_radius[Role::Coordinator] = c.coordinators - 1u;
   out.blast_radius[Role::Ledger] = (c.ledgers - 1u) / 2;
-  out.blast_radius[Role::Etcd] = (c.etcd - 1u) / 2;
+  out.blast_radius[Role::Etcd] = c.etcd == 0 ? 0 : (c.etcd - 1u) / 2;
   out.blast_radius[Role::Bitcoind] = 1;
   if (const auto found = object.find("blast_radius"); found != object.end()) {
     read(*found, "signers", out.blast_radius[Role::Signer]);
@@ -316,6 +317,8 @@ Status check_sense(const Experiment& e, const Source& source) {
   const std::string cluster = std::string(kExtension) + "/cluster";
   if (const Status shape = check_shape(e.cluster); !shape)
     return source.error(cluster + "/threshold", shape.error().message);
+  if (const Status log = check_log(e.cluster); !log)
+    return source.error(cluster + "/log", log.error().message);
   const WorkloadPlan& w = e.workload;
   const std::string workload = std::string(kExtension) + "/workload";
   if (w.min_amount_sat > w.max_amount_sat) {

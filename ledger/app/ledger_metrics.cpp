@@ -71,7 +71,7 @@ void LedgerMetrics::set(const char* name, const char* help, double value) {
   registry_.gauge(name, help).set(value);
 }
 
-std::string LedgerMetrics::text(const Gauges& gauges, const EtcdLog::Counters& log, bool ready) {
+std::string LedgerMetrics::text(const Gauges& gauges, const LogCounters& log, bool ready) {
   const auto number = [](auto value) { return static_cast<double>(value); };
   set("roulette_ready", "1 while this process serves", ready ? 1 : 0);
   set("roulette_ledger_index", "Index of the last applied entry", number(gauges.index));

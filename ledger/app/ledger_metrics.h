@@ -10,7 +10,7 @@
 #include "common/runtime/event_log.h"
 #include "common/runtime/metrics.h"
 #include "ledger/core/ledger.h"
-#include "ledger/log/etcd_log.h"
+#include "ledger/log/replicated_log.h"
 
 namespace roulette::ledger {
 
@@ -24,7 +24,7 @@ class LedgerMetrics {
   void proposed(std::size_t commands, Duration time, ProposeOutcome outcome);
   void tables_written(Duration time);
   void observe_peaks(const Gauges& gauges);
-  [[nodiscard]] std::string text(const Gauges& gauges, const EtcdLog::Counters& log, bool ready);
+  [[nodiscard]] std::string text(const Gauges& gauges, const LogCounters& log, bool ready);
   [[nodiscard]] runtime::EventFields limits() const;
 
  private:

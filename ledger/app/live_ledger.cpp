@@ -12,6 +12,8 @@
 
 #include "common/base/limits.h"
 #include "common/wire/codec.h"
+#include "ledger/log/etcd_log.h"
+#include "ledger/log/sqlite_log.h"
 
 namespace roulette::ledger {
 namespace {
@@ -63,8 +65,7 @@ Status LiveLedger::start() {
     return true;
   });
   tick_timer_.arm(env_.loop.now() + kTick);
-  open_log();
-  return {};
+  return open_log();
 }
 
 Status LiveLedger::open_tables() {
@@ -135,7 +136,14 @@ Status LiveLedger::open_http() {
   return {};
 }
 
-void LiveLedger::open_log() {
+Result<std::unique_ptr<ReplicatedLog>> LiveLedger::make_log() {
+  if (settings_.sqlite_log) {
+    auto log = SqliteLog::open(
+        env_.loop, {settings_.log_file(), settings_.cluster_id,
+                    [this](const Error& error) { log_failed(error); }});
+    if (!log) return log.error();
+    return std::unique_ptr<ReplicatedLog>(std::move(log).value());
+  }
   EtcdLog::Options options;
   options.cluster = settings_.cluster_id;
   const std::size_t members = settings_.etcd.size();
@@ -144,7 +152,14 @@ void LiveLedger::open_log() {
     const Address& address = settings_.etcd[(settings_.name.index + i) % members];
     options.members.push_back({address.host, address.port});
   }
-  log_ = std::make_unique<EtcdLog>(env_.loop, std::move(options));
+  return std::unique_ptr<ReplicatedLog>(
+      std::make_unique<EtcdLog>(env_.loop, std::move(options)));
+}
+
+Status LiveLedger::open_log() {
+  auto log = make_log();
+  if (!log) return log.error();
+  log_ = std::move(log).value();
   env_.points.announce(PointEffect::Restore, "log_opened", PointWhen::After);
   env_.points.announce(PointEffect::Restore, "log_replayed", PointWhen::Before);
   ReplicatedLog::Callbacks callbacks;
@@ -155,6 +170,7 @@ void LiveLedger::open_log() {
   callbacks.on_restored = [this] { step(LogRestored{}); };
   callbacks.on_trimmed = [this](std::uint64_t first) { step(LogTrimmed{first}); };
   log_->subscribe(std::move(callbacks));
+  return {};
 }
 
 // ---- peers ----
@@ -401,6 +417,12 @@ void LiveLedger::write_tables(bool at_stop) {
 void LiveLedger::tables_failed(const Error& error) {
   std::fprintf(stderr, "%s: the tables cannot be written: %s\n", settings_.name.text().c_str(),
                error.message.c_str());
+  ::_exit(kFailedExitCode);
+}
+
+void LiveLedger::log_failed(const Error& error) {
+  std::fprintf(stderr, "%s: the log cannot be written or read: %s\n",
+               settings_.name.text().c_str(), error.message.c_str());
   ::_exit(kFailedExitCode);
 }
 

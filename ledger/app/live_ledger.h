@@ -22,7 +22,7 @@
 #include "ledger/app/settings.h"
 #include "ledger/app/tables.h"
 #include "ledger/core/ledger.h"
-#include "ledger/log/etcd_log.h"
+#include "ledger/log/replicated_log.h"
 
 namespace roulette::ledger {
 
@@ -57,7 +57,8 @@ class LiveLedger {
   [[nodiscard]] Status open_tables();
   [[nodiscard]] Status open_transport();
   [[nodiscard]] Status open_http();
-  void open_log();
+  [[nodiscard]] Status open_log();
+  [[nodiscard]] Result<std::unique_ptr<ReplicatedLog>> make_log();
 
   void on_connected(ConnectionId id, ProcessName name);
   void on_frame(ConnectionId id, ByteSpan payload);
@@ -85,6 +86,7 @@ class LiveLedger {
   [[nodiscard]] ReplicatedLog::DoneCallback snapshot_done(std::uint64_t order, const char* subject,
                                                           runtime::EventFields fields);
   [[noreturn]] void tables_failed(const Error& error);
+  [[noreturn]] void log_failed(const Error& error);
   void record_digest(const WriteTables& entry);
   void end_of_batch();
   void write_tables(bool at_stop);
@@ -99,7 +101,7 @@ class LiveLedger {
   LedgerMetrics metrics_;
   std::unique_ptr<Tables> tables_;
   std::unique_ptr<Ledger> machine_;
-  std::unique_ptr<EtcdLog> log_;
+  std::unique_ptr<ReplicatedLog> log_;
   std::unique_ptr<runtime::TlsTransport> transport_;
   std::unique_ptr<runtime::HttpServer> http_;
   runtime::Timer deadline_timer_;

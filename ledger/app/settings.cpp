@@ -97,6 +97,23 @@ void read_peers(ConfigObject& root, Settings& settings) {
   }
 }
 
+void read_log(ConfigObject& root, Settings& settings) {
+  const std::string log = root.text("log", "etcd");
+  settings.sqlite_log = log == "sqlite";
+  if (settings.sqlite_log) {
+    if (root.has("etcd")) root.fail("etcd", "has no meaning with `log`: sqlite");
+    if (settings.replicas != 1) root.fail("replicas", "must be 1 with `log`: sqlite");
+    return;
+  }
+  if (log != "etcd") root.fail("log", "is neither etcd nor sqlite");
+  for (const std::string& text : root.texts("etcd")) {
+    const auto address = parse_address(text);
+    if (!address) root.fail("etcd", "holds what is not ADDRESS:PORT");
+    settings.etcd.push_back(address.value_or(Address{}));
+  }
+  if (settings.etcd.empty()) root.fail("etcd", "is empty");
+}
+
 }  // namespace
 
 Result<Settings> load_settings(const std::filesystem::path& file) {
@@ -117,12 +134,7 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.replicas = static_cast<std::uint16_t>(root.integer("replicas", 1, kMostReplicas));
   if (settings.name.index >= settings.replicas) root.fail("name", "is not below `replicas`");
   read_peers(root, settings);
-  for (const std::string& text : root.texts("etcd")) {
-    const auto address = parse_address(text);
-    if (!address) root.fail("etcd", "holds what is not ADDRESS:PORT");
-    settings.etcd.push_back(address.value_or(Address{}));
-  }
-  if (settings.etcd.empty()) root.fail("etcd", "is empty");
+  read_log(root, settings);
   settings.genesis = read_genesis(root.object("genesis"), settings.cluster_id);
   settings.snapshot_interval = static_cast<std::uint64_t>(root.integer(
       "snapshot_interval", 0, kMostSnapshotInterval, std::int64_t{limits::kSnapshotInterval}));

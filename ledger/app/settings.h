@@ -31,12 +31,15 @@ struct Settings {
   std::filesystem::path ca, certificate, key;
   std::uint16_t replicas = 0;
   std::map<ProcessName, Address> peers;  // the other replicas
-  std::vector<Address> etcd;  // client addresses; this replica starts with another one each
+  bool sqlite_log = false;    // the log is a file of this replica, which then is the only one
+  // Client addresses; this replica starts with another one each. Empty with sqlite_log.
+  std::vector<Address> etcd;
   wire::Genesis genesis;
   std::uint64_t snapshot_interval = 0;  // log indices; 0: no snapshots, and nothing is trimmed
   Duration drain;
 
   [[nodiscard]] std::filesystem::path tables_file() const { return folder / "tables.sqlite"; }
+  [[nodiscard]] std::filesystem::path log_file() const { return folder / "log.sqlite"; }
   [[nodiscard]] std::filesystem::path event_file() const { return folder / "events.ndjson"; }
 };
 

@@ -32,14 +32,7 @@ class EtcdLog final : public ReplicatedLog {
     Duration deadline = milliseconds(400);
     Duration page_deadline = seconds(2);
   };
-  struct Counters {
-    std::uint64_t appends = 0;
-    std::uint64_t stale_heads = 0;  // NotLeader
-    std::uint64_t unknown = 0;
-    std::uint64_t no_space = 0;  // answered so: the database is over its quota
-    std::uint64_t failovers = 0;
-    std::uint64_t subscriptions = 0;
-  };
+  using Counters = LogCounters;
 
   EtcdLog(runtime::EventLoop& loop, Options options);
   ~EtcdLog() override;
@@ -54,7 +47,7 @@ class EtcdLog final : public ReplicatedLog {
   void read_snapshot(std::uint64_t at_most, SnapshotCallback done) override;
   void trim(std::uint64_t up_to, std::uint64_t newest, DoneCallback done) override;
 
-  [[nodiscard]] const Counters& counters() const;
+  [[nodiscard]] const Counters& counters() const override;
 
  private:
   struct State;

@@ -19,6 +19,15 @@
 
 namespace roulette::ledger {
 
+struct LogCounters {
+  std::uint64_t appends = 0;
+  std::uint64_t stale_heads = 0;  // NotLeader
+  std::uint64_t unknown = 0;
+  std::uint64_t no_space = 0;  // answered so: the database is over its quota
+  std::uint64_t failovers = 0;
+  std::uint64_t subscriptions = 0;
+};
+
 class ReplicatedLog {
  public:
   struct Callbacks {
@@ -59,6 +68,8 @@ class ReplicatedLog {
   // Removes the entries up to `up_to` and what is stored of snapshots before it; refused unless the
   // snapshots at `up_to` and `newest` have their manifests.
   virtual void trim(std::uint64_t up_to, std::uint64_t newest, DoneCallback done) = 0;
+
+  [[nodiscard]] virtual const LogCounters& counters() const = 0;
 };
 
 }  // namespace roulette::ledger

@@ -7,3 +7,5 @@ roulette_test(NAME test_ledger_property TIER unit SOURCES ledger_property_test.c
 roulette_test(NAME test_ledger_snapshot TIER unit
   SOURCES ledger_snapshot_test.cpp ledger_store_test.cpp
   LINK roulette_ledger_core roulette_soft_ecdsa)
+roulette_test(NAME test_ledger_sqlite_log TIER unit SOURCES ledger_sqlite_log_test.cpp
+  LINK roulette_ledger_log)
