@@ -1,4 +1,5 @@
-add_executable(roulette app/doctor.cpp app/fan_out.cpp app/judge.cpp app/main.cpp app/mutants.cpp
+add_executable(roulette app/compare.cpp app/doctor.cpp app/fan_out.cpp app/judge.cpp
+  app/main.cpp app/mutants.cpp
   app/progress.cpp app/replay.cpp app/reprovision.cpp app/run.cpp app/session.cpp app/shrunk.cpp
   app/sim.cpp app/up.cpp)
 target_compile_definitions(roulette PRIVATE ROULETTE_VERSION="${PROJECT_VERSION}")

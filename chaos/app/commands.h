@@ -37,9 +37,29 @@ struct RunOptions {
 struct RunEnd {
   check::Verdict verdict;
   std::string run_dir;
+  bool interrupted_by_signal = false;
 };
 // One experiment to its verdict, which is written and not printed.
 [[nodiscard]] Result<RunEnd> run_experiment(const std::string& path, const RunOptions& options);
+// The same of one that was derived from a file: its text is what the run folder keeps. Seed and
+// duration of the options are not looked at. `experiment.path` names the run folder.
+[[nodiscard]] Result<RunEnd> run_experiment(Experiment experiment, const RunOptions& options);
+
+struct CompareOptions {
+  std::string path;
+  std::uint32_t repeat = 1;
+  std::vector<std::string> schemes;  // or variants of the file; empty: all
+  std::string runs_dir = "runs";
+  std::string out_dir;  // empty: a new folder in runs_dir
+  std::optional<std::uint64_t> seed;
+  std::optional<std::uint32_t> duration_s;
+  bool keep = false;
+  bool json = false;
+  bool csv = false;
+  bool dry_run = false;  // prints the variants and their schedules, starts nothing
+  BinaryOptions binaries;
+};
+[[nodiscard]] int compare_command(const CompareOptions& options);
 
 struct UpOptions {
   ClusterPlan plan;  // signers and threshold: below, or what the scheme has

@@ -79,6 +79,34 @@ void add_run(CLI::App& app, RunOptions& o) {
   add_binaries(*run, o.binaries);
 }
 
+void add_compare(CLI::App& app, CompareOptions& o) {
+  CLI::App* compare = app.add_subcommand(
+      "compare", "Run an experiment once a scheme, with the same load and blows, and compare");
+  compare->add_option("FILE", o.path, "An experiment file")->required();
+  compare->add_option("--repeat", o.repeat, "How often each scheme runs, in turns")
+      ->check(CLI::Range(1U, 100U))
+      ->capture_default_str();
+  compare
+      ->add_option("--schemes", o.schemes,
+                   "These only, the first being what others are held against: " +
+                       crypto::scheme_names() + ", or variants that the file names")
+      ->delimiter(',');
+  compare->add_option("--seed", o.seed, "Instead of the file's seed")->check(kWholeNumber);
+  compare->add_option("--duration", o.duration_s,
+                      "Seconds of load, instead of the file's duration_s");
+  compare->add_option("--runs", o.runs_dir, "Where run folders are made")
+      ->capture_default_str()
+      ->envname("ROULETTE_RUNS");
+  compare->add_option("--out", o.out_dir,
+                      "Folder of compare.json, compare.csv and compare.txt (a new one in --runs)");
+  compare->add_flag("--keep", o.keep, "Keep work/ of every run");
+  CLI::Option* json = compare->add_flag("--json", o.json, "Print compare.json on stdout");
+  compare->add_flag("--csv", o.csv, "Print compare.csv on stdout")->excludes(json);
+  compare->add_flag("--dry-run", o.dry_run,
+                    "Print the variants and their schedules, start nothing");
+  add_binaries(*compare, o.binaries);
+}
+
 void add_judge(CLI::App& app, JudgeOptions& o) {
   CLI::App* judge =
       app.add_subcommand("judge", "Judge a finished run again, from the records in its folder");
@@ -98,6 +126,9 @@ void add_up(CLI::App& app, UpOptions& o) {
   up->add_option("--threshold", o.threshold,
                  "How many of them sign: more than half (3; musig2, single, hsm: all)");
   up->add_option("--coordinators", o.plan.coordinators, "How many coordinators")
+      ->capture_default_str();
+  up->add_option("--log", o.plan.log,
+                 "etcd, or sqlite: one ledger replica with its log in a file")
       ->capture_default_str();
   up->add_option("--coins", o.coins, "Coins of the wallet at the start")->capture_default_str();
   up->add_option("--block-interval-ms", o.plan.block_interval_ms, "A block is mined this often")
@@ -262,6 +293,7 @@ int dispatch(int argc, char** argv) {
       "Exit codes: 0 pass, 1 fail, 2 inconclusive or something missing, 64 wrong file or flags, 70 "
       "internal error.");
   RunOptions run;
+  CompareOptions compare;
   JudgeOptions judge;
   UpOptions up;
   SimOptions sim;
@@ -273,6 +305,7 @@ int dispatch(int argc, char** argv) {
   MatrixOptions matrix;
   bool json = false;
   add_run(app, run);
+  add_compare(app, compare);
   add_judge(app, judge);
   add_up(app, up);
   add_sim(app, sim);
@@ -300,6 +333,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("judge")) return judge_command(judge);
   if (const Status bug = runtime::choose_planted_bug(); !bug) return report_error(bug.error());
   if (app.got_subcommand("run")) return run_command(run);
+  if (app.got_subcommand("compare")) return compare_command(compare);
   if (app.got_subcommand("up")) return up_command(up);
   if (app.got_subcommand("sim")) return sim_command(sim);
   if (app.got_subcommand("replay")) return replay_command(replay);

@@ -25,6 +25,8 @@ namespace fs = std::filesystem;
 constexpr Duration kStartLimit = seconds(60);
 constexpr Duration kFaultsSettle = seconds(30);  // for victims to come back after the load
 constexpr Duration kHealBound = seconds(45);  // for every accepted withdrawal to settle after that
+constexpr std::uint32_t kSettleBlocks = 3;       // DESIGN 7
+constexpr Duration kLastAnswers = seconds(3);    // refusals that clients are still waiting for
 constexpr Duration kTick = milliseconds(200);
 
 // One run from file to verdict.
@@ -42,7 +44,10 @@ class Run {
     if (!session) return session.error();
     s_ = std::move(session).value();
     signals_ = std::make_unique<runtime::TerminationSignals>(
-        s_->loop, [this] { interrupt("interrupted by a signal"); });
+        s_->loop, [this] {
+          signalled_ = true;
+          interrupt("interrupted by a signal");
+        });
     // The tool is a process of a run too: its own limits are its host's, its records stand in the
     // run folder.
     if (const Status status = write_file("experiment.yaml", e_.text); !status)
@@ -58,6 +63,7 @@ class Run {
   }
 
   const std::string& run_dir() const { return s_->run_dir; }
+  bool interrupted_by_signal() const { return signalled_; }
 
  private:
   // Every withdrawal may take two coins, and change comes back only with the next block.
@@ -175,11 +181,14 @@ class Run {
     if (facts_.interrupted) return;
     s_->phase("drain");
     progress_->line("load ended; waiting for victims to return and for clients to be answered");
-    if (!s_->loop.run_until([this] { return stopped_ || (faults_->settled() && load_->drained()); },
-                            kFaultsSettle)) {
+    const auto over = [this] {
+      return stopped_ || (faults_->settled() && (load_->drained() || quorum_is_gone()));
+    };
+    if (!s_->loop.run_until(over, kFaultsSettle)) {
       problems_.push_back("after " + std::to_string(kFaultsSettle.us / 1000000) +
                           " s not every victim was back or not every client was answered");
     }
+    if (quorum_is_gone()) return heal_without_quorum();
     progress_->line("waiting until every accepted withdrawal is settled");
     bool settled = false;
     bool asking = false;
@@ -201,6 +210,24 @@ class Run {
     [[maybe_unused]] const bool answered = s_->loop.run_until([&] { return !asking; }, seconds(15));
     if (!settled)
       problems_.push_back("not every accepted withdrawal settled within the heal bound");
+  }
+
+  // Declared (`expect: refusal`), and nobody is on the way back: too few signers stay for good.
+  bool quorum_is_gone() const {
+    if (e_.expect != Expectation::Refusal || !faults_->settled()) return false;
+    std::uint32_t up = 0;
+    for (const ProcessName& name : s_->supervisor->all()) {
+      if (name.role == Role::Signer && s_->supervisor->serving(name)) ++up;
+    }
+    return up < e_.cluster.threshold;
+  }
+
+  // What was signed settles; what was not stays, and the checkers name it.
+  void heal_without_quorum() {
+    progress_->line("the quorum is gone for good: what was signed settles, the rest stays");
+    const Duration blocks = milliseconds((kSettleBlocks + 2) * e_.cluster.block_interval_ms);
+    [[maybe_unused]] const bool early =
+        s_->loop.run_until([this] { return stopped_; }, blocks + kLastAnswers);
   }
 
   void finish() {
@@ -285,6 +312,7 @@ class Run {
   std::int64_t started_s_ = std::time(nullptr);
   bool disturbed_ = false;
   bool stopped_ = false;
+  bool signalled_ = false;
 };
 
 Result<std::vector<std::string>> experiment_files(const std::vector<std::string>& paths) {
@@ -354,10 +382,14 @@ int gravest(int a, int b) {
 Result<RunEnd> run_experiment(const std::string& path, const RunOptions& options) {
   Result<Experiment> experiment = load(path, options);
   if (!experiment) return experiment.error();
-  Run run(std::move(experiment).value(), options);
+  return run_experiment(std::move(experiment).value(), options);
+}
+
+Result<RunEnd> run_experiment(Experiment experiment, const RunOptions& options) {
+  Run run(std::move(experiment), options);
   Result<check::Verdict> verdict = run.execute();
   if (!verdict) return verdict.error();
-  return RunEnd{std::move(verdict).value(), run.run_dir()};
+  return RunEnd{std::move(verdict).value(), run.run_dir(), run.interrupted_by_signal()};
 }
 
 int run_command(const RunOptions& options) {

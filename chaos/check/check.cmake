@@ -1,5 +1,7 @@
 add_library(roulette_chaos_check STATIC
   check/books.cpp
+  check/comparison.cpp
+  check/comparison_report.cpp
   check/continuity.cpp
   check/coverage.cpp
   check/findings.cpp

@@ -38,7 +38,14 @@ std::set<std::string> History::lost() const {
 
 bool History::lasting_quorum_loss() const {
   std::size_t declared = 0;
-  for (const std::string& name : lost()) declared += name.starts_with("signer-") ? 1 : 0;
+  std::set<std::string> gone = lost();
+  // One whose journal was taken is quarantined until somebody provisions it, which no run does.
+  for (const FaultRecord& fault : faults) {
+    if (fault.fired && fault.role == "signer" &&
+        (fault.recover == "wiped" || fault.recover == "rolled-back"))
+      gone.insert(fault.victim);
+  }
+  for (const std::string& name : gone) declared += name.starts_with("signer-") ? 1 : 0;
   return declared + experiment.cluster.threshold > experiment.cluster.signers;
 }
 

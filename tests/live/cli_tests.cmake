@@ -76,6 +76,12 @@ tool_test(NAME "bench measures every scheme's steps and signers and leaves nothi
   COMMAND bench_test.py Bench.test_bench)
 tool_test(NAME "bench refuses what it cannot measure" TIMEOUT 30
   COMMAND bench_test.py Bench.test_wrong_flags)
+tool_test(NAME "two schemes are compared under the same blows, by what their records hold"
+  TIMEOUT 240 COMMAND compare_test.py Compare.test_two_schemes)
+tool_test(NAME "what cannot be compared is refused before anything starts" TIMEOUT 60
+  COMMAND compare_test.py Compare.test_what_cannot_be_compared)
+tool_test(NAME "one ledger with its log in a file pays under kills" TIMEOUT 240
+  COMMAND compare_test.py Compare.test_log_in_a_file)
 
 tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180
   COMMAND up_test.py Up.test_up)
