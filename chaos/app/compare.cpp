@@ -10,6 +10,7 @@
 
 #include "chaos/app/commands.h"
 #include "chaos/app/progress.h"
+#include "chaos/app/session.h"
 #include "chaos/check/comparison.h"
 #include "chaos/live/environment.h"
 #include "chaos/plan/compare.h"
@@ -39,13 +40,11 @@ class Compare {
     out_.seed = plan_.experiment.seed;
     out_.schedule_hash = to_hex(plan_.schedule_hash);
     out_.late_ms = plan_.late_ms;
-    out_.reference = plan_.reference;
-    for (const NotRun& one : plan_.not_run) out_.not_run.push_back({one.name, one.why});
-    for (const Variant& v : plan_.variants)
-      out_.variants.push_back({v.name, v.scheme, v.shape, v.notes, {}});
   }
 
   int execute() {
+    if (const Status found = leave_out_what_cannot_run(); !found)
+      return report_error(found.error());
     if (const Status made = make_folder(); !made) return report_error(made.error());
     // In turns, each round beginning with another variant: what the machine does meanwhile and what
     // it has cached falls on all alike.
@@ -57,6 +56,30 @@ class Compare {
   }
 
  private:
+  // Named as not run; an error where nothing is left, or what was asked for by name is missing.
+  Status leave_out_what_cannot_run() {
+    const auto binaries = Session::preflight(plan_.experiment.cluster, options_.binaries);
+    if (!binaries) return binaries.error();
+    std::vector<Variant> able;
+    for (Variant& variant : plan_.variants) {
+      const Status can = can_run(variant.experiment.cluster, *binaries);
+      if (can.ok()) {
+        out_.variants.push_back(
+            {variant.name, variant.scheme, variant.shape, variant.notes, {}});
+        able.push_back(std::move(variant));
+        continue;
+      }
+      if (!options_.schemes.empty())
+        return Error{ErrorKind::Preflight, variant.name + ": " + can.error().message};
+      std::cerr << "not run: " << variant.name << ": " << can.error().message << std::endl;
+      out_.not_run.push_back({variant.name, can.error().message});
+    }
+    if (able.empty()) return Error{ErrorKind::Preflight, "no variant can run on this machine"};
+    plan_.variants = std::move(able);
+    out_.reference = plan_.variants.front().name;
+    return {};
+  }
+
   Status make_folder() {
     const Result<std::string> runs = runs_folder(options_.runs_dir);
     if (!runs) return runs.error();

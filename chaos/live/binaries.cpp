@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "chaos/live/cluster.h"
+#include "common/crypto/schemes.h"
 
 namespace roulette::chaos {
 namespace {
@@ -122,6 +123,13 @@ Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
   out.bitcoind = *bitcoind;
   if (const auto cli = outside_program("bitcoin-cli", "", "PATH")) out.bitcoin_cli = *cli;
   return out;
+}
+
+Status can_run(const ClusterPlan& plan, const Binaries& binaries) {
+  const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
+  if (kind == nullptr || !kind->in_token || !binaries.pkcs11.empty()) return {};
+  return Error{ErrorKind::Preflight, "its key lies in a PKCS#11 token, and libsofthsm2.so was not "
+                                     "found: install softhsm2"};
 }
 
 }  // namespace roulette::chaos

@@ -32,6 +32,8 @@ struct BinaryOptions {
   std::string etcd, bitcoind, pkcs11;
 };  // --etcd, --bitcoind, --pkcs11
 [[nodiscard]] Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node);
+// Whether this machine has what the plan's scheme needs besides. Preflight, with the remedy.
+[[nodiscard]] Status can_run(const ClusterPlan& plan, const Binaries& binaries);
 
 struct Endpoint {
   std::string host = "127.0.0.1";

@@ -38,16 +38,12 @@ struct Variant {
   Experiment experiment;  // its text is the variant's own file
   std::vector<std::string> notes;
 };
-struct NotRun {
-  std::string name, why;
-};
 struct ComparePlan {
   Experiment experiment;  // the file
   Hash32 schedule_hash{};  // of the file's own cluster; each variant's run has its own besides
   std::string reference;  // the variant that the others are held against
   std::uint32_t late_ms = 1000;
   std::vector<Variant> variants;
-  std::vector<NotRun> not_run;
 };
 
 struct CompareChoice {
