@@ -127,9 +127,10 @@ Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
 
 Status can_run(const ClusterPlan& plan, const Binaries& binaries) {
   const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
-  if (kind == nullptr || !kind->in_token || !binaries.pkcs11.empty()) return {};
-  return Error{ErrorKind::Preflight, "its key lies in a PKCS#11 token, and libsofthsm2.so was not "
-                                     "found: install softhsm2"};
+  const bool token = plan.vault == "token" || (kind != nullptr && kind->in_token);
+  if (!token || !binaries.pkcs11.empty()) return {};
+  return Error{ErrorKind::Preflight, "it needs a PKCS#11 token, and libsofthsm2.so was not found: "
+                                     "install softhsm2, or name a module with --pkcs11"};
 }
 
 }  // namespace roulette::chaos
