@@ -72,6 +72,9 @@ tool_test(NAME "a token that fails while payments wait costs none of them" TIMEO
 tool_test(NAME "frost with its shares in tokens pays under kills" TIMEOUT 180
   COMMAND scheme_run_test.py vault-token)
 
+tool_test(NAME "twenty signers pay while nine of them are dead" TIMEOUT 180
+  COMMAND large_run_test.py Twenty.test_run)
+
 tool_test(NAME "bench measures every scheme's steps and signers and leaves nothing" TIMEOUT 180
   COMMAND bench_test.py Bench.test_bench)
 tool_test(NAME "bench refuses what it cannot measure" TIMEOUT 30
