@@ -234,10 +234,11 @@ class Mover {
     if (kind->in_token)
       return Error{ErrorKind::Usage, "the key of " + std::string(kind->facts().name) +
                                          " lies in one token: there is no other share of it"};
-    for (const auto& [name, process] : processes_)
-      if (process.config.contains("token"))
-        return Error{ErrorKind::Usage, name + " keeps its share in a token, out of a dealer's "
-                                              "reach: provision by hand (docs/PROVISIONING.md)"};
+    for (std::uint16_t i = 0; i < n_; ++i)  // a coordinator's `token` is its API's
+      if (processes_.at(signer_name(i)).config.contains("token"))
+        return Error{ErrorKind::Usage, signer_name(i) +
+                                           " keeps its share in a token, out of a dealer's reach: "
+                                           "provision by hand (docs/PROVISIONING.md)"};
     std::vector<Secret<32>> secrets;
     std::vector<Secret<32>> keys;
     for (std::uint16_t i = 0; i < n_; ++i) {
