@@ -82,7 +82,6 @@ struct SignerFleet::State {
   };
 
   std::unique_ptr<Session> session;
-  std::uint16_t t = 1;
   crypto::SigningGroupPtr group;
   crypto::SignerSetPtr set;
   std::vector<SignerId> ids;
@@ -310,7 +309,6 @@ Result<std::unique_ptr<SignerFleet>> SignerFleet::create(const std::string& runs
   auto group = runtime::read_group_file(fs::path(s.session->run_dir) / "work" / "group.json");
   if (!group) return group.error();
   s.group = std::move(group).value();
-  s.t = t;
   s.wallet_script = runtime::wallet_script_of(*s.group);
   s.peers.resize(n);
   for (std::uint16_t i = 0; i < t; ++i) s.ids.emplace_back(i);
