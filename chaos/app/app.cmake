@@ -1,9 +1,10 @@
-add_executable(roulette app/compare.cpp app/doctor.cpp app/fan_out.cpp app/judge.cpp
-  app/main.cpp app/mutants.cpp
+add_executable(roulette app/compare.cpp app/doctor.cpp app/evidence.cpp app/fan_out.cpp
+  app/judge.cpp app/main.cpp app/mutants.cpp
   app/progress.cpp app/replay.cpp app/reprovision.cpp app/run.cpp app/session.cpp app/shrunk.cpp
   app/sim.cpp app/up.cpp)
 target_compile_definitions(roulette PRIVATE ROULETTE_VERSION="${PROJECT_VERSION}")
-target_link_libraries(roulette PRIVATE roulette_chaos_live roulette_chaos_check roulette_chaos_plan
+target_link_libraries(roulette PRIVATE roulette_chaos_live roulette_chaos_check
+  roulette_chaos_evidence roulette_chaos_plan
   roulette_chaos_sim roulette_crypto nlohmann_json::nlohmann_json)
 target_sources(roulette PRIVATE app/bench.cpp app/carry.cpp bench/module_peer.cpp bench/signing.cpp
   bench/steps.cpp)

@@ -104,6 +104,27 @@ struct JudgeOptions {
 };
 [[nodiscard]] int judge_command(const JudgeOptions& options);
 
+struct KeyOptions {
+  std::string path;  // empty: the configuration folder's
+};
+[[nodiscard]] int key_new_command(const KeyOptions& options);
+[[nodiscard]] int key_show_command(const KeyOptions& options);
+
+struct BundleOptions {
+  std::string run_dir;
+  std::string key;       // a key's file; empty: the configuration folder's
+  std::string out_file;  // empty: beside the run folder
+};
+[[nodiscard]] int bundle_command(const BundleOptions& options);
+
+struct VerifyOptions {
+  std::string bundle;
+  std::string trust;  // a fingerprint or a key's file; empty: nobody in particular
+  bool json = false;
+};
+// 1 when anything in the bundle is not as it must be; its verdict is printed, and does not count.
+[[nodiscard]] int verify_command(const VerifyOptions& options);
+
 struct DoctorOptions {
   bool json = false;
   std::string runs_dir = "runs";

@@ -274,6 +274,26 @@ void add_bench(CLI::App& app, BenchOptions& o) {
   add_binaries(*bench, o.binaries);
 }
 
+void add_evidence(CLI::App& app, KeyOptions& k, BundleOptions& b, VerifyOptions& v) {
+  CLI::App* key = app.add_subcommand("key", "The operator's key, which signs bundles");
+  key->require_subcommand(1);
+  for (CLI::App* one : {key->add_subcommand("new", "Make one; it is never written over"),
+                        key->add_subcommand("show", "Its fingerprint and public part")})
+    one->add_option("--key", k.path, "Its file (operator.pem in the user's configuration folder)");
+  CLI::App* bundle = app.add_subcommand(
+      "bundle", "A finished run as one signed file that an auditor can check");
+  bundle->add_option("RUN", b.run_dir, "A run folder")->required();
+  bundle->add_option("--key", b.key, "Who signs (operator.pem in the configuration folder)");
+  bundle->add_option("--out", b.out_file, "The bundle's file (RUN.tar)");
+  CLI::App* verify = app.add_subcommand(
+      "verify", "Check a bundle: every byte, signatures, and the verdict from the raw records");
+  verify->add_option("BUNDLE", v.bundle, "A bundle's file")->required();
+  verify->add_option("--trust", v.trust,
+                     "Whose bundle it must be: a fingerprint, or a key's file; without it only "
+                     "consistency is shown");
+  verify->add_flag("--json", v.json, "The findings as JSON on stdout");
+}
+
 void add_doctor(CLI::App& app, DoctorOptions& o) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Check what a run needs: each line ok, or the remedy");
@@ -303,6 +323,9 @@ int dispatch(int argc, char** argv) {
   DoctorOptions doctor;
   BenchOptions bench;
   MatrixOptions matrix;
+  KeyOptions key;
+  BundleOptions bundle;
+  VerifyOptions verify;
   bool json = false;
   add_run(app, run);
   add_compare(app, compare);
@@ -315,6 +338,7 @@ int dispatch(int argc, char** argv) {
   add_doctor(app, doctor);
   add_bench(app, bench);
   add_matrix(app, matrix);
+  add_evidence(app, key, bundle, verify);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
       ->add_flag("--json", json, "JSON on stdout");
   app.add_subcommand(
@@ -331,6 +355,11 @@ int dispatch(int argc, char** argv) {
   }
   run.program = judge.program = mutants.program = argv[0];
   if (app.got_subcommand("judge")) return judge_command(judge);
+  if (app.got_subcommand("bundle")) return bundle_command(bundle);
+  if (app.got_subcommand("verify")) return verify_command(verify);
+  if (app.got_subcommand("key"))
+    return app.get_subcommand("key")->got_subcommand("new") ? key_new_command(key)
+                                                            : key_show_command(key);
   if (const Status bug = runtime::choose_planted_bug(); !bug) return report_error(bug.error());
   if (app.got_subcommand("run")) return run_command(run);
   if (app.got_subcommand("compare")) return compare_command(compare);

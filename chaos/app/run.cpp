@@ -13,6 +13,7 @@
 #include "chaos/app/progress.h"
 #include "chaos/app/session.h"
 #include "chaos/check/run_journal.h"
+#include "chaos/evidence/operator_key.h"
 #include "chaos/live/load.h"
 #include "chaos/plan/schedule.h"
 #include "common/runtime/durable_file.h"
@@ -355,6 +356,18 @@ Result<Experiment> load(const std::string& path, const RunOptions& options) {
   return experiment;
 }
 
+// Whose bundle of this run it would be.
+void print_operator() {
+  const Result<fs::path> path = evidence::default_key_path();
+  const auto key = path ? evidence::read_operator_key(*path) : path.error();
+  if (key) {
+    std::cerr << "operator key " << evidence::fingerprint(key->public_key())
+              << " signs what `roulette bundle` makes of this\n";
+  } else {
+    std::cerr << "nobody's key would sign a bundle of this: " << key.error().message << "\n";
+  }
+}
+
 int run_one(const std::string& path, const RunOptions& options) {
   if (options.dry_run) {
     const Result<Experiment> experiment = load(path, options);
@@ -365,6 +378,7 @@ int run_one(const std::string& path, const RunOptions& options) {
   const Result<RunEnd> end = run_experiment(path, options);
   if (!end) return report_error(end.error());
   if (options.json) std::cout << check::verdict_json(end->verdict) << std::endl;
+  print_operator();
   print_verdict(end->verdict, end->run_dir, options.program);
   return check::verdict_exit_code(end->verdict.verdict);
 }

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/check/judged_run.h"
 #include "common/base/bytes.h"
 #include "common/crypto/hash.h"
 
@@ -57,7 +58,7 @@ Result<std::map<std::string, std::string>> digests(const std::string& run_dir) {
   return out;
 }
 
-struct Journal {
+struct JournalFile {
   RunFacts facts;
   std::uint64_t seed = 0;
   std::uint32_t duration_s = 0;
@@ -65,8 +66,8 @@ struct Journal {
 };
 
 // Every field is required: one that is missing is an excuse that was removed.
-Journal parse_journal(const json& j) {
-  Journal out;
+JournalFile parse_journal(const json& j) {
+  JournalFile out;
   out.seed = j.at("seed").get<std::uint64_t>();
   out.duration_s = j.at("duration_s").get<std::uint32_t>();
   out.facts.schedule_hash = j.at("schedule_hash").get<std::string>();
@@ -79,7 +80,7 @@ Journal parse_journal(const json& j) {
   return out;
 }
 
-Result<Journal> read_journal(const std::string& run_dir) {
+Result<JournalFile> read_journal(const std::string& run_dir) {
   const std::string path = run_dir + "/journal.json";
   std::ifstream in(path, std::ios::binary);
   if (!in) {
@@ -143,8 +144,8 @@ Result<std::string> run_journal_json(const std::string& run_dir,
          "\n";
 }
 
-Result<Verdict> judge_folder(const std::string& run_dir) {
-  Result<Journal> journal = read_journal(run_dir);
+Result<JudgedRun> judge_folder_records(const std::string& run_dir) {
+  Result<JournalFile> journal = read_journal(run_dir);
   if (!journal) return journal.error();
   Result<chaos::Experiment> experiment = chaos::load_experiment(run_dir + "/experiment.yaml");
   if (!experiment) return Error{ErrorKind::Preflight, experiment.error().message};
@@ -153,7 +154,13 @@ Result<Verdict> judge_folder(const std::string& run_dir) {
   const auto now = digests(run_dir);
   if (!now) return now.error();
   compare_records(journal->records, *now, journal->facts.problems);
-  return judge(run_dir, *experiment, journal->facts);
+  return judge_records(run_dir, *experiment, journal->facts);
+}
+
+Result<Verdict> judge_folder(const std::string& run_dir) {
+  Result<JudgedRun> judged = judge_folder_records(run_dir);
+  if (!judged) return judged.error();
+  return std::move(judged->verdict);
 }
 
 }  // namespace roulette::check

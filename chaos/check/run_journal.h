@@ -26,5 +26,7 @@ struct RunSpan {
 // or whose experiment cannot, is ErrorKind::Preflight: there is nothing that a verdict could rest
 // on.
 [[nodiscard]] Result<Verdict> judge_folder(const std::string& run_dir);
+// The same with the history (judged_run.h).
+[[nodiscard]] Result<JudgedRun> judge_folder_records(const std::string& run_dir);
 
 }  // namespace roulette::check

@@ -7,6 +7,7 @@
 
 #include "chaos/check/checkers.h"
 #include "chaos/check/coverage.h"
+#include "chaos/check/judged_run.h"
 #include "chaos/check/latency.h"
 
 namespace roulette::check {
@@ -109,26 +110,35 @@ int verdict_exit_code(VerdictKind verdict) {
   return 2;
 }
 
-Result<Verdict> judge(const std::string& run_dir, const chaos::Experiment& experiment,
-                      const RunFacts& facts) {
-  Result<History> history = load_history(run_dir, experiment);
-  if (!history) return history.error();
-  history->interrupted = facts.interrupted;
-  Verdict verdict;
+Result<JudgedRun> judge_records(const std::string& run_dir, const chaos::Experiment& experiment,
+                                const RunFacts& facts) {
+  Result<History> loaded = load_history(run_dir, experiment);
+  if (!loaded) return loaded.error();
+  JudgedRun judged{{}, std::move(loaded).value()};
+  Verdict& verdict = judged.verdict;
+  History& history = judged.history;
+  history.interrupted = facts.interrupted;
   verdict.seed = experiment.seed;
   verdict.memory_mb = facts.memory_mb;
   Reasons reasons;
-  run_checkers(*history, verdict);
-  weigh_invariants(*history, verdict, reasons);
-  weigh_coverage(*history, facts, verdict, reasons);
-  measure(*history, verdict);
+  run_checkers(history, verdict);
+  weigh_invariants(history, verdict, reasons);
+  weigh_coverage(history, facts, verdict, reasons);
+  measure(history, verdict);
   verdict.verdict = !reasons.fail.empty()           ? VerdictKind::Fail
                     : !reasons.inconclusive.empty() ? VerdictKind::Inconclusive
                                                     : VerdictKind::Pass;
   verdict.reasons = std::move(reasons.fail);
   verdict.reasons.insert(verdict.reasons.end(), reasons.inconclusive.begin(),
                          reasons.inconclusive.end());
-  return verdict;
+  return judged;
+}
+
+Result<Verdict> judge(const std::string& run_dir, const chaos::Experiment& experiment,
+                      const RunFacts& facts) {
+  Result<JudgedRun> judged = judge_records(run_dir, experiment, facts);
+  if (!judged) return judged.error();
+  return std::move(judged->verdict);
 }
 
 std::string verdict_json(const Verdict& v) {

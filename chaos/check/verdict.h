@@ -73,6 +73,11 @@ struct RunFacts {
 // `run_dir` is a finished run folder. Fails only when the folder itself cannot be read.
 [[nodiscard]] Result<Verdict> judge(const std::string& run_dir, const chaos::Experiment& experiment,
                                     const RunFacts& facts);
+// The same with what it rests on (judged_run.h).
+struct JudgedRun;
+[[nodiscard]] Result<JudgedRun> judge_records(const std::string& run_dir,
+                                              const chaos::Experiment& experiment,
+                                              const RunFacts& facts);
 [[nodiscard]] std::string verdict_json(const Verdict& verdict);  // verdict.json of DESIGN 10
 
 }  // namespace roulette::check

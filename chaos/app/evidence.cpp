@@ -1,0 +1,116 @@
+// `roulette key`, `roulette bundle` and `roulette verify`. See commands.h.
+#include <filesystem>
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include "chaos/app/commands.h"
+#include "chaos/evidence/bundle.h"
+#include "chaos/evidence/operator_key.h"
+#include "common/runtime/durable_file.h"
+#include "common/runtime/process.h"
+
+namespace roulette::chaos {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::size_t kMaxBundle = std::size_t{8} << 30;
+
+Result<fs::path> key_path(const std::string& given) {
+  if (!given.empty()) return fs::path(given);
+  return evidence::default_key_path();
+}
+
+void print_findings(const evidence::Verification& found) {
+  for (const std::string& finding : found.findings)
+    std::cout << "NOT AUTHENTIC  " << finding << "\n";
+}
+
+std::string signer_words(const evidence::Verification& found) {
+  if (found.pinned) return "consistent, signed by the trusted key " + found.signer;
+  return "consistent, signer not pinned: " + found.signer;
+}
+
+json as_json(const evidence::Verification& found) {
+  return {{"run", found.run},
+          {"consistent", found.consistent()},
+          {"files", found.files},
+          {"bytes", found.bytes},
+          {"signer", found.signer.empty() ? json(nullptr) : json(found.signer)},
+          {"pinned", found.pinned},
+          {"verdict", found.verdict ? json(check::verdict_name(found.verdict->verdict))
+                                    : json(nullptr)},
+          {"findings", found.findings}};
+}
+
+}  // namespace
+
+int key_new_command(const KeyOptions& options) {
+  const Result<fs::path> path = key_path(options.path);
+  if (!path) return report_error(path.error());
+  runtime::KernelEntropy entropy;
+  const auto key = evidence::make_operator_key(*path, entropy);
+  if (!key) return report_error(key.error());
+  std::cout << path->string() << "\n" << evidence::fingerprint(key->public_key()) << "\n";
+  return kExitPass;
+}
+
+int key_show_command(const KeyOptions& options) {
+  const Result<fs::path> path = key_path(options.path);
+  if (!path) return report_error(path.error());
+  const auto key = evidence::read_operator_key(*path);
+  if (!key) return report_error(key.error());
+  const auto pem = evidence::public_key_pem(key->public_key());
+  if (!pem) return report_error(pem.error());
+  std::cout << evidence::fingerprint(key->public_key()) << "\n" << *pem;
+  return kExitPass;
+}
+
+int bundle_command(const BundleOptions& options) {
+  const Result<fs::path> path = key_path(options.key);
+  if (!path) return report_error(path.error());
+  const auto key = evidence::read_operator_key(*path);
+  if (!key) return report_error(key.error());
+  const auto bundle = evidence::make_bundle(options.run_dir, *key);
+  if (!bundle) return report_error(bundle.error());
+  const std::string out =
+      options.out_file.empty()
+          ? (fs::path(options.run_dir) / "").parent_path().string() + ".tar"
+          : options.out_file;
+  const Status written = runtime::write_file_durably(out, as_bytes(bundle->archive), 0644);
+  if (!written) return report_error(written.error());
+  std::cerr << bundle->files << " files, verdict "
+            << check::verdict_name(bundle->verdict.verdict) << ", signed by "
+            << evidence::fingerprint(key->public_key()) << "\n";
+  std::cout << out << "\n";
+  return kExitPass;
+}
+
+int verify_command(const VerifyOptions& options) {
+  std::string trusted;
+  if (!options.trust.empty()) {
+    const auto named = evidence::trusted_fingerprint(options.trust);
+    if (!named) return report_error(named.error());
+    trusted = *named;
+  }
+  const auto archive = runtime::read_whole_file(options.bundle, kMaxBundle);
+  if (!archive) return report_error({ErrorKind::Preflight, archive.error().message});
+  const auto found = evidence::verify_bundle(
+      {reinterpret_cast<const char*>(archive->data()), archive->size()}, trusted);
+  if (!found) return report_error(found.error());
+  const int code = found->consistent() ? kExitPass : kExitFail;
+  if (options.json) {
+    std::cout << as_json(*found).dump(2) << "\n";
+    return code;
+  }
+  print_findings(*found);
+  if (found->consistent())
+    std::cout << found->run << ": " << found->files << " files, " << found->bytes << " bytes, "
+              << signer_words(*found) << "\nverdict, derived again from the records: "
+              << check::verdict_name(found->verdict->verdict) << "\n";
+  return code;
+}
+
+}  // namespace roulette::chaos

@@ -1,0 +1,53 @@
+// A run as one file that an auditor can check without trusting who made it.
+//
+// Invariant: verify_bundle() finds every deviation from what make_bundle() would have written for
+// the same records, down to a byte, and never says that a bundle holds when it could not look. It
+// derives the verdict again from the raw records by the checkers themselves. Without a key to trust
+// it shows consistency only: whoever has all records can write a consistent bundle of others.
+
+//   RUN/experiment.yaml ...   the run's records as docs/RECORDS.md has them; never secrets or logs
+//   RUN/chains.json           the event log's hash chains and Merkle root (event_chain.h)
+//   RUN/...                   views.h: the same facts in other tools' formats
+//   RUN/operator.pub.pem      the key that signed, for the signature; to trust it is another matter
+//   RUN/manifest.json         size and SHA-256 of all of these
+//   RUN/statement.dsse.json   the in-toto statement over the manifest, signed by the operator
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chaos/check/verdict.h"
+#include "chaos/evidence/dsse.h"
+
+namespace roulette::evidence {
+
+struct Bundle {
+  std::string run;
+  std::string archive;
+  std::size_t files = 0;
+  check::Verdict verdict;  // as derived from the records now
+};
+
+// Of a finished run's folder. Preflight when the records do not give the verdict that the folder
+// holds: what was changed after the run is not bundled.
+[[nodiscard]] Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key);
+
+struct Verification {
+  std::string run;
+  std::size_t files = 0;
+  std::uint64_t bytes = 0;
+  std::string signer;        // fingerprint of the key in the bundle, once its signature holds
+  bool pinned = false;       // it is the one that is trusted
+  std::optional<check::Verdict> verdict;  // derived again from the records
+  std::vector<std::string> findings;      // each names a file, a record or a process
+  [[nodiscard]] bool consistent() const { return findings.empty(); }
+};
+
+// `trusted`: a fingerprint, or empty. An archive that cannot be read as one has a single finding.
+// An Error only when this machine cannot look (no room for the records).
+[[nodiscard]] Result<Verification> verify_bundle(std::string_view archive,
+                                                 const std::string& trusted);
+
+}  // namespace roulette::evidence

@@ -1,0 +1,15 @@
+add_library(roulette_chaos_evidence STATIC
+  evidence/bundle.cpp
+  evidence/bundle_files.cpp
+  evidence/dsse.cpp
+  evidence/event_chain.cpp
+  evidence/operator_key.cpp
+  evidence/statement.cpp
+  evidence/ustar.cpp
+  evidence/verify.cpp
+  evidence/view_junit.cpp
+  evidence/view_operations.cpp
+  evidence/views.cpp)
+target_link_libraries(roulette_chaos_evidence
+  PUBLIC roulette_chaos_check roulette_base
+  PRIVATE roulette_runtime roulette_crypto nlohmann_json::nlohmann_json OpenSSL::Crypto)

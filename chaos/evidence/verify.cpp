@@ -1,0 +1,239 @@
+// Checking a bundle: see bundle.h. Goes on after a finding, so that each one is named.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "chaos/evidence/bundle.h"
+#include "chaos/evidence/bundle_files.h"
+#include "chaos/evidence/event_chain.h"
+#include "chaos/evidence/statement.h"
+#include "common/crypto/hash.h"
+
+namespace roulette::evidence {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// A folder of our own that goes with this object.
+class TemporaryFolder {
+ public:
+  static Result<TemporaryFolder> make() {
+    std::error_code error;
+    std::string pattern = (fs::temp_directory_path(error) / "roulette-verify-XXXXXX").string();
+    if (error || ::mkdtemp(pattern.data()) == nullptr)
+      return Error{ErrorKind::Io, "no folder for the records can be made in " +
+                                      fs::path(pattern).parent_path().string() + " (TMPDIR)"};
+    return TemporaryFolder(pattern);
+  }
+  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
+  fs::path path_;
+};
+
+std::string sha256_hex(std::string_view bytes) {
+  return to_hex(crypto::sha256(as_bytes(bytes)));
+}
+
+class Verifier {
+ public:
+  Verifier(std::string_view archive, const std::string& trusted)
+      : archive_(archive), trusted_(trusted) {
+    out_.bytes = archive.size();
+  }
+
+  Result<Verification> verify() {
+    if (!unpack()) return std::move(out_);
+    compare_manifest();
+    if (const Status looked = derive_again(); !looked) return looked.error();
+    check_envelope();
+    return std::move(out_);
+  }
+
+ private:
+  void find(const std::string& what) { out_.findings.push_back(what); }
+
+  // The files, when the archive is one of a single run.
+  bool unpack() {
+    const auto read = read_ustar(archive_);
+    if (!read) {
+      find(read.error().message);
+      return false;
+    }
+    std::map<std::string, std::string> files;
+    for (const ArchivedFile& file : *read) {
+      const std::size_t slash = file.name.find('/');
+      const std::string run = file.name.substr(0, slash);
+      if (out_.run.empty()) out_.run = run;
+      if (slash == std::string::npos || run != out_.run) {
+        find(file.name + ": a bundle holds one folder, " + out_.run);
+        return false;
+      }
+      files.emplace(file.name.substr(slash + 1), file.content);
+    }
+    out_.files = files.size();
+    if (files.empty()) find("the archive is empty");
+    files_.emplace(out_.run, std::move(files));
+    return out_.consistent();
+  }
+
+  void compare_manifest() {
+    const std::string_view text = files_->text(kManifestFile);
+    if (text.empty()) return find(std::string(kManifestFile) + " is missing");
+    std::vector<ArchivedFile> listed = files_->archived();
+    std::erase_if(listed, [](const ArchivedFile& file) {
+      return file.name == kManifestFile || file.name == kEnvelopeFile;
+    });
+    if (text == manifest_json(out_.run, listed)) return;
+    name_differences(text, listed);
+    if (out_.consistent())
+      find(std::string(kManifestFile) + " is not written as this tool writes it");
+  }
+
+  // Which files are not those that the manifest lists.
+  void name_differences(std::string_view manifest, const std::vector<ArchivedFile>& present) {
+    std::map<std::string, std::string> then;
+    const json read = json::parse(manifest, nullptr, false);
+    try {
+      for (const json& file : read.at("files"))
+        then[file.at("name").get<std::string>()] = file.at("sha256").get<std::string>();
+    } catch (const json::exception&) {
+      return find(std::string(kManifestFile) + " cannot be read");
+    }
+    for (const ArchivedFile& file : present) {
+      const auto listed = then.find(file.name);
+      if (listed == then.end()) find(file.name + " is not in the manifest");
+      else if (listed->second != sha256_hex(file.content))
+        find(file.name + " is not the file that the manifest lists (SHA-256)");
+      if (listed != then.end()) then.erase(listed);
+    }
+    for (const auto& [name, digest] : then) find(name + " is in the manifest and missing");
+  }
+
+  // The checkers over the raw records; then everything that is a function of them.
+  Status derive_again() {
+    Result<TemporaryFolder> folder = TemporaryFolder::make();
+    if (!folder) return folder.error();
+    std::error_code error;
+    fs::create_directory(folder->path() / "state", error);
+    for (const auto& [name, content] : files_->all()) {
+      if (!RunFiles::is_record(name)) continue;
+      std::ofstream file(folder->path() / name, std::ios::binary);
+      file << content;
+      if (!file.flush())
+        return Error{ErrorKind::Io, "no room for the records in " + folder->path().string()};
+    }
+    const Result<Derived> derived = derive(*files_, folder->path().string());
+    if (!derived) {
+      find("the verdict cannot be derived again: " + without(folder->path(), derived.error()));
+      return {};
+    }
+    compare_derived(*derived);
+    out_.verdict = derived->verdict;
+    return {};
+  }
+
+  // The reader of this has no such folder.
+  static std::string without(const fs::path& folder, const Error& error) {
+    std::string text = error.message;
+    const std::string prefix = folder.string() + "/";
+    for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix, at))
+      text.erase(at, prefix.size());
+    return text;
+  }
+
+  void compare_derived(const Derived& derived) {
+    if (check::verdict_json(derived.verdict) != files_->text("verdict.json"))
+      find(std::string("verdict.json is not what the records give: they give ") +
+           check::verdict_name(derived.verdict.verdict) + reasons_of(derived.verdict));
+    std::set<std::string> made{kPublicKeyFile, kManifestFile, kEnvelopeFile};
+    for (const auto& [name, content] : derived.files) {
+      made.insert(name);
+      if (files_->text(name) == content) continue;
+      if (name == "chains.json") name_chains(content);
+      else find(name + " is not what the records give");
+    }
+    for (const auto& [name, content] : files_->all()) {
+      if (!RunFiles::is_record(name) && !made.contains(name))
+        find(name + " is no file of a bundle");
+    }
+  }
+
+  static std::string reasons_of(const check::Verdict& verdict) {
+    std::string text;
+    for (const std::string& reason : verdict.reasons) text += (text.empty() ? ": " : "; ") + reason;
+    return text;
+  }
+
+  // Whose events are not those that were chained.
+  void name_chains(const std::string& now) {
+    const std::size_t before = out_.findings.size();
+    const json then = json::parse(files_->text("chains.json"), nullptr, false);
+    const json made = json::parse(now);
+    try {
+      const json& old = then.at("processes");
+      for (const auto& [name, chain] : made.at("processes").items()) {
+        if (!old.contains(name)) find("events.ndjson: events of " + name + " that no chain has");
+        else if (old.at(name) != chain)
+          find("events.ndjson: the events of " + name + " are not those of its chain");
+      }
+      for (const auto& [name, chain] : old.items()) {
+        if (!made.at("processes").contains(name))
+          find("events.ndjson: the events of " + name + " are missing");
+      }
+      if (then.at("merkle_root") != made.at("merkle_root"))
+        find("events.ndjson: its lines do not give the Merkle root of chains.json");
+    } catch (const json::exception&) {
+    }
+    if (out_.findings.size() == before) find("chains.json is not what the events give");
+  }
+
+  void check_envelope() {
+    const std::string name = kEnvelopeFile;
+    if (!files_->has(name)) return find(name + " is missing");
+    const Result<Envelope> envelope = open_envelope(files_->text(name));
+    if (!envelope) return find(name + ": " + envelope.error().message);
+    if (out_.verdict &&
+        envelope->payload != statement_json(out_.run, std::string(files_->text(kManifestFile)),
+                                            files_->text("experiment.yaml"), *out_.verdict))
+      find(name + ": it states another manifest or other results than this bundle's");
+    const Result<PublicKey> key = public_key_from_pem(files_->text(kPublicKeyFile));
+    const Result<std::string> pem = key ? public_key_pem(*key) : key.error();
+    if (!pem || *pem != files_->text(kPublicKeyFile))
+      return find(std::string(kPublicKeyFile) + ": no Ed25519 public key as OpenSSL writes it");
+    const std::string signed_bytes = pre_authentication(kStatementType, envelope->payload);
+    if (envelope->signatures.size() != 1 ||
+        envelope->signatures.front().key_id != fingerprint(*key) ||
+        !verify_ed25519(*key, as_bytes(signed_bytes), envelope->signatures.front().signature))
+      return find(name + ": no signature of it by " + kPublicKeyFile);
+    out_.signer = fingerprint(*key);
+    out_.pinned = out_.signer == trusted_;
+    if (!trusted_.empty() && !out_.pinned)
+      find(name + ": signed by " + out_.signer + ", trusted is " + trusted_);
+  }
+
+  std::string_view archive_;
+  std::string trusted_;
+  std::optional<RunFiles> files_;
+  Verification out_;
+};
+
+}  // namespace
+
+Result<Verification> verify_bundle(std::string_view archive, const std::string& trusted) {
+  return Verifier(archive, trusted).verify();
+}
+
+}  // namespace roulette::evidence

@@ -1,0 +1,37 @@
+// The facts of a run in other tools' formats: files of a bundle that are functions of its records.
+//
+// Invariant: the same records and verdict give the same bytes, so verify makes them again and
+// compares. Nothing is judged here and nothing is left out that would make a run look better.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "chaos/check/history.h"
+#include "chaos/check/verdict.h"
+
+namespace roulette::evidence {
+
+struct View {
+  std::string name;  // within the run's folder
+  std::string content;
+};
+
+// `environment` and `journal` are the texts of environment.json and journal.json.
+struct Facts {
+  std::string run;
+  const check::History& history;
+  const check::Verdict& verdict;
+  std::string_view environment, journal;
+};
+
+[[nodiscard]] std::vector<View> views_of(const Facts& facts);
+
+// ---- one a file (view_*.cpp) ----
+// A case for each invariant and each fault: failed, skipped (not exercised, inconclusive, not
+// fired), or passed. Source: the JUnit XML of Ant as Jenkins' xunit schema has it.
+[[nodiscard]] std::string junit_xml(const Facts& facts);
+// operations.csv: a row an operation of the client, RFC 4180, with a heading.
+[[nodiscard]] std::string operations_csv(const Facts& facts);
+
+}  // namespace roulette::evidence

@@ -1,0 +1,297 @@
+// A small run as a bundle: what an auditor is told when anything in it was changed.
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "chaos/check/run_journal.h"
+#include "chaos/evidence/bundle.h"
+#include "chaos/evidence/operator_key.h"
+#include "chaos/evidence/ustar.h"
+#include "common/crypto/hash.h"
+#include "tests/unit/check_run.h"
+
+namespace roulette::evidence {
+namespace {
+
+namespace fs = std::filesystem;
+using check::test::Run;
+
+constexpr char kFile[] = R"(title: a small run
+description: Made by hand.
+steady-state-hypothesis:
+  title: Withdrawals settle
+  probes:
+    - {type: probe, name: settle-rate, tolerance: [0.1, 10],
+       provider: {type: roulette, metric: settled_per_second}}
+method: [{type: action, name: quorum-roulette, provider: {type: roulette}}]
+extensions:
+  - name: quorum-roulette
+    version: 1
+    seed: 7
+    cluster: {signers: 3, threshold: 2, coordinators: 2, ledgers: 2}
+    workload: {duration_s: 10, undisturbed_s: 2}
+    faults:
+      - target: {role: signer, index: [1]}
+        trigger: {point: signer.persist.signing_record.after, process: signer-1}
+        signal: SIGKILL
+      - target: {role: signer, index: [0, 1]}
+        trigger: {at_ms: 4000}
+        signal: SIGSTOP
+        recover: {how: continue, after_ms: 3000}
+        over_budget: true
+    floor: {settled: 4, kills: 3, points: 2}
+)";
+
+OperatorKey key_of(const std::string& name) {
+  return OperatorKey::from_seed(Secret<32>(crypto::sha256(as_bytes(name)))).value();
+}
+
+void put(const std::string& folder, const std::string& name, const std::string& text) {
+  std::ofstream(folder + "/" + name, std::ios::binary) << text;
+}
+std::string text_of(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+// What the tool writes when a run has ended.
+void close_books(const std::string& folder, const Run& run) {
+  const auto journal = check::run_journal_json(folder, run.experiment, run.facts, {});
+  REQUIRE(journal.ok());
+  put(folder, "journal.json", *journal);
+  const auto verdict = check::judge_folder(folder);
+  INFO((verdict ? "" : verdict.error().message));
+  REQUIRE(verdict.ok());
+  put(folder, "verdict.json", check::verdict_json(*verdict));
+}
+
+// The finished run in a folder, which goes with this.
+struct Finished {
+  explicit Finished(Run made = Run()) : run(std::move(made)), folder(run.write()) {
+    put(folder, "experiment.yaml", kFile);
+    put(folder, "environment.json", "{}\n");
+    close_books(folder, run);
+  }
+  ~Finished() { fs::remove_all(folder); }
+  Finished(const Finished&) = delete;
+  Finished& operator=(const Finished&) = delete;
+  Run run;
+  std::string folder;
+};
+
+std::string bundle_of(const std::string& folder, const std::string& key = "operator") {
+  const auto bundle = make_bundle(folder, key_of(key));
+  INFO((bundle ? "" : bundle.error().message));
+  REQUIRE(bundle.ok());
+  return bundle->archive;
+}
+
+Verification verified(const std::string& archive, const std::string& trusted = {}) {
+  const auto found = verify_bundle(archive, trusted);
+  REQUIRE(found.ok());
+  return *found;
+}
+std::string all_of(const Verification& found) {
+  std::string text;
+  for (const std::string& finding : found.findings) text += finding + "\n";
+  return text;
+}
+
+// The archive with one file's text edited and nothing else.
+std::string edited(const std::string& archive, const std::string& name,
+                   const std::function<void(std::string&)>& edit) {
+  const auto read = read_ustar(archive);
+  REQUIRE(read.ok());
+  std::map<std::string, std::string> files;
+  for (const ArchivedFile& file : *read) files.emplace(file.name, file.content);
+  const std::string full = read->front().name.substr(0, read->front().name.find('/')) + "/" + name;
+  REQUIRE(files.contains(full));
+  const std::string before = files[full];
+  edit(files[full]);
+  CHECK(before != files[full]);
+  std::vector<ArchivedFile> out;
+  for (const auto& [path, content] : files) out.push_back({path, content});
+  return write_ustar(out).value();
+}
+
+std::size_t line_start(const std::string& text, std::size_t line) {
+  std::size_t at = 0;
+  for (; line > 0; --line) at = text.find('\n', at) + 1;
+  return at;
+}
+void erase_line(std::string& text, std::size_t line) {
+  const std::size_t from = line_start(text, line);
+  text.erase(from, text.find('\n', from) + 1 - from);
+}
+
+void expect(const std::string& archive, const std::vector<std::string>& said) {
+  const Verification found = verified(archive);
+  INFO(all_of(found));
+  CHECK_FALSE(found.consistent());
+  for (const std::string& text : said) CHECK(all_of(found).find(text) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("a bundle of a finished run verifies, and says whose it is only under --trust") {
+  const Finished run;
+  const std::string archive = bundle_of(run.folder);
+  CHECK(archive == bundle_of(run.folder));
+  const Verification found = verified(archive);
+  INFO(all_of(found));
+  REQUIRE(found.consistent());
+  CHECK(found.verdict->verdict == check::VerdictKind::Pass);
+  CHECK(found.signer == fingerprint(key_of("operator").public_key()));
+  CHECK_FALSE(found.pinned);
+  CHECK(verified(archive, found.signer).pinned);
+  const Verification other = verified(archive, fingerprint(key_of("auditor").public_key()));
+  CHECK_FALSE(other.consistent());
+  CHECK(all_of(other).find("signed by SHA256:") != std::string::npos);
+}
+
+TEST_CASE("a failed run is bundled and verified like any other") {
+  Run broken;
+  broken.facts.unasked_exits = {"signer-9 died"};
+  const Finished run(std::move(broken));
+  const Verification found = verified(bundle_of(run.folder));
+  CHECK(found.consistent());
+  CHECK(found.verdict->verdict == check::VerdictKind::Fail);
+}
+
+TEST_CASE("records that were changed after the run are not bundled") {
+  const Finished run;
+  std::ofstream(run.folder + "/events.ndjson", std::ios::app) << "{\"process\":\"tool-0\"}\n";
+  const auto bundle = make_bundle(run.folder, key_of("operator"));
+  REQUIRE_FALSE(bundle.ok());
+  CHECK(bundle.error().kind == ErrorKind::Preflight);
+  CHECK(bundle.error().message.find("another verdict") != std::string::npos);
+  CHECK_FALSE(make_bundle(run.folder + "/none", key_of("operator")).ok());
+}
+
+TEST_CASE("secrets, logs and process folders never get into a bundle") {
+  const Finished run;
+  const std::string secret = "c0ffee-not-for-auditors";
+  for (const std::string name : {"secrets", "work", "logs"}) {
+    fs::create_directories(run.folder + "/" + name);
+    put(run.folder, name + "/file.ndjson", secret);
+  }
+  put(run.folder, "other.json", secret);
+  CHECK(bundle_of(run.folder).find(secret) == std::string::npos);
+}
+
+TEST_CASE("two thousand flipped bytes are all found") {
+  const Finished run;
+  const std::string archive = bundle_of(run.folder);
+  const std::size_t step = archive.size() / 2000;
+  REQUIRE(step > 0);
+  std::size_t tried = 0;
+  for (std::size_t at = step / 2; tried < 2000; at += step, ++tried) {
+    std::string flipped = archive;
+    flipped[at] = static_cast<char>(flipped[at] ^ (1 << (tried % 8)));
+    if (verified(flipped).consistent()) FAIL("byte " << at << " of " << archive.size());
+  }
+}
+
+TEST_CASE("what was changed in a bundle is named") {
+  const Finished run;
+  const std::string archive = bundle_of(run.folder);
+  SECTION("a deleted event") {
+    expect(edited(archive, "events.ndjson", [](std::string& text) { erase_line(text, 9); }),
+           {"events.ndjson is not the file that the manifest lists",
+            "are not those of its chain"});
+  }
+  SECTION("two events in another order") {
+    expect(edited(archive, "events.ndjson",
+                  [](std::string& text) {
+                    const std::size_t a = line_start(text, 4), b = line_start(text, 5);
+                    const std::string line = text.substr(a, b - a);
+                    text.erase(a, line.size());
+                    text.insert(line_start(text, 5), line);
+                  }),
+           {"events.ndjson: its lines do not give the Merkle root"});
+  }
+  SECTION("a shortened log") {
+    expect(edited(archive, "events.ndjson",
+                  [](std::string& text) { text.resize(text.rfind('\n', text.size() - 2) + 1); }),
+           {"events.ndjson is not the file", "are not those of its chain"});
+  }
+  SECTION("a fault's proof that was removed") {
+    expect(edited(archive, "faults.ndjson",
+                  [](std::string& text) {
+                    const std::size_t at = text.find("\"proof\":{");
+                    text.replace(at, text.find('}', at) + 1 - at, "\"proof\":null");
+                  }),
+           {"faults.ndjson is not the file", "verdict.json is not what the records give"});
+  }
+  SECTION("an edited verdict") {
+    expect(edited(archive, "verdict.json",
+                  [](std::string& text) { text.replace(text.find("pass"), 4, "fail"); }),
+           {"verdict.json is not the file", "verdict.json is not what the records give"});
+  }
+  SECTION("an amount") {
+    expect(edited(archive, "history.ndjson",
+                  [](std::string& text) {
+                    const std::size_t at = text.find("\"amount_sat\":") + 13;
+                    text[at] = text[at] == '9' ? '8' : '9';
+                  }),
+           {"history.ndjson is not the file"});
+  }
+  SECTION("a view") {
+    expect(edited(archive, "junit.xml",
+                  [](std::string& text) { text.replace(text.find("failures=\"0\""), 12, ""); }),
+           {"junit.xml is not what the records give"});
+  }
+}
+
+// Who has the records can write everything anew but the signature of a key that he does not have.
+TEST_CASE("a forgery that is consistent in itself is found under --trust") {
+  Finished run;
+  const std::string trusted = fingerprint(key_of("operator").public_key());
+  REQUIRE(verified(bundle_of(run.folder), trusted).pinned);
+  // Another run of the same name: one withdrawal fewer was asked for, and all says so.
+  std::string environment = text_of(run.folder + "/environment.json");
+  put(run.folder, "environment.json", "{\"cores\": 64}\n");
+  const std::string forged = bundle_of(run.folder, "forger");
+  const Verification found = verified(forged);
+  CHECK(found.consistent());
+  CHECK_FALSE(found.pinned);
+  const Verification pinned = verified(forged, trusted);
+  CHECK_FALSE(pinned.consistent());
+  // The forger leaves the operator's name and key in it.
+  put(run.folder, "environment.json", environment);
+  const std::string honest = bundle_of(run.folder);
+  put(run.folder, "environment.json", "{\"cores\": 64}\n");
+  const std::string resigned = bundle_of(run.folder, "forger");
+  const auto pem = public_key_pem(key_of("operator").public_key());
+  const Verification claimed = verified(
+      edited(resigned, "operator.pub.pem", [&](std::string& text) { text = *pem; }), trusted);
+  CHECK_FALSE(claimed.consistent());
+  CHECK(all_of(claimed).find("no signature of it by operator.pub.pem") != std::string::npos);
+}
+
+TEST_CASE("an amount that was edited before everything was hashed again spoils the verdict") {
+  Run forged;
+  forged.line("history.ndjson", {{"type", "key"}})["amount_sat"] = 1;
+  const Finished run(std::move(forged));
+  const Verification found = verified(bundle_of(run.folder));
+  CHECK(found.consistent());
+  CHECK(found.verdict->verdict == check::VerdictKind::Fail);
+}
+
+TEST_CASE("a file that no bundle has is named") {
+  const Finished run;
+  const auto read = read_ustar(bundle_of(run.folder));
+  const std::string archive = bundle_of(run.folder);
+  std::vector<ArchivedFile> files = read_ustar(archive).value();
+  const std::string name = files.front().name.substr(0, files.front().name.find('/'));
+  files.push_back({name + "/zz.txt", "more"});
+  expect(write_ustar(files).value(), {"zz.txt is not in the manifest", "zz.txt is no file"});
+  files.back().name = "other/zz.txt";
+  expect(write_ustar(files).value(), {"a bundle holds one folder"});
+  expect(write_ustar({}).value(), {"the archive is empty"});
+}
+
+}  // namespace roulette::evidence
