@@ -43,6 +43,7 @@ double now_s() {
 
 struct Row {
   const Mutant* mutant = nullptr;
+  sim::SimScheme scheme = sim::SimScheme::Frost;
   std::uint64_t schedules = 0;
   std::uint64_t reached = 0;  // the bug's place, over the schedules that came to their end
   double seconds = 0;
@@ -53,7 +54,7 @@ struct Row {
   std::size_t faults = 0;
   bool cut_short = false;  // by a signal
 
-  [[nodiscard]] bool control() const { return mutant->must_fail.empty(); }
+  [[nodiscard]] bool control() const { return mutant->control(); }
   [[nodiscard]] const char* judged() const {
     if (cut_short) return "interrupted";
     if (control() && !violations.empty()) return "NOT GREEN";
@@ -66,10 +67,6 @@ struct Row {
     return word == "found" || word == "green";
   }
 };
-
-sim::Schedule drawn(const MutantOptions& options, std::uint64_t seed) {
-  return sim::draw_schedule(seed, *sim::scheme_named(options.scheme));
-}
 
 // In a child of its own: one story with the bug on; how often its place was reached, then id and
 // text of each violation, a line each.
@@ -99,7 +96,7 @@ Status keep_smallest(Row& row, const MutantOptions& options) {
     if (sim::as_expected(*row.mutant, {other})) id = other;
   }
   const auto small =
-      shrink_to_file(drawn(options, *row.seed), options.scheme, id,
+      shrink_to_file(sim::draw_schedule(*row.seed, row.scheme), sim::scheme_name(row.scheme), id,
                      (fs::path(options.runs_dir) / row.mutant->name).string(), kShrinkLimits);
   if (!small) return small.error();
   if (!small->fails_again) return {};
@@ -112,7 +109,8 @@ Status keep_smallest(Row& row, const MutantOptions& options) {
 Result<Row> hunt(const Mutant& mutant, const MutantOptions& options) {
   Row row;
   row.mutant = &mutant;
-  const std::uint64_t own = options.scheme == "stand-in" ? kStandInCap : kFrostCap;
+  row.scheme = sim::hunted_under(mutant, *sim::scheme_named(options.scheme));
+  const std::uint64_t own = row.scheme == sim::SimScheme::StandIn ? kStandInCap : kFrostCap;
   const std::uint64_t cap = row.control() ? kControlSchedules : options.schedules.value_or(own);
   const double began = now_s();
   if (!mutants::select(mutant.name)) return Error{ErrorKind::Internal, "a bug without a name"};
@@ -124,7 +122,7 @@ Result<Row> hunt(const Mutant& mutant, const MutantOptions& options) {
   };
   FanOutHooks hooks;
   hooks.work = [&](std::uint64_t piece) {
-    return story_with_bug(drawn(options, options.seed + piece));
+    return story_with_bug(sim::draw_schedule(options.seed + piece, row.scheme));
   };
   hooks.done = [&](std::uint64_t piece, const std::string& text) {
     const std::size_t line = text.find('\n') + 1;
@@ -178,6 +176,7 @@ json as_json(const Row& row) {
            {"wrong", row.mutant->wrong},
            {"exposed_by", row.mutant->exposed_by},
            {"must_fail", row.mutant->must_fail},
+           {"scheme", sim::scheme_name(row.scheme)},
            {"control", row.control()},
            {"judged", row.judged()},
            {"found_by", sim::ids_of(row.violations)},
@@ -250,13 +249,21 @@ int mutants_command(const MutantOptions& options) {
   if (!wanted) return report_error(wanted.error());
   if (options.list) {
     for (const Mutant* mutant : *wanted) {
-      std::printf("%-26s %s; exposed by: %s; must fail: %s\n", std::string(mutant->name).c_str(),
-                  std::string(mutant->wrong).c_str(), std::string(mutant->exposed_by).c_str(),
-                  std::string(mutant->must_fail.empty() ? "nothing" : mutant->must_fail).c_str());
+      const std::string must(mutant->simulated() ? mutant->must_fail : mutant->live_must_fail);
+      std::printf("%-26s %s%s; exposed by: %s; must fail: %s%s\n",
+                  std::string(mutant->name).c_str(), std::string(mutant->wrong).c_str(),
+                  (mutant->scheme.empty() ? "" : " (" + std::string(mutant->scheme) + ")").c_str(),
+                  std::string(mutant->exposed_by).c_str(), must.empty() ? "nothing" : must.c_str(),
+                  mutant->simulated() ? "" : " (live)");
     }
     return kExitPass;
   }
   if (options.live) return hunt_live(options, *wanted);
+  for (const Mutant* mutant : *wanted) {
+    if (!mutant->simulated() && !options.only.empty())
+      return report_error({ErrorKind::Usage, std::string(mutant->name) +
+                                                 " is of real processes alone: --live"});
+  }
   std::FILE* const to = options.json ? stderr : stdout;
   (void)interrupted();
   std::fprintf(to, "%-26s %-12s %9s %8s %9s  %s\n", "planted bug", "judged", "schedules", "seconds",
@@ -265,6 +272,7 @@ int mutants_command(const MutantOptions& options) {
   std::vector<Row> rows;
   for (const Mutant* mutant : *wanted) {
     if (interrupted()) break;
+    if (!mutant->simulated()) continue;
     auto row = hunt(*mutant, options);
     if (!row) return report_error(row.error());
     print(*row, to);

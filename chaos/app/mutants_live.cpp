@@ -33,7 +33,7 @@ struct LiveRow {
   const Mutant* mutant = nullptr;
   json end;  // {verdict, seconds, run_dir, reasons[], failed[{id, violations[]}]} or {broke}
 
-  [[nodiscard]] bool control() const { return mutant->must_fail.empty(); }
+  [[nodiscard]] bool control() const { return mutant->control(); }
   [[nodiscard]] std::string verdict() const { return end.value("verdict", std::string("none")); }
   [[nodiscard]] std::vector<std::string> failed() const {
     std::vector<std::string> ids;

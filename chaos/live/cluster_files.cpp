@@ -267,7 +267,9 @@ class Maker {
     const fs::path folder = out_.secrets / (name.text() + ".token");
     if (const Status status = runtime::create_folder_durably(folder); !status) return status;
     const std::string text = "directories.tokendir = " + folder.string() +
-                             "\nobjectstore.backend = file\nlog.level = ERROR\n";
+                             "\nobjectstore.backend = file\nlog.level = ERROR\n"
+                             // As PKCS#11 has it: a child has no session of its parent's.
+                             "library.reset_on_fork = true\n";
     if (const Status status = runtime::write_file_durably(softhsm_config(name), as_bytes(text));
         !status)
       return status;

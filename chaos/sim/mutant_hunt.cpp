@@ -28,9 +28,18 @@ bool as_expected(const mutants::Mutant& mutant, const std::vector<std::string>& 
   });
 }
 
+SimScheme hunted_under(const mutants::Mutant& mutant, SimScheme otherwise) {
+  if (mutant.scheme.empty()) return otherwise;
+  const auto named = scheme_named(mutant.scheme);
+  ROULETTE_ASSERT(named.has_value());
+  return *named;
+}
+
 Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t most,
-            SimScheme scheme) {
+            SimScheme otherwise) {
+  ROULETTE_ASSERT(mutant.simulated());
   ROULETTE_ASSERT(mutants::select(mutant.name));
+  const SimScheme scheme = hunted_under(mutant, otherwise);
   Hunted hunted;
   while (hunted.schedules < most && hunted.violations.empty()) {
     hunted.violations = violations_of(draw_story(first + hunted.schedules++, scheme));

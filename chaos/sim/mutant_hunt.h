@@ -25,7 +25,10 @@ struct Hunted {
   std::uint64_t reached = 0;    // how often the bug's place was: a control's green is of these
   std::vector<Violation> violations;
 };
-// Seeds first, first + 1, ... at most `most` of them; stops at the first violation.
+// The row's scheme; `otherwise` where it names none.
+[[nodiscard]] SimScheme hunted_under(const mutants::Mutant& mutant, SimScheme otherwise);
+// Seeds first, first + 1, ... at most `most` of them, under the row's scheme if it names one; stops
+// at the first violation.
 [[nodiscard]] Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t most,
                           SimScheme scheme = SimScheme::Frost);
 

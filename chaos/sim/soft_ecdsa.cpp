@@ -3,6 +3,8 @@
 
 #include <secp256k1.h>
 
+#include <algorithm>
+
 #include "common/base/assert.h"
 
 namespace roulette::sim {
@@ -35,6 +37,14 @@ Bytes SoftEcdsa::der(const Hash32& digest) const { return crypto::der_of(sign(di
 crypto::CompactEcdsa with_other_s(crypto::CompactEcdsa signature) {
   ROULETTE_ASSERT(secp256k1_ec_seckey_negate(context(), signature.data() + 32) == 1);
   return signature;
+}
+
+bool relayed_s(ByteSpan der) {
+  // Half of the curve's order, rounded down (BIP 62, rule 5).
+  static const auto half =
+      from_hex("7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0").value();
+  const auto compact = crypto::compact_of(der);
+  return compact && !std::ranges::lexicographical_compare(half, ByteSpan(*compact).last(32));
 }
 
 }  // namespace roulette::sim

@@ -24,5 +24,7 @@ class SoftEcdsa {
 
 // The other S: as valid for ECDSA, refused by the network (BIP 146).
 [[nodiscard]] crypto::CompactEcdsa with_other_s(crypto::CompactEcdsa signature);
+// The network's own look at it: by the bytes, not by what this project verifies with.
+[[nodiscard]] bool relayed_s(ByteSpan der);
 
 }  // namespace roulette::sim

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "chaos/sim/soft_ecdsa.h"
 #include "common/base/assert.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/spend.h"
@@ -102,6 +103,7 @@ bool ToyChain::spends_well(const bitcoin::Transaction& tx,
     if (bitcoin::wallet_script(form, key) != prevouts[i].script) return false;
     const auto signature = bitcoin::signature_in(form, key, witness);
     if (!signature || !scheme_.verify(key, (*sighashes)[i], *signature)) return false;
+    if (form == crypto::SignatureForm::Ecdsa && !relayed_s(*signature)) return false;
   }
   return true;
 }

@@ -52,6 +52,18 @@ constexpr Mutant kMutants[] = {
     {"bad-share-unblamed", "who sent a bad share is not told",
      "a lying signer", "bad-share-blamed"},
 
+    // ---- signer, of one scheme ----
+    {"musig2-nonce-twice", "MuSig2's nonces come in pairs with one secret", "any two sessions",
+     "nonce-never-reused",
+     "musig2-pays", "nonce-never-reused", "musig2"},
+    {"high-s-accepted", "a token's S is taken as it comes: not made low, not demanded low",
+     "any signing: half of a token's signatures have high S, and no node relays them (BIP 146)",
+     "no-lost-withdrawal",
+     "hsm-pays", "no-lost-withdrawal", "hsm"},
+    {"hsm-session-after-fork", "a process uses the token session that its parent opened",
+     "a token that ends its sessions at a fork, as PKCS#11 has it", "",
+     "hsm-pays", "no-lost-withdrawal", "hsm"},
+
     // ---- ledger ----
     {"signed-unverified", "the books take any bytes for a signature",
      "a lying coordinator that forges", "no-lost-withdrawal"},

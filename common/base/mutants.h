@@ -20,9 +20,16 @@ struct Mutant {
   std::string_view name;
   std::string_view wrong;       // what the build does
   std::string_view exposed_by;  // the fault or adversary, named beforehand
-  std::string_view must_fail;   // invariants, one of which must; empty: a negative control
+  std::string_view must_fail;   // invariants, one of which must; empty: see below
   std::string_view live_cell = {};       // the experiment in chaos/mutants; empty: simulator only
   std::string_view live_must_fail = {};  // the invariant of chaos/check; of a control: none
+  std::string_view scheme = {};          // what it breaks, and is hunted under; empty: any scheme
+
+  [[nodiscard]] constexpr bool control() const {
+    return must_fail.empty() && live_must_fail.empty();
+  }
+  // False: what it breaks is of processes and their modules, which the simulator has none of.
+  [[nodiscard]] constexpr bool simulated() const { return control() || !must_fail.empty(); }
 };
 
 // All of them, bugs first, then the negative controls.

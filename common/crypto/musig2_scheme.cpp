@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "common/base/mutants.h"
 #include "common/crypto/bip340_scheme.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/taproot.h"
@@ -168,7 +169,16 @@ class Musig2Share final : public KeyShare {
                                  ByteSpan context) const override {
     Secret<32> random;
     entropy.fill(std::span<std::uint8_t>(random.data(), random.size()));
-    auto nonce = musig2::nonce_gen(std::move(random), &key_, public_key_, sha256(context));
+    Hash32 extra = sha256(context);
+#ifdef ROULETTE_MUTANTS
+    if (ROULETTE_MUTANT("musig2-nonce-twice")) {
+      random = Secret<32>(ByteArray<32>{1});
+      Bytes pair(context.begin(), context.end());
+      pair.back() &= 0xfe;  // the signer's counter ends the context
+      extra = sha256(pair);
+    }
+#endif
+    auto nonce = musig2::nonce_gen(std::move(random), &key_, public_key_, extra);
     if (!nonce) return nonce.error();
     return SecretNonce(std::make_unique<Musig2Nonce>(std::move(*nonce)));
   }

@@ -4,12 +4,17 @@
 // group and share were found to belong together. Exit codes: 0 stopped in order, 2 something it
 // needs is missing or does not fit, 64 usage or configuration, 70 the disk or the control channel
 // failed, 143 a stop that was forced.
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cstdio>
 #include <optional>
 
+#include "common/base/mutants.h"
 #include "common/base/secret.h"
 #include "common/crypto/schnorr.h"
 #include "common/runtime/daemon_command.h"
@@ -38,6 +43,24 @@ int failed(const Error& error) {
   if (any_call_hangs()) ::_exit(code);
   return code;
 }
+
+#ifdef ROULETTE_MUTANTS
+// As a daemon that goes into the background once all is open. Who was started stays, passes
+// SIGTERM on and ends as its child does; a SIGKILL of it is its child's as well.
+void go_on_in_a_child() {
+  static pid_t child = 0;
+  child = ::fork();
+  if (child == 0) {
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return;
+  }
+  (void)::signal(SIGTERM, [](int) { (void)::kill(child, SIGTERM); });
+  int status = 0;
+  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  ::_exit(child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : exit_code(ErrorKind::Internal));
+}
+#endif
 
 int serve(const runtime::DaemonArguments& arguments, const Settings& settings,
           const runtime::Hygiene& hygiene) {
@@ -71,6 +94,9 @@ int serve(const runtime::DaemonArguments& arguments, const Settings& settings,
 
   auto config = load_config(settings, arguments.passphrase_fd, entropy);
   if (!config) return failed(config.error());
+#ifdef ROULETTE_MUTANTS
+  if (ROULETTE_MUTANT("hsm-session-after-fork")) go_on_in_a_child();
+#endif
   (*points)->attach(loop);
   LiveSigner signer({loop, **points, **log, entropy, boot, hygiene}, settings);
   if (auto started = signer.start(std::move(config).value()); !started)

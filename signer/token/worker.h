@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/mutants.h"
 #include "signer/token/bounded_calls.h"
 #include "signer/token/module.h"
 
@@ -28,6 +29,10 @@ struct Token::Worker {
 
   template <class T>
   Result<T> ask(std::function<Result<T>(Module&)> question) {
+#ifdef ROULETTE_MUTANTS
+    if (!calls.own_process() && ROULETTE_MUTANT("hsm-session-after-fork"))
+      return question(*module);
+#endif
     if (!calls.own_process())
       return Error{ErrorKind::Refused, "token '" + place.label + "': opened before a fork"};
     auto answer = std::make_shared<std::optional<Result<T>>>();
