@@ -115,9 +115,13 @@ Result<Row> hunt(const Mutant& mutant, const MutantOptions& options) {
   const double began = now_s();
   if (!mutants::select(mutant.name)) return Error{ErrorKind::Internal, "a bug without a name"};
   std::optional<std::uint64_t> found;
+  bool as_named = false;  // by an invariant of its row; until then the hunt goes on
   const auto finds = [&](std::uint64_t piece, std::vector<sim::Violation> violations) {
-    if (violations.empty() || (found && *found < piece)) return;
+    if (violations.empty()) return;
+    const bool named = row.control() || sim::as_expected(mutant, sim::ids_of(violations));
+    if (found && (as_named > named || (as_named == named && *found < piece))) return;
     found = piece;
+    as_named = named;
     row.violations = std::move(violations);
   };
   FanOutHooks hooks;
@@ -132,12 +136,12 @@ Result<Row> hunt(const Mutant& mutant, const MutantOptions& options) {
   hooks.broke = [&](std::uint64_t piece, const std::string& why) {
     finds(piece, {{"process-ended", why}});
   };
-  hooks.go_on = [&] { return !found && !interrupted(); };
+  hooks.go_on = [&] { return !as_named && !interrupted(); };
   const unsigned jobs = options.jobs == 0 ? usable_cores() : options.jobs;
   const auto ran = fan_out({cap, jobs, 120}, hooks);
   if (!ran) return ran.error();
   row.seconds = now_s() - began;
-  row.schedules = found ? *found + 1 : *ran;
+  row.schedules = as_named ? *found + 1 : *ran;
   if (found) row.seed = options.seed + *found;
   row.cut_short = interrupted();
   const Status kept = found && !row.cut_short ? keep_smallest(row, options) : Status();

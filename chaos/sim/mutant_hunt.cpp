@@ -41,8 +41,11 @@ Hunted hunt(const mutants::Mutant& mutant, std::uint64_t first, std::uint64_t mo
   ROULETTE_ASSERT(mutants::select(mutant.name));
   const SimScheme scheme = hunted_under(mutant, otherwise);
   Hunted hunted;
-  while (hunted.schedules < most && hunted.violations.empty()) {
-    hunted.violations = violations_of(draw_story(first + hunted.schedules++, scheme));
+  for (bool over = false; hunted.schedules < most && !over;) {
+    auto violations = violations_of(draw_story(first + hunted.schedules++, scheme));
+    if (violations.empty()) continue;
+    over = mutant.must_fail.empty() || as_expected(mutant, ids_of(violations));
+    if (over || hunted.violations.empty()) hunted.violations = std::move(violations);
   }
   hunted.reached = mutants::reached();
   ROULETTE_ASSERT(mutants::select(""));

@@ -18,13 +18,16 @@ class Drawing {
   }
 
   Schedule draw() {
+    // Breadth is many small stories: of the stand-in's, one in eight is as large as FROST's.
+    small_ = schedule_.world.scheme == SimScheme::StandIn && prng_.below(8) != 0;
     shape();
     const bool spare_none = all_sign();
     weather();
     clients();
     schedule_.world.over_budget = prng_.below(5) == 0 || spare_none;
-    for (std::uint64_t n = prng_.below(10); n > 0; --n) strike_somewhere();
-    for (std::uint64_t n = 1 + prng_.below(10); n > 0; --n) timed();
+    const std::uint64_t most = small_ ? 5 : 10;
+    for (std::uint64_t n = prng_.below(most); n > 0; --n) strike_somewhere();
+    for (std::uint64_t n = 1 + prng_.below(most); n > 0; --n) timed();
     snapshots();
     provisioning();
     pace();
@@ -41,9 +44,16 @@ class Drawing {
     return {microseconds(low), microseconds(prng_.between(low, high_us))};
   }
 
-  // Half of all clusters are the default one: 3 of 5, two coordinators, three replicas.
+  // Half of all large clusters are the default one: 3 of 5, two coordinators, three replicas. The
+  // small one has one of each to spare; a quarter of them one replica.
   void shape() {
     Shape& shape = schedule_.world.shape;
+    if (small_) {
+      shape.signers = 3;
+      shape.threshold = 2;
+      if (prng_.below(4) == 0) shape.ledgers = 1;
+      return;
+    }
     if (prng_.below(2) == 0) return;
     shape.signers = static_cast<std::uint16_t>(prng_.between(3, 7));
     const std::int64_t least = shape.signers / 2 + 1;
@@ -74,7 +84,7 @@ class Drawing {
   void weather() {
     WorldOptions& world = schedule_.world;
     // Now and then so slow that signers are overdue and coordinators presume each other dead.
-    const bool slow = prng_.below(6) == 0;
+    const bool slow = !small_ && prng_.below(6) == 0;
     world.hop = slow ? range(5'000, 120'000) : range(50, 5'000);
     if (!slow && prng_.below(3) == 0) {
       world.spread = static_cast<std::uint32_t>(prng_.between(2, 10));
@@ -87,7 +97,7 @@ class Drawing {
     world.node = range(200, 10'000);
     // Most stories hurry, and their faults with them: idle virtual time is all heartbeats. Slow
     // messages need slow blocks, or the books never reach the tip.
-    brisk_ = !slow && prng_.below(10) != 0;
+    brisk_ = small_ || (!slow && prng_.below(10) != 0);
     world.block_interval = milliseconds(brisk_ ? prng_.between(120, 300)
                                                : prng_.between(300, 1000));
     world.flush_every = 1 + prng_.below(5);
@@ -99,7 +109,7 @@ class Drawing {
     schedule_.duplicate_per_mille = 300;
     schedule_.conflict_per_mille = 300;
     schedule_.think = range(1'000, brisk_ ? 100'000 : 500'000);
-    if (prng_.below(10) == 0) {
+    if (!small_ && prng_.below(10) == 0) {
       schedule_.payments = 4 + prng_.below(20);
       schedule_.think = range(0, 100'000);
       schedule_.world.flush_every = 1 + prng_.below(9);
@@ -137,7 +147,10 @@ class Drawing {
     schedule_.faults.push_back(fault);
   }
 
-  [[nodiscard]] std::int64_t faults_us() const { return brisk_ ? 1'800'000 : 4'000'000; }
+  [[nodiscard]] std::int64_t faults_us() const {
+    if (small_) return 900'000;
+    return brisk_ ? 1'800'000 : 4'000'000;
+  }
   Fault fault_of(FaultKind kind) {
     Fault fault;
     fault.kind = kind;
@@ -316,7 +329,7 @@ class Drawing {
   // stories have slower ones, a quarter has the live ones.
   void pace() {
     constexpr std::uint32_t paces[] = {1, 2, 4, 4};
-    schedule_.world.pace = paces[prng_.below(std::size(paces))];
+    schedule_.world.pace = paces[prng_.below(std::size(paces))] * (small_ ? 2 : 1);
   }
   // Drawn last, for the same reason: a snapshot rots in the store, mostly the newest, and mostly
   // somebody starts and reads it.
@@ -389,6 +402,7 @@ class Drawing {
   chaos::Prng prng_;
   Schedule schedule_;
   bool brisk_ = false;
+  bool small_ = false;
 };
 
 }  // namespace
