@@ -230,6 +230,8 @@ CellRun::Trouble CellRun::provoke() {
       return restart(all.at(c_.prng().below(all.size())));
     }
     case Provocation::FirstStart: {
+      if (!matrix_scheme(c_.plan()).spare)
+        return "where all signers sign, a cluster without one that never ran pays nothing";
       if (c_.unstarted().empty()) return "every signer of this cluster has been started before";
       const ProcessName name = *c_.unstarted().rbegin();
       armed_.insert(name);

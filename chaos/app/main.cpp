@@ -187,6 +187,8 @@ void add_matrix(CLI::App& app, MatrixOptions& o) {
   CLI::App* matrix = app.add_subcommand(
       "matrix", "Kill at every point, in every way, every set of victims; count what was shown");
   CLI::Option* live = matrix->add_flag("--live", o.live, "Real processes");
+  matrix->add_option("--scheme", o.selection.scheme, "What signs: " + crypto::scheme_names())
+      ->capture_default_str();
   matrix->add_option("--points", o.selection.points, "Only points that fit this glob")
       ->capture_default_str();
   matrix->add_flag("--full", o.selection.full, "All middle and last passes, not a drawn tenth");

@@ -8,6 +8,7 @@
 
 #include "chaos/app/cell_payments.h"
 #include "chaos/live/node.h"
+#include "chaos/plan/matrix.h"
 #include "common/base/limits.h"
 #include "common/runtime/durable_file.h"
 
@@ -31,6 +32,7 @@ Experiment experiment_of(const MatrixCluster::Options& options) {
   Experiment e;
   e.title = "A life of the kill matrix";
   e.seed = options.seed;
+  e.cluster = options.plan;
   e.workload.clients = 0;
   e.workload.rate_per_s = 0;
   e.workload.undisturbed_s = 0;
@@ -42,10 +44,11 @@ Experiment experiment_of(const MatrixCluster::Options& options) {
   for (const char* id :
        {"no-duplicate-payment", "no-lost-withdrawal", "no-partial-transaction",
         "idempotency-key-respected", "no-conflicting-signature", "share-has-its-record",
-        "nonce-never-reused", "signing-policy-respected", "quorum-continuity",
+        "signing-policy-respected", "quorum-continuity",
         "orderly-stop-finishes", "ledger-replicas-agree", "books-balance", "chain-matches-ledger",
         "limits-respected"})
     e.require.emplace_back(id);
+  if (matrix_scheme(e.cluster).nonces) e.require.emplace_back("nonce-never-reused");
   if (options.expects_refusal) e.require.emplace_back("safe-refusal");
   return e;
 }

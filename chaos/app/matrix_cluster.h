@@ -23,6 +23,7 @@ class MatrixCluster {
  public:
   struct Options {
     std::string lives_dir;
+    ClusterPlan plan;
     Binaries binaries;
     std::uint64_t seed = 1;
     std::size_t first_starts = 0;  // signers that are not started yet

@@ -23,25 +23,31 @@ class LiveMatrix {
       : options_(options), out_dir_(std::move(out_dir)), terminal_(isatty(STDERR_FILENO) == 1) {}
 
   Result<MatrixReport> run() {
+    const auto plan = plan_of(options_.selection);
+    if (!plan) return plan.error();
+    plan_ = *plan;
     const Result<std::vector<Cell>> cells = select_cells(options_.selection);
     if (!cells) return cells.error();
     if (cells->empty())
       return Error{ErrorKind::Usage, "--points " + options_.selection.points + " fits no point"};
     cells_ = *cells;
     report_.kind = "live";
+    report_.scheme = plan_.scheme;
     report_.seed = options_.selection.seed;
     report_.points = options_.selection.points;
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       report_.cells.push_back(result_of(cells_[i]));
+      report_.cells.back().scheme = plan_.scheme;
       pending_.push_back(i);
     }
-    const Result<Binaries> binaries = Session::preflight(ClusterPlan{}, options_.binaries);
+    const Result<Binaries> binaries = Session::preflight(plan_, options_.binaries);
     if (!binaries) return binaries.error();
     binaries_ = *binaries;
     if (const Status made = make_matrix_folder(out_dir_); !made) return made.error();
     began_ = runtime::EventLoop().now();
-    std::fprintf(stderr, "%zu cells, seed %llu, folder %s\n", cells_.size(),
-                 static_cast<unsigned long long>(report_.seed), out_dir_.c_str());
+    std::fprintf(stderr, "%zu cells, %s, seed %llu, folder %s\n", cells_.size(),
+                 plan_.scheme.c_str(), static_cast<unsigned long long>(report_.seed),
+                 out_dir_.c_str());
     std::size_t idle = 0;
     while (!pending_.empty() && !interrupted_ && idle < kMostLivesWithoutACell) {
       const std::size_t before = pending_.size();
@@ -57,8 +63,9 @@ class LiveMatrix {
   }
 
  private:
+  // Where all sign, a cluster that lacks one pays nothing, so nobody is left out of its start.
   bool first_start(std::size_t i) const {
-    return cells_[i].provocation == Provocation::FirstStart;
+    return cells_[i].provocation == Provocation::FirstStart && matrix_scheme(plan_).spare;
   }
 
   // Cells that need a signer that never ran come first in a life: the first of two while t others
@@ -105,6 +112,7 @@ class LiveMatrix {
     const std::vector<std::size_t> hand = deal();
     MatrixCluster::Options options;
     options.lives_dir = out_dir_ + "/lives";
+    options.plan = plan_;
     options.binaries = binaries_;
     options.seed = report_.seed * 1000 + report_.lives;
     options.first_starts = static_cast<std::size_t>(
@@ -127,6 +135,7 @@ class LiveMatrix {
       CellResult result = run.execute();
       if (cluster.interrupted()) break;
       result.life = cluster.run_dir();
+      result.scheme = plan_.scheme;
       report_.cells[i] = std::move(result);
       std::erase(pending_, i);
       done.push_back(i);
@@ -206,6 +215,7 @@ class LiveMatrix {
   bool terminal_;
   bool interrupted_ = false;
   Binaries binaries_;
+  ClusterPlan plan_;
   std::vector<Cell> cells_;
   std::deque<std::size_t> pending_;
   MatrixReport report_;

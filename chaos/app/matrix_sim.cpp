@@ -51,14 +51,17 @@ class SimulatedMatrix {
 
   Result<MatrixReport> run() {
     const Instant began = runtime::EventLoop().now();
-    all_ = sim::matrix_points(options_.selection.seed);
+    if (const auto plan = plan_of(options_.selection); !plan) return plan.error();
+    story_ = {options_.selection.seed, *sim::scheme_named(options_.selection.scheme)};
+    all_ = sim::matrix_points(story_);
     std::copy_if(all_.begin(), all_.end(), std::back_inserter(firsts_), [&](const auto& point) {
       return matches_glob(options_.selection.points, point.name);
     });
     if (firsts_.empty())
       return Error{ErrorKind::Usage, "--points " + options_.selection.points + " fits no point"};
     if (const Status made = make_matrix_folder(out_dir_); !made) return made.error();
-    std::fprintf(stderr, "%zu points of %zu, seed %llu%s\n", firsts_.size(), all_.size(),
+    std::fprintf(stderr, "%zu points of %zu, %s, seed %llu%s\n", firsts_.size(), all_.size(),
+                 options_.selection.scheme.c_str(),
                  static_cast<unsigned long long>(options_.selection.seed),
                  options_.pairs ? ", pairs" : "");
     (void)interrupted();
@@ -71,6 +74,7 @@ class SimulatedMatrix {
       cell.blow = cell.victims = "any";
       cell.status = CellStatus::Failed;
       cell.reason = "the process of this point's cells ended: " + why;
+      cell.scheme = options_.selection.scheme;
       by_piece_[piece] = {cell};
     };
     hooks.go_on = [this] {
@@ -87,9 +91,9 @@ class SimulatedMatrix {
 
  private:
   [[nodiscard]] std::string work(const sim::MatrixPoint& point) const {
-    std::vector<CellResult> cells = sim::run_singles(point, options_.selection.seed);
+    std::vector<CellResult> cells = sim::run_singles(point, story_);
     if (options_.pairs) {
-      for (CellResult& cell : sim::run_pairs(point, all_, options_.selection.seed))
+      for (CellResult& cell : sim::run_pairs(point, all_, story_))
         cells.push_back(std::move(cell));
     }
     json out = json::array();
@@ -109,6 +113,7 @@ class SimulatedMatrix {
   [[nodiscard]] MatrixReport report(double took_s) const {
     MatrixReport out;
     out.kind = "simulated";
+    out.scheme = options_.selection.scheme;
     out.seed = options_.selection.seed;
     out.points = options_.selection.points;
     out.took_s = took_s;
@@ -122,6 +127,7 @@ class SimulatedMatrix {
       cell.id = cell.point = firsts_[i].name;
       cell.blow = cell.victims = "any";
       cell.reason = "the matrix ended before its turn";
+      cell.scheme = options_.selection.scheme;
       out.cells.push_back(std::move(cell));
     }
     return out;
@@ -146,6 +152,7 @@ class SimulatedMatrix {
   const MatrixOptions& options_;
   const std::string& out_dir_;
   bool terminal_;
+  sim::MatrixStory story_;
   std::vector<sim::MatrixPoint> all_, firsts_;
   std::map<std::uint64_t, std::vector<CellResult>> by_piece_;
   std::size_t shown_ = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "chaos/plan/cluster_shape.h"
 #include "chaos/plan/prng.h"
 
 namespace roulette::chaos {
@@ -76,10 +77,12 @@ struct ExpectationRow {
   std::optional<CellBlow> blow;  // nothing: any
   std::string_view point;        // a glob
   CellExpectation expected;
+  std::optional<bool> spare = {};  // of MatrixScheme; nothing: any
 };
 
 // The first row that fits decides.
 constexpr auto kExpectations = std::to_array<ExpectationRow>({
+    {CellVictims::SignerInSession, {}, "*", CellExpectation::Refusal, false},
     {CellVictims::SignerInSession, {}, "*", CellExpectation::Progress},
     {CellVictims::SignerOutside, {}, "*", CellExpectation::Progress},
     {CellVictims::SignersSpare, {}, "*", CellExpectation::Progress},
@@ -94,8 +97,12 @@ constexpr auto kExpectations = std::to_array<ExpectationRow>({
     {CellVictims::Node, {}, "*", CellExpectation::Progress},
 });
 
+// What a scheme without nonces never sends.
+constexpr std::string_view kOfNonces[] = {"nonce_batch", "nonce_request"};
+
 constexpr CellVictims kSignerVictims[] = {CellVictims::SignerInSession, CellVictims::SignerOutside,
                                           CellVictims::SignersSpare, CellVictims::SignersTooMany};
+constexpr CellVictims kOnlySignerVictims[] = {CellVictims::SignerInSession};
 constexpr CellVictims kCoordinatorVictims[] = {CellVictims::CoordinatorAtWork,
                                                CellVictims::CoordinatorOther};
 constexpr CellVictims kLedgerVictims[] = {CellVictims::LedgerAsked, CellVictims::LedgerAnother};
@@ -183,9 +190,11 @@ std::string_view expectation_name(CellExpectation expectation) {
   ROULETTE_ASSERT(false);
 }
 
-std::span<const CellVictims> victims_of(Role role) {
+std::span<const CellVictims> victims_of(Role role, MatrixScheme scheme) {
   switch (role) {
-    case Role::Signer: return kSignerVictims;
+    case Role::Signer:
+      if (scheme.spare) return kSignerVictims;
+      return kOnlySignerVictims;
     case Role::Coordinator: return kCoordinatorVictims;
     case Role::Ledger: return kLedgerVictims;
     case Role::Etcd: return kEtcdVictims;
@@ -219,11 +228,19 @@ std::vector<std::string> provocations_without_point() {
   return out;
 }
 
+MatrixScheme matrix_scheme(const ClusterPlan& plan) {
+  return {plan.signers > plan.threshold, facts_of(plan).nonce_size > 0};
+}
+
+bool passed_under(const runtime::KillPoint& point, MatrixScheme scheme) {
+  return scheme.nonces || std::ranges::find(kOfNonces, point.subject) == std::end(kOfNonces);
+}
+
 std::optional<CellExpectation> expectation_of(const runtime::KillPoint& point, CellBlow blow,
-                                              CellVictims victims) {
+                                              CellVictims victims, MatrixScheme scheme) {
   for (const ExpectationRow& row : kExpectations) {
     if (row.victims == victims && (!row.blow || *row.blow == blow) &&
-        matches_glob(row.point, point.point))
+        (!row.spare || *row.spare == scheme.spare) && matches_glob(row.point, point.point))
       return row.expected;
   }
   return std::nullopt;
@@ -261,18 +278,32 @@ bool matches_glob(std::string_view glob, std::string_view text) {
   return g == glob.size();
 }
 
+Result<ClusterPlan> plan_of(const MatrixSelection& selection) {
+  ClusterPlan plan;
+  plan.scheme = selection.scheme;
+  set_shape(plan, {}, {});
+  if (const Status fits = check_shape(plan); !fits) return fits.error();
+  return plan;
+}
+
 Result<std::vector<Cell>> select_cells(const MatrixSelection& selection) {
+  const auto plan = plan_of(selection);
+  if (!plan) return plan.error();
+  const MatrixScheme scheme = matrix_scheme(*plan);
   std::vector<Cell> cells, later;
   for (const runtime::KillPoint& point : runtime::list_kill_points()) {
+    if (!passed_under(point, scheme)) continue;
     const auto provocation = provocation_of(point.role, point.effect, point.subject);
     if (!provocation) return missing(point, "provocation");
+    // No cluster of a slice passes these.
+    const bool out_of_reach = *provocation == Provocation::Reprovision ||
+                              (*provocation == Provocation::FirstStart && !scheme.spare);
     for (const CellBlow blow : kCellBlows) {
-      for (const CellVictims victims : victims_of(point.role)) {
-        const auto expected = expectation_of(point, blow, victims);
+      for (const CellVictims victims : victims_of(point.role, scheme)) {
+        const auto expected = expectation_of(point, blow, victims, scheme);
         if (!expected) return missing(point, "expectation");
         const Cell cell{point, blow, victims, CellOccurrence::First, *provocation, *expected};
-        const bool wanted = !selection.slice || (blow == CellBlow::Kill &&
-                                                 *provocation != Provocation::Reprovision &&
+        const bool wanted = !selection.slice || (blow == CellBlow::Kill && !out_of_reach &&
                                                  victims == victims_of(point.role).front());
         if (wanted) cells.push_back(cell);
         if (selection.slice || !passes_often(*provocation)) continue;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "chaos/plan/experiment.h"
 #include "common/base/assert.h"
 #include "common/base/result.h"
 #include "common/runtime/kill_point_table.h"
@@ -38,6 +39,14 @@ enum class CellVictims : std::uint8_t {
   EtcdFollower,
   Node,
 };
+// What a scheme's rules make of the matrix.
+struct MatrixScheme {
+  bool spare = true;   // n > t; without, every signer is in every session and one away is a lost
+                       // quorum: the sets "outside" and "n-t" are empty, "n-t+1" is any one
+  bool nonces = true;  // without, nobody asks for any: their points are never passed
+};
+[[nodiscard]] MatrixScheme matrix_scheme(const ClusterPlan& plan);
+
 enum class CellOccurrence : std::uint8_t { First, Middle, Last };
 
 // What makes a process pass a point.
@@ -71,7 +80,7 @@ enum class CellExpectation : std::uint8_t {
 [[nodiscard]] std::string_view occurrence_name(CellOccurrence occurrence);  // "first", ...
 [[nodiscard]] std::string_view provocation_name(Provocation provocation);
 [[nodiscard]] std::string_view expectation_name(CellExpectation expectation);
-[[nodiscard]] std::span<const CellVictims> victims_of(Role role);
+[[nodiscard]] std::span<const CellVictims> victims_of(Role role, MatrixScheme scheme = {});
 inline constexpr CellBlow kCellBlows[] = {CellBlow::Term, CellBlow::Kill, CellBlow::Pause,
                                           CellBlow::Remove};
 
@@ -81,7 +90,10 @@ inline constexpr CellBlow kCellBlows[] = {CellBlow::Term, CellBlow::Kill, CellBl
 // Rows of the provocations that no kill point has any more.
 [[nodiscard]] std::vector<std::string> provocations_without_point();
 [[nodiscard]] std::optional<CellExpectation> expectation_of(const runtime::KillPoint& point,
-                                                            CellBlow blow, CellVictims victims);
+                                                            CellBlow blow, CellVictims victims,
+                                                            MatrixScheme scheme = {});
+// False: a point that only signers with nonces pass, of a scheme without.
+[[nodiscard]] bool passed_under(const runtime::KillPoint& point, MatrixScheme scheme);
 // A point that a process passes again and again while it lives: only such a one has a middle.
 [[nodiscard]] bool passes_often(Provocation provocation);
 
@@ -100,7 +112,10 @@ struct MatrixSelection {
   std::uint64_t seed = 1;
   bool full = false;   // all middle and last occurrences, not a drawn tenth
   bool slice = false;  // one cell a point: SIGKILL of the one that passes it, first occurrence
+  std::string scheme = "frost";  // in the shape that an experiment has it by default
 };
+// Usage for a scheme that nobody knows.
+[[nodiscard]] Result<ClusterPlan> plan_of(const MatrixSelection& selection);
 // In the order of the table. A row without provocation or expectation is an error that names it.
 [[nodiscard]] Result<std::vector<Cell>> select_cells(const MatrixSelection& selection);
 

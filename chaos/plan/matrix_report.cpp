@@ -191,6 +191,7 @@ std::string matrix_json(const MatrixReport& report) {
   out["format"] = "roulette-matrix";
   out["version"] = 1;
   out["kind"] = report.kind;
+  out["scheme"] = report.scheme;
   out["seed"] = report.seed;
   out["points"] = report.points;
   out["cells"] = report.cells.size();

@@ -35,6 +35,7 @@ struct CellResult {
 
 struct MatrixReport {
   std::string kind;  // "live" or "simulated"
+  std::string scheme = "frost";
   std::uint64_t seed = 0;
   std::string points;
   double took_s = 0;

@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 
+#include "chaos/plan/cluster_shape.h"
+
 namespace roulette::sim {
 namespace {
 
@@ -21,9 +23,22 @@ constexpr Range kUnhurried{milliseconds(300), milliseconds(300)};  // payments b
 constexpr std::uint64_t kOneInFrost = 20;        // pairs
 constexpr Role kRoles[] = {Role::Signer, Role::Coordinator, Role::Ledger};
 
-Schedule short_story(std::uint64_t seed) {
+// Nobody is left over: one signer away is a lost quorum.
+bool all_sign(const Schedule& schedule) {
+  return schedule.world.shape.signers == schedule.world.shape.threshold;
+}
+
+Schedule short_story(const MatrixStory& story) {
   Schedule schedule;
-  schedule.world.seed = seed;
+  schedule.world.seed = story.seed;
+  schedule.world.scheme = story.scheme;
+  if (story.scheme != SimScheme::StandIn) {
+    chaos::ClusterPlan plan;
+    plan.scheme = scheme_name(story.scheme);
+    chaos::set_shape(plan, {}, {});
+    schedule.world.shape.signers = plan.signers;
+    schedule.world.shape.threshold = plan.threshold;
+  }
   schedule.world.block_interval = milliseconds(250);
   schedule.world.over_budget = true;  // two strikes may fall on two coordinators at once
   schedule.think = {milliseconds(5), milliseconds(5)};
@@ -38,20 +53,20 @@ struct Telling {
   std::optional<ProcessName> nudge;  // killed a while after the first strike: what is passed at a
                                      // restart, or while somebody is away, is passed again
 };
-const std::vector<Telling>& tellings() {
-  static const std::vector<Telling> all = [] {
-    std::vector<Telling> out{{false, false, false, {}},
-                             {true, false, false, {}},
-                             {true, true, false, {}}};
-    for (const ProcessName name :
-         {ProcessName{Role::Coordinator, 0}, ProcessName{Role::Coordinator, 1},
-          ProcessName{Role::Signer, 0}, ProcessName{Role::Signer, 1}, ProcessName{Role::Signer, 2},
-          ProcessName{Role::Ledger, 0}, ProcessName{Role::Ledger, 1}, ProcessName{Role::Ledger, 2}})
+std::vector<Telling> tellings(const MatrixStory& story) {
+  const Schedule schedule = short_story(story);
+  std::vector<Telling> out{{false, false, false, {}},
+                           {true, false, false, {}},
+                           {true, true, false, {}}};
+  for (const ProcessName name :
+       {ProcessName{Role::Coordinator, 0}, ProcessName{Role::Coordinator, 1},
+        ProcessName{Role::Signer, 0}, ProcessName{Role::Signer, 1}, ProcessName{Role::Signer, 2},
+        ProcessName{Role::Ledger, 0}, ProcessName{Role::Ledger, 1}, ProcessName{Role::Ledger, 2}}) {
+    if (name.role != Role::Signer || name.index < schedule.world.shape.signers)
       out.push_back({true, false, false, name});
-    out.push_back({true, false, true, {}});
-    return out;
-  }();
-  return all;
+  }
+  if (!all_sign(schedule)) out.push_back({true, false, true, {}});
+  return out;
 }
 constexpr Duration kUntilNudge = milliseconds(150);  // the first victim is back
 
@@ -74,8 +89,8 @@ void add_move(Schedule& schedule, std::uint16_t lost, Duration at) {
 }
 
 // With what makes processes pass what they pass after it only: a kill, or a move.
-Schedule story_after(const std::string& prelude, std::uint64_t seed) {
-  Schedule schedule = short_story(seed);
+Schedule story_after(const std::string& prelude, const MatrixStory& story) {
+  Schedule schedule = short_story(story);
   for (const Role role : kRoles) {
     if (prelude == role_name(role))
       schedule.faults.push_back(strike_at_place({role, 0}, kPreludePlace, true, kBlink));
@@ -154,12 +169,33 @@ void conclude(CellResult& cell, const Schedule& schedule, const Outcome& outcome
   cell.took_ms = static_cast<double>(outcome.took.us) / 1000;
 }
 
-std::vector<std::string> preludes() {
+std::vector<std::string> preludes(const MatrixStory& story) {
   std::vector<std::string> out{""};
   for (const Role role : kRoles) out.emplace_back(role_name(role));
-  out.emplace_back(kMoved);
+  if (!all_sign(short_story(story))) out.emplace_back(kMoved);
   return out;
 }
+
+// What the log got the signatures of while a process was away, but for what was under way.
+constexpr Duration kUnderWay = milliseconds(100);
+class Away {
+ public:
+  explicit Away(ProcessName who) : who_(who) {}
+  void see(const TraceLine& line) {
+    const std::string_view what(line.what);
+    if (line.who == who_ && (what == "down" || what == "paused")) since_ = line.at;
+    if (line.who == who_ && (what == "boot" || what == "resumed")) since_.reset();
+    if (since_ && line.at - *since_ >= kUnderWay && what == "appended" &&
+        std::string_view(line.subject) == "signed")
+      ++signed_;
+  }
+  [[nodiscard]] std::size_t signed_meanwhile() const { return signed_; }
+
+ private:
+  ProcessName who_;
+  std::optional<Instant> since_;
+  std::size_t signed_ = 0;
+};
 
 struct Single {
   const char* blow;
@@ -205,11 +241,10 @@ struct FirstStrike {
   std::size_t from = 0;  // passes up to the first strike
 };
 
-FirstStrike strike_first(const MatrixPoint& first, const Telling& telling, SimScheme scheme,
-                         std::uint64_t seed) {
+FirstStrike strike_first(const MatrixPoint& first, const Telling& telling,
+                         const MatrixStory& story) {
   FirstStrike out;
-  out.schedule = story_after(first.prelude, seed);
-  out.schedule.world.scheme = scheme;
+  out.schedule = story_after(first.prelude, story);
   if (telling.longer) {
     out.schedule.payments = 6;
     if (first.prelude != kMoved) out.schedule.think = {milliseconds(60), milliseconds(60)};
@@ -274,11 +309,11 @@ bool strike_second(CellResult& cell, const FirstStrike& first, const MatrixPoint
 
 }  // namespace
 
-std::vector<MatrixPoint> matrix_points(std::uint64_t seed) {
+std::vector<MatrixPoint> matrix_points(const MatrixStory& story) {
   std::vector<MatrixPoint> out;
   std::set<std::string> known;
-  for (const std::string& prelude : preludes()) {
-    for (const auto& [name, places] : run_schedule(story_after(prelude, seed)).places) {
+  for (const std::string& prelude : preludes(story)) {
+    for (const auto& [name, places] : run_schedule(story_after(prelude, story)).places) {
       for (const Place& place : places) {
         if (!known.insert(place.text()).second) continue;
         const std::string point = std::string(place.effect) + "." + place.subject;
@@ -294,9 +329,9 @@ std::vector<MatrixPoint> matrix_points(std::uint64_t seed) {
   return out;
 }
 
-std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed,
+std::vector<CellResult> run_singles(const MatrixPoint& point, const MatrixStory& story,
                                     const Plants& plants) {
-  const Schedule base = story_after(point.prelude, seed);
+  const Schedule base = story_after(point.prelude, story);
   const Passes calm = passes_of(base);
   // The lowest process that passes it; what the prelude is for comes after it.
   std::optional<ProcessName> victim;
@@ -324,7 +359,11 @@ std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed
       cell.blow = single.blow;
       cell.victims = "one";
       cell.occurrence = word;
-      cell.expected = "progress";
+      const bool refusal =
+          all_sign(base) && point.role == Role::Signer && single.down >= kStandstill;
+      cell.expected = chaos::expectation_name(refusal ? chaos::CellExpectation::Refusal
+                                                      : chaos::CellExpectation::Progress);
+      cell.scheme = scheme_name(story.scheme);
       cell.id = point.name + "/" + single.blow + "/one/" + word;
       cell.status = CellStatus::Unreachable;
       cell.reason = "never passed";
@@ -337,7 +376,14 @@ std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed
         std::vector<std::string> wanted = calm.outcome.struck_at;
         wanted.push_back(point.name);
         cell.struck = {victim->text()};
-        conclude(cell, schedule, run_story({schedule, plants}), wanted);
+        Away away(*victim);
+        conclude(cell, schedule,
+                 run_story({schedule, plants}, [&](const TraceLine& line) { away.see(line); }),
+                 wanted);
+        if (refusal && cell.status == CellStatus::Exercised && away.signed_meanwhile() > 0) {
+          cell.status = CellStatus::Failed;
+          cell.reason = "a withdrawal got its signatures without a quorum\n" + to_text(schedule);
+        }
       }
       out.push_back(std::move(cell));
     }
@@ -346,19 +392,24 @@ std::vector<CellResult> run_singles(const MatrixPoint& point, std::uint64_t seed
 }
 
 std::vector<CellResult> run_pairs(const MatrixPoint& first, const std::vector<MatrixPoint>& points,
-                                  std::uint64_t seed) {
+                                  const MatrixStory& story) {
+  const std::vector<Telling> tellings_of_story = tellings(story);
+  const bool alone = short_story(story).world.shape.signers == 1;  // no signer is another
   std::map<SimScheme, std::vector<FirstStrike>> told_with;  // as far as they were needed
   std::vector<CellResult> out;
   for (const MatrixPoint& second : points) {
     if (of_the_start(second) && !of_the_start(first)) continue;
     for (const bool same : {true, false}) {
       if (same && second.role != first.role) continue;
+      if (!same && alone && second.role == Role::Signer && first.role == Role::Signer) continue;
       CellResult cell = pair_cell(first, second, same);
-      const SimScheme scheme = pair_scheme(cell.id, seed);
+      const SimScheme scheme =
+          story.scheme == SimScheme::Frost ? pair_scheme(cell.id, story.seed) : story.scheme;
       cell.scheme = scheme_name(scheme);
       auto& told = told_with[scheme];
-      for (std::size_t i = 0; i < tellings().size(); ++i) {
-        if (i == told.size()) told.push_back(strike_first(first, tellings()[i], scheme, seed));
+      for (std::size_t i = 0; i < tellings_of_story.size(); ++i) {
+        if (i == told.size())
+          told.push_back(strike_first(first, tellings_of_story[i], {story.seed, scheme}));
         if (strike_second(cell, told[i], second, same)) break;
       }
       out.push_back(std::move(cell));

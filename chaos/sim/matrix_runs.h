@@ -22,19 +22,28 @@ struct MatrixPoint {
   std::string prelude; // how a story comes to pass it: "" or the role that is killed before
 };
 
+// What all stories of a matrix have in common. Signers in the shape that an experiment has by
+// default; where all of them sign nobody may lose a journal, so nobody moves to a new share epoch.
+struct MatrixStory {
+  std::uint64_t seed = 1;
+  SimScheme scheme = SimScheme::Frost;
+};
+
 // Every place that processes pass in a story, or after one of them was killed; in a fixed order.
-[[nodiscard]] std::vector<MatrixPoint> matrix_points(std::uint64_t seed);
+[[nodiscard]] std::vector<MatrixPoint> matrix_points(const MatrixStory& story);
 
 // The cells of one point: blows x first, middle and last pass. Only a kill comes before an effect.
+// Where all sign, a signer that is away for long is expected to be a refusal: nothing may get its
+// signatures meanwhile; then everything is made.
 // `plants`: what a test breaks beside, to see a cell fail.
 [[nodiscard]] std::vector<chaos::CellResult> run_singles(const MatrixPoint& point,
-                                                         std::uint64_t seed,
+                                                         const MatrixStory& story,
                                                          const Plants& plants = {});
 // SIGKILL at `first`, then SIGKILL at the next pass of each of `points`: by the process that was
-// killed (a crash during its recovery) and by another one. The stand-in signs, and real FROST in a
-// twentieth of the cells, which the seed draws.
+// killed (a crash during its recovery) and by another one. For `frost` the stand-in signs, and real
+// FROST in a twentieth of the cells, which the seed draws; any other scheme signs itself.
 [[nodiscard]] std::vector<chaos::CellResult> run_pairs(const MatrixPoint& first,
                                                        const std::vector<MatrixPoint>& points,
-                                                       std::uint64_t seed);
+                                                       const MatrixStory& story);
 
 }  // namespace roulette::sim

@@ -91,5 +91,9 @@ tool_test(NAME "processes killed from outside cost no payment" TIMEOUT 180
 
 tool_test(NAME "a signer killed at each of its points costs no payment" TIMEOUT 180
   COMMAND matrix_test.py Matrix.test_signer_points)
+tool_test(NAME "a token's signer killed around what it sends is a refusal, and no payment is lost"
+  TIMEOUT 180 COMMAND matrix_test.py Matrix.test_hsm_sends)
+tool_test(NAME "a musig2 signer killed around its record is a refusal, and no payment is lost"
+  TIMEOUT 180 COMMAND matrix_test.py Matrix.test_musig2_persists)
 tool_test(NAME "a matrix without a kind or without a point is refused" TIMEOUT 30
   COMMAND matrix_test.py Matrix.test_wrong_flags)

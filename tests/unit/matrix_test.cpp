@@ -77,6 +77,33 @@ TEST_CASE("every kill point, blow and set of victims has an expected outcome") {
   }
 }
 
+TEST_CASE("where all sign, one signer away is a refusal, and sets that are empty have no cell") {
+  for (const char* name : {"musig2", "single", "hsm"}) {
+    MatrixSelection selection;
+    selection.scheme = name;
+    std::size_t of_signers = 0, of_nonces = 0;
+    for (const Cell& cell : selected(selection)) {
+      INFO(name << " " << cell.id());
+      of_nonces += cell.point.subject == "nonce_batch" || cell.point.subject == "nonce_request";
+      if (cell.point.role != Role::Signer) {
+        CHECK(cell.expected == CellExpectation::Progress);
+        continue;
+      }
+      ++of_signers;
+      CHECK(cell.victims == CellVictims::SignerInSession);
+      CHECK(cell.expected == CellExpectation::Refusal);
+    }
+    CHECK(of_signers > 60);
+    CHECK((of_nonces > 0) == (std::string(name) == "musig2"));
+  }
+  MatrixSelection frost_tr;
+  frost_tr.scheme = "frost-tr";
+  CHECK(ids(selected(frost_tr)) == ids(selected({})));
+  MatrixSelection unknown;
+  unknown.scheme = "schnorr";
+  CHECK_FALSE(select_cells(unknown).ok());
+}
+
 TEST_CASE("every point is in the matrix with four blows and each set of victims of its role") {
   const std::vector<Cell> cells = selected({});
   std::map<std::string, std::size_t> first;
