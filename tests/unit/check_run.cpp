@@ -2,6 +2,7 @@
 #include "check_run.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -12,6 +13,7 @@
 #include "chaos/plan/schedule.h"
 #include "common/base/assert.h"
 #include "common/bitcoin/address.h"
+#include "common/bitcoin/chain_facts.h"
 #include "common/bitcoin/encoding.h"
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
@@ -97,6 +99,16 @@ Transaction coinbase(std::uint32_t height, const std::vector<Transaction>& rest)
   return tx;
 }
 
+// Block 0 of every regtest chain; hash 0f9188f1...
+constexpr char kGenesisBlock[] =
+    "0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac7"
+    "2c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4adae5494dffff7f2002000000010100000001000000000000"
+    "0000000000000000000000000000000000000000000000000000ffffffff4d04ffff001d0104455468652054696d"
+    "65732030332f4a616e2f32303039204368616e63656c6c6f72206f6e206272696e6b206f66207365636f6e642062"
+    "61696c6f757420666f722062616e6b73ffffffff0100f2052a01000000434104678afdb0fe5548271967f1a67130"
+    "b7105cd6a828e03909a67962e0ea1f61deb649f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b"
+    "6bf11d5fac00000000";
+
 struct Mined {
   std::string hash, hex;
   std::vector<Transaction> txs;
@@ -110,18 +122,27 @@ Mined mine(std::uint32_t height, const Hash32& prev, const std::vector<Transacti
   std::vector<Hash32> txids;
   for (const Transaction& tx : out.txs) txids.push_back(bitcoin::txid(tx));
   bitcoin::Writer w;
-  w.u32(4);
-  w.raw(prev);
-  w.raw(merkle(txids));
-  w.u32(1'700'000'000 + height);
-  w.u32(0x207fffff);
-  w.u32(0);
-  out.raw = crypto::sha256d(w.view());
+  // Regtest's target: the hash, read backwards, begins with a zero bit; every second one does.
+  for (std::uint32_t nonce = 0; nonce == 0 || out.raw.back() >= 0x80; ++nonce) {
+    w = {};
+    w.u32(4);
+    w.raw(prev);
+    w.raw(merkle(txids));
+    w.u32(1'700'000'000 + height);
+    w.u32(0x207fffff);
+    w.u32(nonce);
+    out.raw = crypto::sha256d(w.view());
+  }
   w.compact_size(out.txs.size());
   for (const Transaction& tx : out.txs) w.raw(bitcoin::serialize(tx));
   out.hash = bitcoin::txid_to_hex(out.raw);
   out.hex = to_hex(w.view());
   return out;
+}
+
+Mined genesis() {
+  const bitcoin::Block block = bitcoin::parse_block_hex(kGenesisBlock).value();
+  return {bitcoin::txid_to_hex(block.hash), kGenesisBlock, block.transactions, block.hash};
 }
 
 std::vector<std::string> daemons() {
@@ -843,7 +864,7 @@ std::vector<json> Run::chain_lines() {
   Hash32 prev{};
   hashes_.clear();
   for (std::uint32_t height = 0; height < blocks.size(); ++height) {
-    const Mined block = mine(height, prev, blocks[height]);
+    const Mined block = height == 0 ? genesis() : mine(height, prev, blocks[height]);
     prev = block.raw;
     hashes_.push_back(block.hash);
     out.push_back({{"height", height}, {"hash", block.hash}, {"hex", block.hex}});
@@ -969,8 +990,28 @@ void Run::take_journal(std::size_t records_left, std::int64_t back_at_ms) {
             {{"signer", "signer-1"}, {"reason", "journal-rolled-back"}});
 }
 
+// For who judges the same folder by code of his own: what this one said, and of which test.
+void Run::keep_judged(const std::string& folder, const Verdict& verdict) const {
+  static int number = 0;
+  const char* const keep = std::getenv("ROULETTE_KEEP_JUDGED");
+  if (keep == nullptr) return;
+  const std::filesystem::path to = std::filesystem::path(keep) / std::to_string(number++);
+  std::filesystem::copy(folder, to, std::filesystem::copy_options::recursive);
+  std::ofstream(to / "verdict.json") << verdict_json(verdict);
+  std::ofstream(to / "test") << Catch::getResultCapture().getCurrentTestName();
+  const json cluster{{"scheme", experiment.cluster.scheme},
+                     {"threshold", experiment.cluster.threshold}};
+  const json extension{{"cluster", cluster}};
+  std::ofstream(to / "experiment.yaml") << json{{"extensions", json::array({extension})}};
+  std::ofstream(to / "journal.json") << json{{"interrupted", facts.interrupted},
+                                             {"unasked_exits", facts.unasked_exits},
+                                             {"problems", facts.problems},
+                                             {"records", json::object()}};
+}
+
 Verdict Run::judged_at(const std::string& folder) const {
   const Result<Verdict> verdict = judge(folder, experiment, facts);
+  if (verdict) keep_judged(folder, *verdict);
   std::filesystem::remove_all(folder);
   ROULETTE_ASSERT(verdict.ok());
   return *verdict;

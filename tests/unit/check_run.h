@@ -102,6 +102,7 @@ class Run {
   void make_ledgers();
   void make_transactions();
   void keep_told_heads();
+  void keep_judged(const std::string& folder, const Verdict& verdict) const;
   void resolve_journals();  // heads in journals, and where `Signed` commands tell them
   void resolve_blocks();    // puts hashes where entries and states name heights
   [[nodiscard]] std::vector<json> chain_lines();

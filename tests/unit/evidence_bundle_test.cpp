@@ -3,14 +3,11 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
-#include "chaos/check/run_journal.h"
 #include "chaos/evidence/bundle.h"
 #include "chaos/evidence/operator_key.h"
 #include "chaos/evidence/ustar.h"
-#include "common/crypto/hash.h"
-#include "tests/unit/check_run.h"
+#include "tests/unit/finished_run.h"
 
 namespace roulette::evidence {
 namespace {
@@ -18,69 +15,10 @@ namespace {
 namespace fs = std::filesystem;
 using check::test::Run;
 
-constexpr char kFile[] = R"(title: a small run
-description: Made by hand.
-steady-state-hypothesis:
-  title: Withdrawals settle
-  probes:
-    - {type: probe, name: settle-rate, tolerance: [0.1, 10],
-       provider: {type: roulette, metric: settled_per_second}}
-method: [{type: action, name: quorum-roulette, provider: {type: roulette}}]
-extensions:
-  - name: quorum-roulette
-    version: 1
-    seed: 7
-    cluster: {signers: 3, threshold: 2, coordinators: 2, ledgers: 2}
-    workload: {duration_s: 10, undisturbed_s: 2}
-    faults:
-      - target: {role: signer, index: [1]}
-        trigger: {point: signer.persist.signing_record.after, process: signer-1}
-        signal: SIGKILL
-      - target: {role: signer, index: [0, 1]}
-        trigger: {at_ms: 4000}
-        signal: SIGSTOP
-        recover: {how: continue, after_ms: 3000}
-        over_budget: true
-    floor: {settled: 4, kills: 3, points: 2}
-)";
-
-OperatorKey key_of(const std::string& name) {
-  return OperatorKey::from_seed(Secret<32>(crypto::sha256(as_bytes(name)))).value();
-}
-
-void put(const std::string& folder, const std::string& name, const std::string& text) {
-  std::ofstream(folder + "/" + name, std::ios::binary) << text;
-}
-std::string text_of(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
-// What the tool writes when a run has ended.
-void close_books(const std::string& folder, const Run& run) {
-  const auto journal = check::run_journal_json(folder, run.experiment, run.facts, {});
-  REQUIRE(journal.ok());
-  put(folder, "journal.json", *journal);
-  const auto verdict = check::judge_folder(folder);
-  INFO((verdict ? "" : verdict.error().message));
-  REQUIRE(verdict.ok());
-  put(folder, "verdict.json", check::verdict_json(*verdict));
-}
-
-// The finished run in a folder, which goes with this.
-struct Finished {
-  explicit Finished(Run made = Run()) : run(std::move(made)), folder(run.write()) {
-    put(folder, "experiment.yaml", kFile);
-    put(folder, "environment.json", "{}\n");
-    close_books(folder, run);
-  }
-  ~Finished() { fs::remove_all(folder); }
-  Finished(const Finished&) = delete;
-  Finished& operator=(const Finished&) = delete;
-  Run run;
-  std::string folder;
-};
+using check::test::Finished;
+using check::test::key_of;
+using check::test::put;
+using check::test::text_of;
 
 std::string bundle_of(const std::string& folder, const std::string& key = "operator") {
   const auto bundle = make_bundle(folder, key_of(key));
