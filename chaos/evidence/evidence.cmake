@@ -7,8 +7,11 @@ add_library(roulette_chaos_evidence STATIC
   evidence/statement.cpp
   evidence/ustar.cpp
   evidence/verify.cpp
+  evidence/view_chaos_toolkit.cpp
   evidence/view_junit.cpp
   evidence/view_operations.cpp
+  evidence/view_oscal.cpp
+  evidence/view_times.cpp
   evidence/views.cpp)
 target_link_libraries(roulette_chaos_evidence
   PUBLIC roulette_chaos_check roulette_base

@@ -33,5 +33,12 @@ struct Facts {
 [[nodiscard]] std::string junit_xml(const Facts& facts);
 // operations.csv: a row an operation of the client, RFC 4180, with a heading.
 [[nodiscard]] std::string operations_csv(const Facts& facts);
+// chaos-toolkit/journal.json: the Chaos Toolkit's "Experiment Journal". `run` has the method's
+// activity and one for each fault; `deviated` too when the verdict is `fail`.
+[[nodiscard]] std::string chaos_toolkit_journal(const Facts& facts);
+// oscal/assessment-plan.json and oscal/assessment-results.json: OSCAL 1.1.2; an objective, an
+// observation and a finding for each invariant, an observation for each fault.
+[[nodiscard]] std::string oscal_plan(const Facts& facts);
+[[nodiscard]] std::string oscal_results(const Facts& facts);
 
 }  // namespace roulette::evidence

@@ -39,6 +39,9 @@ extensions:
     floor: {settled: 4, kills: 3, points: 2}
 )";
 
+// Unix seconds around the wall times of its events.
+constexpr RunSpan kSpan{1'700'001'009, 1'700'001'025};
+
 }  // namespace
 
 evidence::OperatorKey key_of(const std::string& name) {
@@ -59,7 +62,7 @@ std::string text_of(const std::string& path) {
 Finished::Finished(Run made) : run(std::move(made)), folder(run.write()) {
   put(folder, "experiment.yaml", kFile);
   put(folder, "environment.json", "{}\n");
-  const auto journal = run_journal_json(folder, run.experiment, run.facts, {});
+  const auto journal = run_journal_json(folder, run.experiment, run.facts, kSpan);
   ROULETTE_ASSERT(journal.ok());
   put(folder, "journal.json", *journal);
   const auto verdict = judge_folder(folder);
