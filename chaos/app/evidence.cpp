@@ -33,6 +33,15 @@ std::string signer_words(const evidence::Verification& found) {
   return "consistent, signer not pinned: " + found.signer;
 }
 
+void print_consistent(const evidence::Verification& found) {
+  std::cout << found.run << ": " << found.files << " files, " << found.bytes << " bytes, "
+            << signer_words(found)
+            << "\nrecords signed by the cluster's own key (which cluster, not who ran it): "
+            << (found.identity.empty() ? "no" : found.identity)
+            << "\nverdict, derived again from the records: "
+            << check::verdict_name(found.verdict->verdict) << "\n";
+}
+
 json as_json(const evidence::Verification& found) {
   return {{"run", found.run},
           {"consistent", found.consistent()},
@@ -40,6 +49,7 @@ json as_json(const evidence::Verification& found) {
           {"bytes", found.bytes},
           {"signer", found.signer.empty() ? json(nullptr) : json(found.signer)},
           {"pinned", found.pinned},
+          {"run_identity", found.identity.empty() ? json(nullptr) : json(found.identity)},
           {"verdict", found.verdict ? json(check::verdict_name(found.verdict->verdict))
                                     : json(nullptr)},
           {"findings", found.findings}};
@@ -106,10 +116,7 @@ int verify_command(const VerifyOptions& options) {
     return code;
   }
   print_findings(*found);
-  if (found->consistent())
-    std::cout << found->run << ": " << found->files << " files, " << found->bytes << " bytes, "
-              << signer_words(*found) << "\nverdict, derived again from the records: "
-              << check::verdict_name(found->verdict->verdict) << "\n";
+  if (found->consistent()) print_consistent(*found);
   return code;
 }
 

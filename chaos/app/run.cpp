@@ -14,8 +14,11 @@
 #include "chaos/app/session.h"
 #include "chaos/check/run_journal.h"
 #include "chaos/evidence/operator_key.h"
+#include "chaos/evidence/run_identity.h"
 #include "chaos/live/load.h"
+#include "chaos/live/run_identity.h"
 #include "chaos/plan/schedule.h"
+#include "common/crypto/hash.h"
 #include "common/runtime/durable_file.h"
 
 namespace roulette::chaos {
@@ -271,7 +274,24 @@ class Run {
     if (!verdict) return verdict;
     if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status)
       return status.error();
+    if (const Status status = sign_records(*journal, check::verdict_json(*verdict)); !status)
+      return status.error();
     return verdict;
+  }
+
+  // Once, by the shares that go with this process.
+  Status sign_records(const std::string& journal, const std::string& verdict) {
+    const RunIdentity* identity = s_->cluster->identity();
+    if (identity == nullptr) return {};
+    const std::string statement = evidence::identity_statement(journal, verdict);
+    runtime::KernelEntropy entropy;
+    const Result<Bytes> signature =
+        identity->sign(crypto::tagged_hash(evidence::kRunIdentityTag,
+                                           as_bytes(evidence::identity_message(statement))),
+                       entropy);
+    if (!signature) return signature.error();
+    return write_file(evidence::kIdentityFile,
+                      evidence::identity_envelope(statement, identity->key(), *signature));
   }
 
   Result<check::Verdict> verdict() {

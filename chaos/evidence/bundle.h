@@ -40,6 +40,7 @@ struct Verification {
   std::uint64_t bytes = 0;
   std::string signer;        // fingerprint of the key in the bundle, once its signature holds
   bool pinned = false;       // it is the one that is trusted
+  std::string identity;      // the cluster's key that signed the records, hex; empty: none did
   std::optional<check::Verdict> verdict;  // derived again from the records
   std::vector<std::string> findings;      // each names a file, a record or a process
   [[nodiscard]] bool consistent() const { return findings.empty(); }

@@ -8,6 +8,7 @@
 #include "chaos/check/judged_run.h"
 #include "chaos/check/run_journal.h"
 #include "chaos/evidence/event_chain.h"
+#include "chaos/evidence/run_identity.h"
 #include "chaos/evidence/views.h"
 #include "common/runtime/durable_file.h"
 
@@ -26,6 +27,7 @@ constexpr std::string_view kStateFolder = "state/";
 
 bool RunFiles::is_record(std::string_view name) {
   if (std::find(kTopFiles.begin(), kTopFiles.end(), name) != kTopFiles.end()) return true;
+  if (name == kIdentityFile) return true;  // where the key is not in a token
   return is_archive_name(name) && name.starts_with(kStateFolder) && name.ends_with(".ndjson") &&
          name.find('/', kStateFolder.size()) == std::string_view::npos;
 }
@@ -37,6 +39,7 @@ Result<RunFiles> RunFiles::read(const std::string& run_dir) {
     return Error{ErrorKind::Usage, run_dir + ": '" + name.string() + "' is no name for a run"};
   std::vector<std::string> names(kTopFiles.begin(), kTopFiles.end());
   std::error_code error;
+  if (fs::exists(folder / kIdentityFile, error)) names.emplace_back(kIdentityFile);
   for (fs::directory_iterator i(folder / "state", error), end; !error && i != end;
        i.increment(error)) {
     const std::string inside = std::string(kStateFolder) + i->path().filename().string();
@@ -80,6 +83,7 @@ Result<Derived> derive(const RunFiles& files, const std::string& run_dir) {
   for (View& view : views_of({files.run(), judged->history, judged->verdict,
                               files.text("environment.json"), files.text("journal.json")}))
     derived.files.emplace_back(std::move(view.name), std::move(view.content));
+  derived.wallet_key = judged->history.wallet_key();
   derived.verdict = std::move(judged->verdict);
   return derived;
 }

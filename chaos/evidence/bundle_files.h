@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "chaos/check/verdict.h"
 #include "chaos/evidence/operator_key.h"
 #include "chaos/evidence/ustar.h"
+#include "common/crypto/signature_form.h"
 
 namespace roulette::evidence {
 
@@ -46,6 +48,7 @@ class RunFiles {
 struct Derived {
   check::Verdict verdict;
   std::vector<std::pair<std::string, std::string>> files;  // chains.json and the views
+  std::optional<crypto::WalletKey> wallet_key;  // that the run's coins were spent with
 };
 // `run_dir` holds the same records as `files`.
 [[nodiscard]] Result<Derived> derive(const RunFiles& files, const std::string& run_dir);

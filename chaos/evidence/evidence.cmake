@@ -4,6 +4,7 @@ add_library(roulette_chaos_evidence STATIC
   evidence/dsse.cpp
   evidence/event_chain.cpp
   evidence/operator_key.cpp
+  evidence/run_identity.cpp
   evidence/statement.cpp
   evidence/ustar.cpp
   evidence/verify.cpp

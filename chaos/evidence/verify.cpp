@@ -10,6 +10,7 @@
 #include "chaos/evidence/bundle.h"
 #include "chaos/evidence/bundle_files.h"
 #include "chaos/evidence/event_chain.h"
+#include "chaos/evidence/run_identity.h"
 #include "chaos/evidence/statement.h"
 #include "common/crypto/hash.h"
 
@@ -141,6 +142,7 @@ class Verifier {
       return {};
     }
     compare_derived(*derived);
+    check_identity(*derived);
     out_.verdict = derived->verdict;
     return {};
   }
@@ -152,6 +154,18 @@ class Verifier {
     for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix, at))
       text.erase(at, prefix.size());
     return text;
+  }
+
+  void check_identity(const Derived& derived) {
+    if (!files_->has(kIdentityFile)) return;
+    if (!derived.wallet_key)
+      return find(std::string(kIdentityFile) + ": no record names the wallet's key");
+    const ByteSpan key(derived.wallet_key->data(), derived.wallet_key->size());
+    const Status status = evidence::check_identity(
+        files_->text(kIdentityFile), files_->text("journal.json"), files_->text("verdict.json"),
+        key);
+    if (!status) return find(std::string(kIdentityFile) + ": " + status.error().message);
+    out_.identity = to_hex(key);
   }
 
   void compare_derived(const Derived& derived) {

@@ -537,6 +537,9 @@ const std::string& Cluster::token() const {
 const std::vector<std::string>& Cluster::accounts() const {
   return state_->files.accounts;
 }
+const RunIdentity* Cluster::identity() const {
+  return state_->files.identity.get();
+}
 const std::string& Cluster::run_dir() const {
   return state_->files.run_dir;
 }

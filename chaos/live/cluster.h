@@ -19,6 +19,7 @@
 namespace roulette::chaos {
 
 class Node;
+class RunIdentity;
 
 // Where the binaries are: beside the executable, .deps/, PATH, or as configured. Missing ones are
 // ErrorKind::Preflight, named, with the remedy, before anything starts.
@@ -106,6 +107,8 @@ class Cluster {
   [[nodiscard]] const std::string& run_dir() const;
   [[nodiscard]] std::string up_json() const;  // the line of `up --json` (DESIGN 10)
   [[nodiscard]] std::string environment_json() const;
+  // Signs for this run as such; null where the key is in a token.
+  [[nodiscard]] const RunIdentity* identity() const;
 
   // The end-of-run order of DESIGN 9 from `EndOfRun` on: EndOfRun applied by every live replica,
   // coordinators SIGTERMed, blocks mined to settle depth, flush, export of state/, the rest

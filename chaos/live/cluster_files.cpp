@@ -149,10 +149,16 @@ class Maker {
     auto dealt = kind->deal(plan_.signers, plan_.threshold, entropy_);
     if (!dealt) return dealt.error();
     if (const Status status = take_group(*dealt->group); !status) return status;
+    std::vector<crypto::KeySharePtr> kept;
     for (std::uint16_t i = 0; i < plan_.signers; ++i) {
       if (const Status status = seal(SignerId(i), dealt->secrets[i], dealt->group->id()); !status)
         return status;
+      if (kept.size() == dealt->group->t()) continue;
+      Result<crypto::KeySharePtr> share = kind->share(SignerId(i), std::move(dealt->secrets[i]));
+      if (!share) return share.error();
+      kept.push_back(std::move(share).value());
     }
+    out_.identity = std::make_shared<RunIdentity>(dealt->group, std::move(kept));
     return {};
   }
 

@@ -6,10 +6,12 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "chaos/live/cluster.h"
+#include "chaos/live/run_identity.h"
 #include "common/base/bytes.h"
 #include "common/base/entropy.h"
 
@@ -27,6 +29,7 @@ struct ClusterFiles {
   std::vector<ProcessSpec> specs;
   // Command lines that print a stopped daemon's records as NDJSON.
   std::vector<std::pair<ProcessName, std::vector<std::string>>> exports;
+  std::shared_ptr<const RunIdentity> identity;  // null where the key is in a token
 };
 
 [[nodiscard]] Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan,

@@ -45,6 +45,9 @@ tool_test(NAME "the faults of a run are carried into the simulator" TIMEOUT 60 N
 tool_test(NAME "doctored records of a run do not pass" TIMEOUT 120 NEEDS short_run
   COMMAND run_short_test.py doctored)
 
+tool_test(NAME "a run's bundle is signed, holds no secret, and verifies" TIMEOUT 60 NEEDS short_run
+  COMMAND run_short_test.py bundle)
+
 tool_test(NAME "a kill that never fires and a load under its floor are inconclusive" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_silent_kill_and_floor)
 tool_test(NAME "an exit that the tool did not ask for fails the run" TIMEOUT 120

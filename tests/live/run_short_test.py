@@ -3,15 +3,18 @@
 Invariant: `run` makes the run once and keeps it; the other commands read that run only and fail
 when it is not there. The node of a finished run is gone, so its kept data folder is served again.
 
-  run_short_test.py run | verdict | faults | npm | node | carried | doctored
+  run_short_test.py run | verdict | faults | npm | node | carried | doctored | bundle
 """
+import base64
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -69,6 +72,14 @@ def node_of(run):
             node.wait()
 
 
+def spellings_of(secret):
+    """How a secret file's bytes could stand in a text: as they are, hex, base64, and the body of a
+    PEM."""
+    lines = [line for line in secret.split(b"\n") if line and not line.startswith(b"-----")]
+    raw = secret.strip()
+    return {raw, raw.hex().encode(), base64.b64encode(raw), *(x for x in lines if len(x) >= 16)}
+
+
 class ShortRun(unittest.TestCase):
     def verdict(self):
         return json.loads((run_folder(FOLDER) / "verdict.json").read_text())
@@ -120,6 +131,36 @@ class ShortRun(unittest.TestCase):
             self.assertGreater(verdict["memory_mb"][role], 0, role)
         self.assertGreater(verdict["memory_mb"]["etcd"], 0)
         self.assertTrue(0 < verdict["availability"] <= 1, verdict["availability"])
+
+    def bundle_is_an_auditors(self):
+        run = run_folder(FOLDER)
+        with tempfile.TemporaryDirectory() as folder:
+            home = pathlib.Path(folder)
+            key, bundle = home / "operator.pem", home / "bundle.tar"
+
+            def tool(*arguments, code=0):
+                done = roulette(*arguments)
+                self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+                return done.stdout
+
+            fingerprint = tool("key", "new", "--key", key).split()[1]
+            self.assertEqual(tool("bundle", run, "--key", key, "--out", bundle).strip(),
+                             str(bundle))
+            found = json.loads(tool("verify", bundle, "--json"))
+            self.assertEqual((found["consistent"], found["pinned"], found["verdict"]),
+                             (True, False, "pass"))
+            self.assertRegex(found["run_identity"], "^[0-9a-f]{64}$",
+                             "the cluster's own key signed its records")
+            self.assertTrue(json.loads(tool("verify", bundle, "--trust", fingerprint,
+                                            "--json"))["pinned"])
+            self.assertIn("NOT AUTHENTIC", tool("verify", bundle, "--trust", "SHA256:" + "0" * 64,
+                                                code=1))
+            text = bundle.read_bytes()
+            secrets = [path for path in (run / "secrets").iterdir() if path.suffix != ".pem"]
+            self.assertGreater(len(secrets), 5)
+            for path in secrets + [key]:
+                for spelling in spellings_of(path.read_bytes()):
+                    self.assertNotIn(spelling, text, f"{path.name} is in the bundle")
 
     def faults_are_proven(self):
         run = run_folder(FOLDER)
@@ -208,7 +249,8 @@ class ShortRun(unittest.TestCase):
 CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "faults_are_proven",
          "npm": "npm_judges_the_transactions", "node": "node_agrees",
          "carried": "carried_into_the_simulator",
-         "doctored": "doctored_records_do_not_pass"}
+         "doctored": "doctored_records_do_not_pass",
+         "bundle": "bundle_is_an_auditors"}
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1] not in CASES:

@@ -236,6 +236,16 @@ void Run::sign(Transaction& tx, const std::vector<TxOut>& prevouts) const {
   }
 }
 
+std::pair<Bytes, Bytes> Run::sign_as_wallet(const Hash32& message) const {
+  const auto secret = crypto::output_secret(Secret<32>(secret_));
+  ROULETTE_ASSERT(secret.ok());
+  const auto key = crypto::public_key(*secret);
+  const auto signature = crypto::schnorr_sign(*secret, message, {});
+  ROULETTE_ASSERT(key.ok() && signature.ok());
+  const auto x = crypto::xonly(*key);
+  return {Bytes(x.begin(), x.end()), Bytes(signature->begin(), signature->end())};
+}
+
 void Run::make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs,
                        std::int64_t amount_sat) {
   Paid p;

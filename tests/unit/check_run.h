@@ -78,6 +78,8 @@ class Run {
   void each_ledger(const std::function<void(const std::string& file)>& edit);
 
   void sign(bitcoin::Transaction& tx, const std::vector<bitcoin::TxOut>& prevouts) const;
+  // The key that the wallet's coins pay to, x-only, and its BIP 340 signature.
+  [[nodiscard]] std::pair<Bytes, Bytes> sign_as_wallet(const Hash32& message) const;
   [[nodiscard]] const Bytes& wallet_script() const { return wallet_script_; }
   // Pays `amount_sat` to `script` from the wallet coin that nothing else spends.
   [[nodiscard]] bitcoin::Transaction spend_spare(const Bytes& script,

@@ -6,6 +6,7 @@
 
 #include "chaos/evidence/bundle.h"
 #include "chaos/evidence/operator_key.h"
+#include "chaos/evidence/run_identity.h"
 #include "chaos/evidence/ustar.h"
 #include "tests/unit/finished_run.h"
 
@@ -118,6 +119,41 @@ TEST_CASE("secrets, logs and process folders never get into a bundle") {
   }
   put(run.folder, "other.json", secret);
   CHECK(bundle_of(run.folder).find(secret) == std::string::npos);
+}
+
+// The fixture's wallet is one key, so that its signature is a plain BIP 340 one.
+TEST_CASE("the cluster's own signature over its records is checked under the coins' key") {
+  const Finished run;
+  const std::string journal = text_of(run.folder + "/journal.json");
+  const std::string verdict = text_of(run.folder + "/verdict.json");
+  const auto envelope = [&](const std::string& statement) {
+    const Hash32 message =
+        crypto::tagged_hash(kRunIdentityTag, as_bytes(identity_message(statement)));
+    const auto [key, signature] = run.run.sign_as_wallet(message);
+    return identity_envelope(statement, key, signature);
+  };
+  const std::string honest = envelope(identity_statement(journal, verdict));
+  put(run.folder, kIdentityFile, honest);
+  const Verification found = verified(bundle_of(run.folder));
+  INFO(all_of(found));
+  CHECK(found.consistent());
+  CHECK(found.identity.size() == 64);
+  SECTION("of another verdict") {
+    put(run.folder, kIdentityFile, envelope(identity_statement(journal, verdict + " ")));
+    expect(bundle_of(run.folder), {"identity.dsse.json: it was made for another"});
+  }
+  SECTION("under the coins' key by somebody who has it not") {
+    std::string forged = honest;
+    const std::size_t at = forged.find("\"sig\":\"") + 20;
+    forged[at] = forged[at] == 'A' ? 'B' : 'A';
+    put(run.folder, kIdentityFile, forged);
+    expect(bundle_of(run.folder), {"identity.dsse.json: not the signature of the key"});
+  }
+  SECTION("under another key") {
+    const std::string statement = identity_statement(journal, verdict);
+    put(run.folder, kIdentityFile, identity_envelope(statement, Bytes(32, 1), Bytes(64, 1)));
+    expect(bundle_of(run.folder), {"identity.dsse.json: not the signature of the key"});
+  }
 }
 
 TEST_CASE("two thousand flipped bytes are all found") {
