@@ -1,7 +1,6 @@
 add_executable(roulette app/compare.cpp app/doctor.cpp app/evidence.cpp app/fan_out.cpp
-  app/judge.cpp app/main.cpp app/mutants.cpp
-  app/progress.cpp app/replay.cpp app/reprovision.cpp app/run.cpp app/session.cpp app/shrunk.cpp
-  app/sim.cpp app/up.cpp)
+  app/judge.cpp app/main.cpp app/mutants.cpp app/progress.cpp app/replay.cpp app/report.cpp
+  app/reprovision.cpp app/run.cpp app/session.cpp app/shrunk.cpp app/sim.cpp app/up.cpp)
 target_compile_definitions(roulette PRIVATE ROULETTE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(roulette PRIVATE roulette_chaos_live roulette_chaos_check
   roulette_chaos_evidence roulette_chaos_plan

@@ -117,6 +117,14 @@ struct BundleOptions {
 };
 [[nodiscard]] int bundle_command(const BundleOptions& options);
 
+struct ReportOptions {
+  std::string run_dir;
+  std::string out_file;  // empty: report.html in the run folder
+  std::string web_dir;   // of render.mjs and its packages; empty: the source tree's
+  bool pdf = false;      // beside it, by Chromium
+};
+[[nodiscard]] int report_command(const ReportOptions& options);
+
 struct VerifyOptions {
   std::string bundle;
   std::string trust;  // a fingerprint or a key's file; empty: nobody in particular

@@ -276,6 +276,15 @@ void add_bench(CLI::App& app, BenchOptions& o) {
   add_binaries(*bench, o.binaries);
 }
 
+void add_report(CLI::App& app, ReportOptions& o) {
+  CLI::App* report = app.add_subcommand("report", "A finished run as one HTML page for people");
+  report->add_option("RUN", o.run_dir, "A run folder")->required();
+  report->add_option("--out", o.out_file, "The page (RUN/report.html)");
+  report->add_option("--web", o.web_dir, "Folder of render.mjs (the source tree's)")
+      ->envname("ROULETTE_WEB");
+  report->add_flag("--pdf", o.pdf, "Print it to A4 as well, by Chromium");
+}
+
 void add_evidence(CLI::App& app, KeyOptions& k, BundleOptions& b, VerifyOptions& v) {
   CLI::App* key = app.add_subcommand("key", "The operator's key, which signs bundles");
   key->require_subcommand(1);
@@ -328,6 +337,7 @@ int dispatch(int argc, char** argv) {
   KeyOptions key;
   BundleOptions bundle;
   VerifyOptions verify;
+  ReportOptions report;
   bool json = false;
   add_run(app, run);
   add_compare(app, compare);
@@ -341,6 +351,7 @@ int dispatch(int argc, char** argv) {
   add_bench(app, bench);
   add_matrix(app, matrix);
   add_evidence(app, key, bundle, verify);
+  add_report(app, report);
   app.add_subcommand("killpoints", "List the points where a process can be stopped")
       ->add_flag("--json", json, "JSON on stdout");
   app.add_subcommand(
@@ -359,6 +370,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("judge")) return judge_command(judge);
   if (app.got_subcommand("bundle")) return bundle_command(bundle);
   if (app.got_subcommand("verify")) return verify_command(verify);
+  if (app.got_subcommand("report")) return report_command(report);
   if (app.got_subcommand("key"))
     return app.get_subcommand("key")->got_subcommand("new") ? key_new_command(key)
                                                             : key_show_command(key);

@@ -16,7 +16,13 @@ Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key) {
     return Error{ErrorKind::Preflight,
                  run_dir + ": its records give another verdict than verdict.json says (`roulette "
                            "judge` prints it): what was changed after the run is not bundled"};
-  for (auto& [name, content] : derived->files) files->add(name, std::move(content));
+  for (auto& [name, content] : derived->files) {
+    if (name == kReportModelFile && files->has(kReportFile) &&
+        !shows_model(files->text(kReportFile), content))
+      return Error{ErrorKind::Preflight,
+                   run_dir + "/report.html is of other records: `roulette report` makes it again"};
+    files->add(name, std::move(content));
+  }
   const Result<std::string> pem = public_key_pem(key.public_key());
   if (!pem) return pem.error();
   files->add(kPublicKeyFile, *pem);

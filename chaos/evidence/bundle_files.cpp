@@ -39,7 +39,9 @@ Result<RunFiles> RunFiles::read(const std::string& run_dir) {
     return Error{ErrorKind::Usage, run_dir + ": '" + name.string() + "' is no name for a run"};
   std::vector<std::string> names(kTopFiles.begin(), kTopFiles.end());
   std::error_code error;
-  if (fs::exists(folder / kIdentityFile, error)) names.emplace_back(kIdentityFile);
+  for (const char* made_later : {kIdentityFile, kReportFile}) {
+    if (fs::exists(folder / made_later, error)) names.emplace_back(made_later);
+  }
   for (fs::directory_iterator i(folder / "state", error), end; !error && i != end;
        i.increment(error)) {
     const std::string inside = std::string(kStateFolder) + i->path().filename().string();
@@ -73,6 +75,15 @@ std::vector<ArchivedFile> RunFiles::archived_under_run() const {
   return out;
 }
 
+bool shows_model(std::string_view page, const std::string& model) {
+  std::string element = "<script type=\"application/json\" id=\"report-data\">";
+  for (const char c : std::string_view(model).substr(0, model.find_last_not_of('\n') + 1)) {
+    if (c == '<') element += "\\u003c";
+    else element += c;
+  }
+  return page.find(element + "</script>") != std::string_view::npos;
+}
+
 Result<Derived> derive(const RunFiles& files, const std::string& run_dir) {
   Result<check::JudgedRun> judged = check::judge_folder_records(run_dir);
   if (!judged) return judged.error();
@@ -81,7 +92,8 @@ Result<Derived> derive(const RunFiles& files, const std::string& run_dir) {
   Derived derived;
   derived.files.emplace_back("chains.json", chains_json(*chains));
   for (View& view : views_of({files.run(), judged->history, judged->verdict,
-                              files.text("environment.json"), files.text("journal.json")}))
+                              files.text("environment.json"), files.text("journal.json"),
+                              files.text("events.ndjson")}))
     derived.files.emplace_back(std::move(view.name), std::move(view.content));
   derived.wallet_key = judged->history.wallet_key();
   derived.verdict = std::move(judged->verdict);

@@ -21,6 +21,8 @@ namespace roulette::evidence {
 inline constexpr char kPublicKeyFile[] = "operator.pub.pem";
 inline constexpr char kManifestFile[] = "manifest.json";
 inline constexpr char kEnvelopeFile[] = "statement.dsse.json";
+inline constexpr char kReportModelFile[] = "report.json";
+inline constexpr char kReportFile[] = "report.html";  // where one was made
 
 class RunFiles {
  public:
@@ -50,6 +52,8 @@ struct Derived {
   std::vector<std::pair<std::string, std::string>> files;  // chains.json and the views
   std::optional<crypto::WalletKey> wallet_key;  // that the run's coins were spent with
 };
+// A report's page holds its model whole, in the one spelling that render.mjs gives it.
+[[nodiscard]] bool shows_model(std::string_view page, const std::string& model);
 // `run_dir` holds the same records as `files`.
 [[nodiscard]] Result<Derived> derive(const RunFiles& files, const std::string& run_dir);
 

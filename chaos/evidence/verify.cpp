@@ -172,9 +172,12 @@ class Verifier {
     if (check::verdict_json(derived.verdict) != files_->text("verdict.json"))
       find(std::string("verdict.json is not what the records give: they give ") +
            check::verdict_name(derived.verdict.verdict) + reasons_of(derived.verdict));
-    std::set<std::string> made{kPublicKeyFile, kManifestFile, kEnvelopeFile};
+    std::set<std::string> made{kPublicKeyFile, kManifestFile, kEnvelopeFile, kReportFile};
     for (const auto& [name, content] : derived.files) {
       made.insert(name);
+      if (name == kReportModelFile && files_->has(kReportFile) &&
+          !shows_model(files_->text(kReportFile), content))
+        find(std::string(kReportFile) + " shows other figures than the records give");
       if (files_->text(name) == content) continue;
       if (name == "chains.json") name_chains(content);
       else find(name + " is not what the records give");

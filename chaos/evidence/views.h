@@ -17,12 +17,12 @@ struct View {
   std::string content;
 };
 
-// `environment` and `journal` are the texts of environment.json and journal.json.
+// `environment`, `journal` and `events` are texts of their files.
 struct Facts {
   std::string run;
   const check::History& history;
   const check::Verdict& verdict;
-  std::string_view environment, journal;
+  std::string_view environment, journal, events;
 };
 
 [[nodiscard]] std::vector<View> views_of(const Facts& facts);
@@ -31,6 +31,8 @@ struct Facts {
 // A case for each invariant and each fault: failed, skipped (not exercised, inconclusive, not
 // fired), or passed. Source: the JUnit XML of Ant as Jenkins' xunit schema has it.
 [[nodiscard]] std::string junit_xml(const Facts& facts);
+// report.json: all that a report shows (`{format: "roulette-report", version: 1, ...}`, one line).
+[[nodiscard]] std::string report_json(const Facts& facts);
 // operations.csv: a row an operation of the client, RFC 4180, with a heading.
 [[nodiscard]] std::string operations_csv(const Facts& facts);
 // chaos-toolkit/journal.json: the Chaos Toolkit's "Experiment Journal". `run` has the method's

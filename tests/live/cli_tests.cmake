@@ -45,6 +45,8 @@ tool_test(NAME "the faults of a run are carried into the simulator" TIMEOUT 60 N
 tool_test(NAME "doctored records of a run do not pass" TIMEOUT 120 NEEDS short_run
   COMMAND run_short_test.py doctored)
 
+tool_test(NAME "a run's report is complete without a network and without JavaScript" TIMEOUT 60
+  NEEDS short_run COMMAND run_short_test.py report)
 tool_test(NAME "a run's bundle is signed, holds no secret, and verifies" TIMEOUT 60 NEEDS short_run
   COMMAND run_short_test.py bundle)
 

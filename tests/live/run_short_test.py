@@ -3,13 +3,15 @@
 Invariant: `run` makes the run once and keeps it; the other commands read that run only and fail
 when it is not there. The node of a finished run is gone, so its kept data folder is served again.
 
-  run_short_test.py run | verdict | faults | npm | node | carried | doctored | bundle
+  run_short_test.py run | verdict | faults | npm | node | carried | doctored | bundle |
+                    report
 """
 import base64
 import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -162,6 +164,48 @@ class ShortRun(unittest.TestCase):
                 for spelling in spellings_of(path.read_bytes()):
                     self.assertNotIn(spelling, text, f"{path.name} is in the bundle")
 
+    def report_is_complete(self):
+        run = run_folder(FOLDER)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder) / run.name
+            shutil.copytree(run, copy, ignore=shutil.ignore_patterns("work", "secrets"))
+            done = roulette("report", copy)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout.strip(), str(copy / "report.html"))
+            self.assertEqual(sorted(p.name for p in copy.glob("report.html*")), ["report.html"])
+            page = (copy / "report.html").read_text()
+            self.page_stands_alone(page)
+            verdict = self.verdict()
+            self.assertIn(f"<b>{verdict['load']['settled']}</b>withdrawals settled", page)
+            for invariant in verdict["invariants"]:
+                self.assertIn(f'id="invariant-{invariant["id"]}"', page)
+            for fault in records(run / "faults.ndjson"):
+                self.assertIn(f'id="fault-{fault["fault_id"]}"', page)
+            self.bundle_holds_the_report(copy, page, pathlib.Path(folder))
+
+    def page_stands_alone(self, page):
+        """Complete without JavaScript and without a network."""
+        static = page[:page.index('<script type="application/json"')]
+        self.assertEqual(static.count("<svg"), 3, "a chart each, drawn already")
+        targets = set(re.findall(r' id="([^"]+)"', static))
+        links = re.findall(r'href="#([^"]+)"', static)
+        self.assertGreater(len(links), 16)
+        self.assertEqual([link for link in links if link not in targets], [])
+        self.assertEqual(re.findall(r'(?:src|href)="(?!#)[^"]*"', static), [])
+        self.assertIn("What is not claimed", static)
+
+    def bundle_holds_the_report(self, copy, page, home):
+        key, bundle = home / "operator.pem", home / "bundle.tar"
+        self.assertEqual(roulette("key", "new", "--key", key).returncode, 0)
+        self.assertEqual(roulette("bundle", copy, "--key", key, "--out", bundle).returncode, 0)
+        self.assertEqual(roulette("verify", bundle).returncode, 0)
+        settled = '"settled":' + str(self.verdict()["load"]["settled"])
+        self.assertIn(settled, page)
+        (copy / "report.html").write_text(page.replace(settled, '"settled":999999'))
+        done = roulette("bundle", copy, "--key", key, "--out", bundle)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("report.html is of other records", done.stderr)
+
     def faults_are_proven(self):
         run = run_folder(FOLDER)
         faults = records(run / "faults.ndjson")
@@ -250,7 +294,7 @@ CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "fault
          "npm": "npm_judges_the_transactions", "node": "node_agrees",
          "carried": "carried_into_the_simulator",
          "doctored": "doctored_records_do_not_pass",
-         "bundle": "bundle_is_an_auditors"}
+         "bundle": "bundle_is_an_auditors", "report": "report_is_complete"}
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1] not in CASES:
