@@ -1,6 +1,7 @@
 // YAML events to a JSON tree with lines: see yaml_tree.h.
 #include "chaos/plan/yaml_tree.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -12,6 +13,8 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 #include <nlohmann/json.hpp>
+
+#include "common/base/utf8.h"
 
 namespace roulette::chaos {
 namespace {
@@ -194,6 +197,11 @@ Error at(const std::string& name, int line, const std::string& what) {
 
 Result<LineMap> parse_yaml(const std::string& text, const std::string& name, json& out) {
   if (text.size() > kMaxTextBytes) return at(name, 1, "larger than 1 MiB");
+  if (const std::size_t bad = first_not_utf8(text); bad != text.size()) {
+    const auto end = text.begin() + static_cast<std::ptrdiff_t>(bad);
+    return at(name, 1 + static_cast<int>(std::count(text.begin(), end, '\n')),
+              "a byte that is no UTF-8; save the file as UTF-8");
+  }
   try {
     std::istringstream input(text);
     YAML::Parser parser(input);

@@ -2,6 +2,7 @@
 //
 // Invariant: one write(2) per event on an O_APPEND descriptor; a line that a kill or a full disk
 // tore is cut off (at once, or by the next boot), so what is in the file is whole.
+#include "common/base/utf8.h"
 #include "common/runtime/event_log.h"
 
 #include <errno.h>
@@ -39,28 +40,6 @@ bool plain_key(std::string_view key) {
   return !key.empty();
 }
 
-// Length of the well-formed UTF-8 sequence at the front (RFC 3629), or 0.
-std::size_t utf8_length(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-  const std::uint8_t first = at(0);
-  std::size_t length = 0;
-  std::uint8_t low = 0x80;
-  std::uint8_t high = 0xbf;
-  if (first >= 0xc2 && first <= 0xdf) length = 2;
-  if (first >= 0xe0 && first <= 0xef) length = 3;
-  if (first >= 0xf0 && first <= 0xf4) length = 4;
-  if (length == 0 || text.size() < length) return 0;
-  if (first == 0xe0) low = 0xa0;
-  if (first == 0xed) high = 0x9f;  // no surrogates
-  if (first == 0xf0) low = 0x90;
-  if (first == 0xf4) high = 0x8f;
-  if (at(1) < low || at(1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (at(i) < 0x80 || at(i) > 0xbf) return 0;
-  }
-  return length;
-}
-
 std::int64_t clock_us(clockid_t clock) {
   timespec t{};
   ::clock_gettime(clock, &t);
@@ -84,7 +63,7 @@ void append_json_string(std::string& out, std::string_view text) {
       out.push_back(kHex[c & 15]);
     } else if (c < 0x80) {
       out.push_back(text[0]);
-    } else if ((used = utf8_length(text)) != 0) {
+    } else if ((used = utf8_sequence_length(text)) != 0) {
       out.append(text.substr(0, used));
     } else {
       used = 1;

@@ -74,7 +74,8 @@ async function without_scripts(browser) {
 
 let browser;
 for (const executablePath of BROWSERS) {
-  browser ??= await chromium.launch({executablePath, args: ["--no-sandbox"]}).catch(() => undefined);
+  browser ??= await chromium.launch({executablePath, args: ["--no-sandbox"]})
+      .catch(() => undefined);
 }
 if (browser === undefined) {
   console.error("no Chromium: apt-get install chromium");

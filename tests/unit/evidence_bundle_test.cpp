@@ -8,6 +8,7 @@
 #include "chaos/evidence/operator_key.h"
 #include "chaos/evidence/run_identity.h"
 #include "chaos/evidence/ustar.h"
+#include "common/crypto/hash.h"
 #include "tests/unit/finished_run.h"
 
 namespace roulette::evidence {

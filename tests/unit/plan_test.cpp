@@ -96,6 +96,11 @@ TEST_CASE("a duplicate key is refused with its line", "[plan]") {
   check_refusal(replaced("    seed: 7\n", "    seed: 7\n    seed: 8\n"), "9", "occurs twice");
 }
 
+TEST_CASE("a byte that is no UTF-8 is refused with its line", "[plan]") {
+  check_refusal(replaced("    seed: 7\n", "    seed: \xe9\n"), "8", "no UTF-8");
+  check_refusal(replaced("    seed: 7\n", "    s\xc3\x28: 7\n"), "8", "no UTF-8");
+}
+
 TEST_CASE("an unknown key is refused with its line", "[plan]") {
   check_refusal(replaced("    seed: 7\n", "    sead: 7\n"), "8", "sead");
   check_refusal(
