@@ -19,6 +19,7 @@
 #include "common/crypto/sealed_share.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
+#include "common/runtime/process.h"
 
 namespace roulette::signer {
 namespace {
@@ -103,12 +104,11 @@ Result<Secret<32>> open_share(const Settings& settings, const crypto::ShareLabel
   return share;
 }
 
-// A token that failed is left alone for so long: each request would cost a record.
-constexpr Duration kTokenRest = milliseconds(500);
+// A token that signed so short a while ago need not be tried.
+constexpr auto kTokenRest = std::chrono::milliseconds(200);
 
-std::chrono::steady_clock::duration rest() { return std::chrono::microseconds(kTokenRest.us); }
-
-// What the machine signs with where the key lies in a token. One thread uses it.
+// What the machine signs with where the key lies in a token. One thread uses it. A token that
+// failed is away until a trial succeeds: each request that tried instead would cost a record.
 class TokenSigns {
  public:
   explicit TokenSigns(std::unique_ptr<Token> token) : token_(std::move(token)) {}
@@ -116,7 +116,9 @@ class TokenSigns {
   Result<crypto::CompactEcdsa> sign(const Hash32& digest) {
     auto made = token_->sign(digest);
     if (made) {
+      if (!failure_.empty()) std::fprintf(stderr, "the token signs again\n");
       failure_.clear();
+      signed_at_ = std::chrono::steady_clock::now();
       return made;
     }
     // Nothing can be asked of a module that hangs, and a signer without its key is none: it ends,
@@ -127,19 +129,24 @@ class TokenSigns {
     }
     if (failure_.empty()) std::fprintf(stderr, "%s\n", made.error().message.c_str());
     failure_ = made.error().message;
-    failed_at_ = std::chrono::steady_clock::now();
     return Error{ErrorKind::Refused, made.error().message};
   }
-  std::string unavailable() const {
-    const bool rests =
-        !failure_.empty() && std::chrono::steady_clock::now() - failed_at_ < rest();
-    return rests ? failure_ : std::string();
+  std::string unavailable() const { return failure_; }
+  // As at the start: random bytes are signed, which are no transaction's.
+  std::string probe() {
+    if (failure_.empty() && std::chrono::steady_clock::now() - signed_at_ < kTokenRest)
+      return failure_;
+    runtime::KernelEntropy entropy;
+    Hash32 digest{};
+    entropy.fill(digest);
+    (void)sign(digest);
+    return failure_;
   }
 
  private:
   std::unique_ptr<Token> token_;
   std::string failure_;  // of the last attempt
-  std::chrono::steady_clock::time_point failed_at_;
+  std::chrono::steady_clock::time_point signed_at_;
 };
 
 Error other_key(const TokenPlace& place, const crypto::PubKey33& is, ByteSpan wants) {
@@ -149,7 +156,7 @@ Error other_key(const TokenPlace& place, const crypto::PubKey33& is, ByteSpan wa
 }
 
 Result<crypto::KeySharePtr> token_share(const Settings& settings, const crypto::SigningGroup& group,
-                                        EntropySource& entropy) {
+                                        EntropySource& entropy, KeyProbe& probe) {
   if (!settings.token)
     return Error{ErrorKind::Usage, "the key of hsm lies in a token: token is missing"};
   if (!settings.share.empty())
@@ -161,6 +168,7 @@ Result<crypto::KeySharePtr> token_share(const Settings& settings, const crypto::
   if (*key != group.threshold_key())
     return other_key(*settings.token, *key, group.threshold_key());
   const auto signs = std::make_shared<TokenSigns>(std::move(*token));
+  probe = [signs] { return signs->probe(); };
   return crypto::hsm_share({*key, [signs](const Hash32& digest) { return signs->sign(digest); },
                             [signs] { return signs->unavailable(); }});
 }
@@ -235,13 +243,13 @@ Status seal_into_token(const Settings& settings, std::optional<int> passphrase_f
 }
 
 Result<SignerConfig> load_config(const Settings& settings, std::optional<int> passphrase_fd,
-                                 EntropySource& entropy) {
+                                 EntropySource& entropy, KeyProbe& probe) {
   auto group = runtime::read_group_file(settings.group);
   if (!group) return group.error();
   const crypto::SigningGroupPtr signing = std::move(group).value();
   const SignerId id(settings.name.index);
   const auto* kind = crypto::scheme_by_name(signing->scheme().facts().name);
-  auto share = kind->in_token ? token_share(settings, *signing, entropy)
+  auto share = kind->in_token ? token_share(settings, *signing, entropy, probe)
                               : sealed_share(settings, *signing, id, passphrase_fd);
   if (!share) return share.error();
   return SignerConfig{id,

@@ -6,7 +6,9 @@
 // comes from argv or the environment (DESIGN 6.7).
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <string>
 
 #include "common/base/result.h"
 #include "signer/app/settings.h"
@@ -14,10 +16,14 @@
 
 namespace roulette::signer {
 
+// Asks a key's token, unless it signed a moment ago: why it does not sign now, or nothing. May take
+// as long as a signature. No function: the key lies in no token.
+using KeyProbe = std::function<std::string()>;
+
 // Every failure names the file. `passphrase_fd` is read to its end when the share wants one.
 [[nodiscard]] Result<SignerConfig> load_config(const Settings& settings,
                                                std::optional<int> passphrase_fd,
-                                               EntropySource& entropy);
+                                               EntropySource& entropy, KeyProbe& probe);
 
 // Puts a share that is sealed under a key file or a passphrase under the key in the token of the
 // configuration (made there if there is none), by one atomic rename: killed at any moment, the file

@@ -23,6 +23,8 @@ using runtime::PointEffect;
 using runtime::PointWhen;
 
 constexpr Duration kTick = seconds(1);              // `limits` events (docs/RECORDS.md)
+constexpr Duration kKeyProbe = milliseconds(250);   // of a key in a token
+constexpr char kKeyUnavailable[] = "key-unavailable";
 constexpr Duration kFlushPoll = microseconds(500);  // while draining: has the kernel taken it all?
 constexpr int kDiskFailedExitCode = 70;
 
@@ -49,12 +51,14 @@ bool is_coordinators(const wire::Message& message) {
 
 }  // namespace
 
-LiveSigner::LiveSigner(Environment environment, Settings settings)
+LiveSigner::LiveSigner(Environment environment, Settings settings, KeyProbe probe)
     : env_(environment),
       settings_(std::move(settings)),
       drain_timer_(env_.loop, [this] { stop(false); }),
       tick_timer_(env_.loop, [this] { tick(); }),
-      flush_timer_(env_.loop, [this] { finish_when_sent(); }) {}
+      flush_timer_(env_.loop, [this] { finish_when_sent(); }),
+      key_timer_(env_.loop, [this] { look_at_key(); }),
+      probe_(std::move(probe)) {}
 
 LiveSigner::~LiveSigner() {
   env_.loop.set_batch_hook({});
@@ -63,6 +67,7 @@ LiveSigner::~LiveSigner() {
 // ---- start ----
 
 Status LiveSigner::start(SignerConfig config) {
+  if (probe_) key_ = config.share;
   if (auto opened = open_journal(std::move(config)); !opened) return opened;
   if (auto opened = open_transport(); !opened) return opened;
   if (auto opened = open_http(); !opened) return opened;
@@ -73,7 +78,9 @@ Status LiveSigner::start(SignerConfig config) {
     step(Started{});
     commit();
     // It serves when a coordinator has said what the ledger keeps of this journal.
-    set_not_ready(wire::standing_name(wire::JournalStanding::Unchecked));
+    standing_ = wire::standing_name(wire::JournalStanding::Unchecked);
+    tell_readiness();
+    look_at_key();
   });
   return {};
 }
@@ -141,10 +148,23 @@ Status LiveSigner::open_http() {
   return {};
 }
 
-void LiveSigner::announce_ready() {
+void LiveSigner::tell_readiness() {
+  if (not_ready_ == "draining") return;
+  std::string why = standing_;
+  if (why.empty() && key_ && !key_->unavailable().empty()) why = kKeyUnavailable;
+  if (why == not_ready_) return;
+  if (!why.empty()) return set_not_ready(why);
   not_ready_.clear();
   env_.log.write("ready", EventFields().add("reason", ""));
   env_.points.ready("{}");
+}
+
+// A token that went away is noticed whether or not anybody wants a signature, and so is its return.
+void LiveSigner::look_at_key() {
+  if (!probe_) return;
+  (void)probe_();
+  tell_readiness();
+  key_timer_.arm(env_.loop.now() + kKeyProbe);
 }
 
 void LiveSigner::set_not_ready(const std::string& reason) {
@@ -294,9 +314,8 @@ void LiveSigner::execute(const StandingChanged& effect) {
   if (quarantined)
     std::fprintf(stderr, "%s: quarantined: %s\n", settings_.name.text().c_str(),
                  standing.c_str());
-  if (not_ready_ == "draining") return;
-  if (quarantined) return set_not_ready(standing);
-  announce_ready();
+  standing_ = quarantined ? standing : "";
+  tell_readiness();
 }
 
 void LiveSigner::execute(const Drained&) {
@@ -317,6 +336,7 @@ void LiveSigner::commit() {
     }
     step(RecordDurable{last});
   }
+  tell_readiness();  // a token may have refused meanwhile
   if (drained_) finish_when_sent();
 }
 

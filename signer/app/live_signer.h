@@ -23,6 +23,7 @@
 #include "common/runtime/process.h"
 #include "common/runtime/tls_transport.h"
 #include "common/runtime/traffic.h"
+#include "signer/app/key_material.h"
 #include "signer/app/settings.h"
 #include "signer/app/signer_metrics.h"
 #include "signer/core/signer.h"
@@ -40,7 +41,7 @@ class LiveSigner {
     BootId boot;
     runtime::Hygiene hygiene;
   };
-  LiveSigner(Environment environment, Settings settings);
+  LiveSigner(Environment environment, Settings settings, KeyProbe probe);
   ~LiveSigner();
   LiveSigner(const LiveSigner&) = delete;
   LiveSigner& operator=(const LiveSigner&) = delete;
@@ -62,8 +63,10 @@ class LiveSigner {
   [[nodiscard]] Status open_journal(SignerConfig config);
   [[nodiscard]] Status open_transport();
   [[nodiscard]] Status open_http();
-  void announce_ready();
+  // Ready is who serves: its journal was checked, its key is at hand, it does not stop.
+  void tell_readiness();
   void set_not_ready(const std::string& reason);
+  void look_at_key();
 
   void on_connected(ConnectionId id, ProcessName name);
   void on_frame(ConnectionId id, ByteSpan payload);
@@ -99,10 +102,14 @@ class LiveSigner {
   runtime::Timer drain_timer_;
   runtime::Timer tick_timer_;
   runtime::Timer flush_timer_;
+  runtime::Timer key_timer_;
   std::map<ConnectionId, Peer> peers_;
   std::vector<runtime::JournalRecord> uncommitted_;
   std::uint64_t last_uncommitted_ = 0;
   std::string not_ready_ = "starting";  // empty: ready
+  std::string standing_ = "starting";   // why it does not serve but for its key; empty: it does
+  KeyProbe probe_;                      // none: there is no token
+  crypto::KeySharePtr key_;             // the machine's, where there is a token to look at
   bool announced_epoch_ = false;
   bool drained_ = false;
   bool stopped_drained_ = false;

@@ -92,13 +92,14 @@ int serve(const runtime::DaemonArguments& arguments, const Settings& settings,
   entropy.fill({blinding.data(), blinding.size()});
   crypto::randomize_context(blinding);
 
-  auto config = load_config(settings, arguments.passphrase_fd, entropy);
+  KeyProbe probe;
+  auto config = load_config(settings, arguments.passphrase_fd, entropy, probe);
   if (!config) return failed(config.error());
 #ifdef ROULETTE_MUTANTS
   if (ROULETTE_MUTANT("hsm-session-after-fork")) go_on_in_a_child();
 #endif
   (*points)->attach(loop);
-  LiveSigner signer({loop, **points, **log, entropy, boot, hygiene}, settings);
+  LiveSigner signer({loop, **points, **log, entropy, boot, hygiene}, settings, std::move(probe));
   if (auto started = signer.start(std::move(config).value()); !started)
     return failed(started.error());
   serving = &signer;

@@ -405,7 +405,8 @@ Status provision_again(const Settings& settings, const ProvisionOptions& options
   if (!lock) return lock.error();
   runtime::KernelEntropy entropy;
   // Also proves that group, share and key fit before anything is written.
-  auto config = load_config(settings, options.passphrase_fd, entropy);
+  KeyProbe probe;  // nobody serves with it here
+  auto config = load_config(settings, options.passphrase_fd, entropy, probe);
   if (!config) return config.error();
   return Provisioning(settings, options, std::move(config).value()).run();
 }

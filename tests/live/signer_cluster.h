@@ -51,6 +51,8 @@ class SignerProcess {
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
   // The next line but `ready`, which follows the first journal check.
   std::string hear();
+  // The very next line.
+  std::string hear_any() { return channel_.hear(); }
   void tell(const std::string& line) { channel_.tell(line); }
   void signal(int number) { child_->signal(number); }
   int wait() { return child_->wait(); }

@@ -158,13 +158,31 @@ TEST_CASE("a token that refuses or is removed costs no signer: it signs when the
     REQUIRE(refused.has_value());
     CHECK(refused->reason == wire::RefusalReason::KeyUnavailable);
     CHECK_THAT(refused->detail, Contains("token 'signer-0'"));
+    CHECK(signer.hear() == "not_ready key-unavailable");
     faulty.tell("");
-    ::usleep(600'000);  // it leaves a failed token alone for half a second
+    CHECK(signer.hear_any() == "ready {}");  // it looks after its token four times a second
     CHECK(signs(coordinator, key, number));
     ++number;
   }
   faulty.tell("sign slow 300");
   CHECK(signs(coordinator, key, number));
+  signer.kill();
+}
+
+TEST_CASE("a token that goes away is noticed and told while nobody wants a signature") {
+  FaultyTokens faulty;
+  ClusterFiles files;
+  const auto config = config_of(files, json_of(faulty.make("signer-0")));
+  const auto key = make_wallet(files, config);
+  SignerProcess signer(config);
+  TestCoordinator coordinator(files);
+  REQUIRE(signer.wait_ready());
+  REQUIRE(coordinator.connect(0, signer.tls_port()));
+  faulty.tell("all removed");
+  CHECK(signer.hear() == "not_ready key-unavailable");
+  faulty.tell("");
+  CHECK(signer.hear_any() == "ready {}");
+  CHECK(signs(coordinator, key, 1));
   signer.kill();
 }
 

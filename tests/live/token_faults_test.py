@@ -15,7 +15,7 @@ import urllib.request
 import unittest
 
 import run_tool
-from run_tool import NodeRpc, Tool, children_of, fresh_runs
+from run_tool import NodeRpc, Tool, children_of, fresh_runs, records
 
 LASTS_S = 1.5
 
@@ -53,6 +53,12 @@ class TokenFaults(unittest.TestCase):
     def tell(self, how):
         self.control.write_text(how + "\n")
 
+    def not_ready(self):
+        """How often the tool heard that a signer's key was out of reach."""
+        log = pathlib.Path(self.up["run_dir"]) / "work" / "tool-0.events.ndjson"
+        return sum(line.get("event") == "down" and line.get("why") == "key-unavailable"
+                   for line in records(log))
+
     def noted(self, word):
         log = pathlib.Path(str(self.control) + ".log")
         return log.read_text().split("\n").count(word) if log.exists() else 0
@@ -79,11 +85,13 @@ class TokenFaults(unittest.TestCase):
 
     def faults_that_pass(self):
         for calls, how in (("sign", "refuse"), ("all", "removed"), ("sign", "session-lost")):
+            downs = self.not_ready()
             self.tell(f"{calls} {how}")
             keys = [self.pay(), self.pay()]
             threading.Event().wait(LASTS_S)
             self.assertGreater(self.noted(f"sign {how}"), 0, "the fault did not happen")
             self.assertEqual([self.state(key) for key in keys], ["planned", "planned"], how)
+            self.assertEqual(self.not_ready(), downs + 1, "the signer says that it is not ready")
             self.tell("")
             for key in keys:
                 self.wait_sent(key, 10)
