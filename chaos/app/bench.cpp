@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/app/bench_service.h"
 #include "chaos/app/commands.h"
 #include "chaos/bench/signing.h"
 #include "chaos/bench/steps.h"
@@ -175,6 +176,11 @@ int bench_command(const BenchOptions& options) {
     if (!rows) return report_error(rows.error());
     print_signing(to, *rows);
     out["signing"] = signing_json(*rows);
+  }
+  if (wanted("service")) {
+    auto service = bench_service(options, to);
+    if (!service) return report_error(service.error());
+    out["service"] = std::move(service).value();
   }
   const std::string text = out.dump(2) + "\n";
   if (options.json) std::cout << text;

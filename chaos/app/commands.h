@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct RunOptions {
   std::optional<std::uint32_t> heal_s;  // for accepted withdrawals to settle; nothing: the usual
   std::string program;   // as it was called, for the words at the end
   BinaryOptions binaries;
+  // Called as each phase begins, while the processes run.
+  std::function<void(const std::string& phase, const Supervisor& processes)> on_phase;
 };
 [[nodiscard]] int run_command(const RunOptions& options);
 struct RunEnd {
@@ -87,9 +90,12 @@ struct MatrixOptions {
 [[nodiscard]] int matrix_command(const MatrixOptions& options);
 
 struct BenchOptions {
-  std::vector<std::string> parts;  // "steps", "signing"; empty: all
+  std::vector<std::string> parts;  // "steps", "signing", "service"; empty: all
   unsigned repetitions = 9;        // of each step
   std::size_t signatures = 400;    // of each set-up of signers
+  std::uint32_t seconds = 10;      // of each row of the service, its warm-up apart
+  std::vector<std::uint32_t> clients{1, 8, 64, 256};  // with 3-of-5
+  std::vector<std::uint16_t> signers{3, 5, 7, 15};    // with 8 clients
   std::string runs_dir = "runs";
   std::string out_file;  // the JSON, besides; empty: none
   bool json = false;

@@ -259,14 +259,25 @@ void add_mutants(CLI::App& app, MutantOptions& o) {
 void add_bench(CLI::App& app, BenchOptions& o) {
   CLI::App* bench = app.add_subcommand(
       "bench", "Measure what signing costs on this machine, peers beside each other in one run");
-  bench->add_option("PART", o.parts, "steps (of a signing, in process) or signing (real signers); "
-                                     "all when none is named")
-      ->check(CLI::IsMember({"steps", "signing"}));
+  bench->add_option("PART", o.parts, "steps (of a signing, in process), signing (real signers) or "
+                                     "service (whole clusters); all when none is named")
+      ->check(CLI::IsMember({"steps", "signing", "service"}));
   bench->add_option("--repetitions", o.repetitions, "Of each step; figures are their medians")
       ->check(CLI::Range(1U, 1000U))
       ->capture_default_str();
   bench->add_option("--signatures", o.signatures, "Of each set-up of signers")
       ->check(CLI::Range(8U, 1000000U))
+      ->capture_default_str();
+  bench->add_option("--seconds", o.seconds, "Of each row of the service, behind 3 s of warm-up")
+      ->check(CLI::Range(1U, 600U))
+      ->capture_default_str();
+  bench->add_option("--clients", o.clients, "Numbers of clients of the service, with 3-of-5")
+      ->delimiter(',')
+      ->check(CLI::Range(1U, 1000U))
+      ->capture_default_str();
+  bench->add_option("--signers", o.signers, "Numbers of signers of the service, with 8 clients")
+      ->delimiter(',')
+      ->check(CLI::Range(1U, 128U))
       ->capture_default_str();
   bench->add_option("--runs", o.runs_dir, "Where the signers' folders are while they run")
       ->capture_default_str()

@@ -70,6 +70,11 @@ class Run {
   bool interrupted_by_signal() const { return signalled_; }
 
  private:
+  void phase(const std::string& name) {
+    s_->phase(name);
+    if (options_.on_phase) options_.on_phase(name, *s_->supervisor);
+  }
+
   // Every withdrawal may take two coins, and change comes back only with the next block.
   std::uint64_t coins() const {
     const double closed = e_.workload.clients * 1000.0 / std::max(20u, e_.workload.think_ms + 20);
@@ -82,7 +87,7 @@ class Run {
   }
 
   Status start() {
-    s_->phase("setup");
+    phase("setup");
     faults_ = std::make_unique<FaultEngine>(
         s_->loop, *s_->log, *s_->supervisor, e_, schedule_,
         FaultEngine::Hooks{[this](ProcessName name, const std::vector<std::string>& lines) {
@@ -113,7 +118,7 @@ class Run {
   void load_phase() {
     s_->cluster->start_mining(e_.cluster.block_interval_ms);
     began_ = s_->loop.now();
-    s_->phase("undisturbed");
+    phase("undisturbed");
     load_->begin(began_);
     faults_->begin(began_);
     tick_ = std::make_unique<runtime::Timer>(s_->loop, [this] { tick(); });
@@ -127,7 +132,7 @@ class Run {
     const Instant now = s_->loop.now();
     if (!disturbed_ && now >= began_ + seconds(e_.workload.undisturbed_s)) {
       disturbed_ = true;
-      s_->phase("disturbed");
+      phase("disturbed");
     }
     show(now);
     check_stop_rules(now);
@@ -183,7 +188,7 @@ class Run {
   // Victims come back, clients get their answers, everything accepted settles; mining goes on.
   void heal() {
     if (facts_.interrupted) return;
-    s_->phase("drain");
+    phase("drain");
     progress_->line("load ended; waiting for victims to return and for clients to be answered");
     const auto over = [this] {
       return stopped_ || (faults_->settled() && (load_->drained() || quorum_is_gone()));
@@ -235,7 +240,7 @@ class Run {
   }
 
   void finish() {
-    s_->phase("settle");
+    phase("settle");
     const Status status = s_->cluster->finish(
         [this] { return resolve(); }, [this](const std::string& line) { progress_->line(line); });
     if (!status) problems_.push_back("end of run: " + status.error().message);

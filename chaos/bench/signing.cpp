@@ -2,17 +2,13 @@
 #include "chaos/bench/signing.h"
 
 #include <algorithm>
-#include <ctime>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
-
-#include <unistd.h>
 
 #include "chaos/app/session.h"
+#include "chaos/bench/cpu.h"
 #include "chaos/bench/steps.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/spend.h"
@@ -30,25 +26,6 @@ namespace fs = std::filesystem;
 constexpr Duration kStartLimit = seconds(30);
 constexpr Duration kSignatureLimit = seconds(20);
 constexpr std::uint32_t kPool = 64;  // nonces kept of each signer
-
-double process_cpu_us() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-}
-
-// utime + stime of /proc/PID/stat, behind the name, which may hold anything but ends with ')'.
-std::optional<double> cpu_us(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  if (!std::getline(file, line) || line.rfind(')') == std::string::npos) return std::nullopt;
-  std::istringstream fields(line.substr(line.rfind(')') + 1));
-  std::string skipped;
-  for (int i = 3; i < 14; ++i) fields >> skipped;
-  double user = 0, system = 0;
-  if (!(fields >> user >> system)) return std::nullopt;
-  return (user + system) * 1e6 / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
 
 }  // namespace
 
@@ -272,7 +249,7 @@ struct SignerFleet::State {
     double sum = 0;
     for (std::uint16_t i = 0; i < peers.size(); ++i) {
       const auto pid = session->supervisor->pid({Role::Signer, i});
-      const auto used = pid ? cpu_us(*pid) : std::nullopt;
+      const auto used = pid ? cpu_us_of(*pid) : std::nullopt;
       if (!used) fail("signer-" + std::to_string(i) + " has no CPU time");
       sum += used.value_or(0);
     }
@@ -337,7 +314,7 @@ Status SignerFleet::measure(SigningRow& row, std::size_t count) {
     if (!s.session->loop.run_until(filled, kSignatureLimit)) s.fail("no nonces came");
   }
   const double signers_before = s.signers_cpu_us();
-  const double own_before = process_cpu_us();
+  const double own_before = own_cpu_us();
   const std::size_t signed_before = row.signatures;
   const Instant began = s.now();
   for (unsigned i = 0; i < row.setup.in_flight && s.left > 0; ++i) s.want();
@@ -355,7 +332,7 @@ Status SignerFleet::measure(SigningRow& row, std::size_t count) {
   const double now = static_cast<double>(row.signatures);
   const auto mean = [&](double& of, double used) { of = (of * before + used) / now; };
   mean(row.signer_cpu_us, s.signers_cpu_us() - signers_before);
-  mean(row.coordinator_cpu_us, process_cpu_us() - own_before);
+  mean(row.coordinator_cpu_us, own_cpu_us() - own_before);
   return {};
 }
 

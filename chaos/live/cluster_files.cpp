@@ -245,6 +245,7 @@ class Maker {
       if (plan_.vault == "file" && !in_token_)
         config["share_key"] = share_key_file(name).string();
       config["share_epoch"] = kShareEpoch;
+      if (plan_.commit_delay_ms > 0) config["commit_delay_ms"] = plan_.commit_delay_ms;
       config["policy"] = {{"max_fee_sat", kWithdrawalFeeSat},
                           {"max_fee_rate_sat_per_vb", 2 * kFeeRateSatPerVb},
                           {"max_amount_sat", kMaxAmountSat}};
@@ -364,6 +365,7 @@ class Maker {
       json config = common(name, at_.ledger_tls[i], at_.ledger_http[i]);
       config["replicas"] = plan_.ledgers;
       config["snapshot_interval"] = plan_.snapshot_interval;
+      if (plan_.commit_delay_ms > 0) config["commit_delay_ms"] = plan_.commit_delay_ms;
       config["peers"] = peers(Role::Ledger, at_.ledger_tls, i);
       if (plan_.log == "sqlite")
         config["log"] = plan_.log;

@@ -173,6 +173,7 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options) {
     records_total = &options.metrics->counter("roulette_journal_records_total",
                                               "Records committed by this process.");
   }
+  database->delay_commits(options.commit_delay);
   const bool created = !*old;
   return std::unique_ptr<Journal>(new Journal(std::unique_ptr<State>(
       new State{std::move(options), std::move(*database), std::move(*insert),

@@ -16,6 +16,7 @@
 #include "common/base/bytes.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/base/time.h"
 
 namespace roulette::runtime {
 
@@ -42,6 +43,7 @@ class Journal {
     std::string format;          // "signer-journal": another format or version is refused by name
     bool must_exist = false;     // a missing file is ErrorKind::Preflight instead of a new journal
     bool read_only = false;      // for exports; append() is then refused
+    Duration commit_delay{};     // Database::delay_commits, once it is open
     KillPoints* points = nullptr;
     Metrics* metrics = nullptr;  // roulette_journal_commit_seconds, roulette_journal_records_total
   };

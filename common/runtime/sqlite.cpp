@@ -6,6 +6,8 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace roulette::runtime {
@@ -41,6 +43,7 @@ const char* synchronous_sql(Database::Synchronous level) {
 struct Database::State {
   std::filesystem::path path;
   sqlite3* db = nullptr;
+  Duration commit_delay{};
   ~State() { sqlite3_close_v2(db); }
 };
 
@@ -174,7 +177,12 @@ Result<Statement> Database::prepare(std::string_view sql) {
 
 Status Database::begin() { return execute("BEGIN IMMEDIATE"); }
 
+void Database::delay_commits(Duration delay) { state_->commit_delay = delay; }
+
 Status Database::commit() {
+  // Before it: a process that dies in the wait has committed nothing.
+  if (state_->commit_delay.us > 0)
+    std::this_thread::sleep_for(std::chrono::microseconds(state_->commit_delay.us));
   Status committed = execute("COMMIT");
   if (!committed) rollback();
   return committed;

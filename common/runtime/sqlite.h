@@ -13,6 +13,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "common/base/time.h"
 
 namespace roulette::runtime {
 
@@ -72,6 +73,8 @@ class Database {
   [[nodiscard]] Status begin();     // BEGIN IMMEDIATE
   [[nodiscard]] Status commit();    // after a failure the transaction is rolled back
   void rollback() noexcept;
+  // Every commit from here on takes this much longer, as on a slower disk: for measurements only.
+  void delay_commits(Duration delay);
   // Writes until the write-ahead log has `bytes` and lets it begin anew, so that later commits
   // overwrite blocks that exist: syncing a file that grows costs a file system commit besides.
   [[nodiscard]] Status grow_wal(std::int64_t bytes);

@@ -72,6 +72,7 @@ Status LiveLedger::open_tables() {
   auto opened = Tables::open(settings_.tables_file(), settings_.cluster_id);
   if (!opened) return opened.error();
   tables_ = std::make_unique<Tables>(std::move(opened).value());
+  tables_->delay_commits(settings_.commit_delay);
   const auto digest = tables_->last_digest();
   if (!digest) return digest.error();
   LedgerConfig config;

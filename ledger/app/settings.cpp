@@ -19,6 +19,7 @@ namespace {
 using runtime::ConfigObject;
 
 constexpr std::int64_t kMostDrainMs = 600'000;
+constexpr std::int64_t kMostCommitDelayMs = 1000;
 constexpr std::int64_t kMostFeeRate = 1'000'000;
 constexpr std::int64_t kMostReplicas = 64;
 constexpr std::int64_t kMostSettleDepth = 1000;
@@ -144,6 +145,7 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   }
   settings.drain = milliseconds(
       root.integer("drain_ms", 0, kMostDrainMs, limits::kDrain.us / milliseconds(1).us));
+  settings.commit_delay = milliseconds(root.integer("commit_delay_ms", 0, kMostCommitDelayMs, 0));
   if (auto complete = loaded->finish(); !complete) return complete.error();
   return settings;
 }

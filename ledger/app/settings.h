@@ -37,6 +37,7 @@ struct Settings {
   wire::Genesis genesis;
   std::uint64_t snapshot_interval = 0;  // log indices; 0: no snapshots, and nothing is trimmed
   Duration drain;
+  Duration commit_delay;  // every commit takes so much longer: for measurements
 
   [[nodiscard]] std::filesystem::path tables_file() const { return folder / "tables.sqlite"; }
   [[nodiscard]] std::filesystem::path log_file() const { return folder / "log.sqlite"; }

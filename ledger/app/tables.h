@@ -62,6 +62,7 @@ class Tables {
   // Every page and every row, by its sum. open() has done it; exports do it to say so.
   [[nodiscard]] Status verify();
   [[nodiscard]] std::uint64_t index() const { return index_; }
+  void delay_commits(Duration delay) { database_.delay_commits(delay); }
   [[nodiscard]] Result<std::optional<StoredDigest>> last_digest();
   [[nodiscard]] Result<std::map<std::uint64_t, Hash32>> digests();  // the newest kDigestsKept
   [[nodiscard]] Result<std::optional<StoredBase>> base();

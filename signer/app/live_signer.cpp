@@ -89,6 +89,7 @@ Status LiveSigner::open_journal(SignerConfig config) {
   env_.points.announce(PointEffect::Restore, "journal_opened", PointWhen::Before);
   auto journal = runtime::Journal::open({.path = settings_.journal_file(),
                                          .format = kJournalFormat,
+                                         .commit_delay = settings_.commit_delay,
                                          .points = &env_.points,
                                          .metrics = &metrics_.registry()});
   if (!journal) return journal.error();

@@ -19,6 +19,7 @@ using runtime::ConfigObject;
 
 constexpr std::int64_t kMostFeeRate = 1'000'000;
 constexpr std::int64_t kMostDrainMs = 600'000;
+constexpr std::int64_t kMostCommitDelayMs = 1000;
 constexpr std::int64_t kMostTokenPatienceMs = 60'000;
 constexpr const char* kRefusedPin = "token-pin-refused";
 
@@ -93,6 +94,7 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.verify_own_share = root.boolean("verify_own_share", true);
   settings.drain = milliseconds(
       root.integer("drain_ms", 0, kMostDrainMs, limits::kDrain.us / milliseconds(1).us));
+  settings.commit_delay = milliseconds(root.integer("commit_delay_ms", 0, kMostCommitDelayMs, 0));
   if (auto complete = loaded->finish(); !complete) return complete.error();
   return settings;
 }

@@ -38,6 +38,7 @@ struct Settings {
   std::int64_t max_amount_sat = 0;
   bool verify_own_share = true;
   Duration drain;
+  Duration commit_delay;  // every commit takes so much longer: for measurements
 
   [[nodiscard]] std::filesystem::path journal_file() const { return folder / journal; }
   [[nodiscard]] std::filesystem::path event_file() const { return folder / "events.ndjson"; }

@@ -3,6 +3,7 @@
 Invariant: no figure is judged by the clock; only that it exists and that peers stand in one run.
 """
 import json
+import os
 import unittest
 
 from run_tool import fresh_runs, roulette
@@ -15,8 +16,8 @@ class Bench(unittest.TestCase):
     def test_bench(self):
         runs = fresh_runs("bench")
         out = runs / "bench.json"
-        done = roulette("bench", "--json", "--repetitions", 1, "--signatures", 16, "--runs", runs,
-                        "--out", out, timeout=170)
+        done = roulette("bench", "steps", "signing", "--json", "--repetitions", 1,
+                        "--signatures", 16, "--runs", runs, "--out", out, timeout=170)
         self.assertEqual(done.returncode, 0, done.stderr)
         told = json.loads(done.stdout)
         self.assertEqual(told, json.loads(out.read_text()))
@@ -51,9 +52,58 @@ class Bench(unittest.TestCase):
                 self.assertGreater(row["p50_us"], 0)
         self.assertEqual([f.name for f in runs.iterdir()], ["bench.json"])
 
+    def test_service(self):
+        runs = fresh_runs("bench-service")
+        done = roulette("bench", "service", "--json", "--clients", "1", "--signers", "5",
+                        "--seconds", 2, "--runs", runs, timeout=230)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual({"steps", "signing"} & told.keys(), set())
+        service = told["service"]
+        rows = {(r["clients"], r["commit_delay_ms"]): r for r in service["rows"]}
+        self.assertEqual(set(rows), {(1, 0), (8, 0), (8, 5)})
+        for row in rows.values():
+            self.check_row(row)
+        calm = rows[8, 0]
+        self.assertAlmostEqual(service["ceiling_per_second"],
+                               service["cores"] * 1e6 / calm["cpu_us"]["sum"], places=1)
+        for clients in (1, 8):
+            row = rows[clients, 0]
+            self.assertAlmostEqual(row["of_ceiling"],
+                                   row["per_second"] / service["ceiling_per_second"], places=2)
+        self.assertIsNone(rows[8, 5]["of_ceiling"])
+        # No share can have left before its record's delayed commit.
+        self.assertGreaterEqual(rows[8, 5]["share_min_ms"], 5)
+        self.assertEqual(list(runs.iterdir()), [])
+
+    def check_row(self, row):
+        self.assertEqual((row["signers"], row["threshold"]), (5, 3))
+        self.assertGreater(row["paid"], 0)
+        # One client waits for its answer: the whole run has settled what the window saw, and more.
+        self.assertGreaterEqual(row["settled"], row["paid"])
+        self.assertGreaterEqual(row["settled"], row["accepted"])
+        rate = row["paid"] / row["seconds"]
+        self.assertAlmostEqual(row["per_second"], rate, delta=rate / 1000)
+        self.assertGreaterEqual(row["seconds"], 2)
+        self.assertGreaterEqual(row["inputs"], 1)
+        roles = row["cpu_us"]["roles"]
+        self.assertEqual(set(roles), {"coordinator", "signer", "ledger", "etcd", "bitcoind"})
+        self.assertTrue(all(us > 0 for us in roles.values()), roles)
+        self.assertAlmostEqual(row["cpu_us"]["sum"], sum(roles.values()), places=1)
+        # No more CPU than the machine has in that time, ticks of 10 ms aside.
+        spent_us = (row["cpu_us"]["sum"] + row["load_cpu_us"]) * row["paid"]
+        self.assertLessEqual(spent_us, os.cpu_count() * row["seconds"] * 1e6 * 1.1)
+        for name in ("answer_ms", "broadcast_ms"):
+            q = row[name]
+            self.assertGreater(q["n"], 0)
+            self.assertTrue(0 < q["p50"] <= q["p99"] <= q["max"], q)
+        # What is at the node was answered or not; it was never there before it was asked for.
+        self.assertLessEqual(row["broadcast_ms"]["n"], row["settled"])
+
     def test_wrong_flags(self):
         for words, named in [(["steeps"], "steeps"), (["--signatures", "1"], "--signatures"),
-                             (["--repetitions", "0"], "--repetitions")]:
+                             (["--repetitions", "0"], "--repetitions"),
+                             (["service", "--clients", "0"], "--clients")]:
             done = roulette("bench", *words)
             self.assertEqual(done.returncode, 64, done.stderr)
             self.assertIn(named, done.stderr)

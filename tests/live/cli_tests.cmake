@@ -82,6 +82,8 @@ tool_test(NAME "twenty signers pay while nine of them are dead" TIMEOUT 180
 
 tool_test(NAME "bench measures every scheme's steps and signers and leaves nothing" TIMEOUT 180
   COMMAND bench_test.py Bench.test_bench)
+tool_test(NAME "bench pays with whole clusters and counts what their records hold" TIMEOUT 240
+  COMMAND bench_test.py Bench.test_service)
 tool_test(NAME "bench refuses what it cannot measure" TIMEOUT 30
   COMMAND bench_test.py Bench.test_wrong_flags)
 tool_test(NAME "two schemes are compared under the same blows, by what their records hold"
