@@ -49,6 +49,8 @@ tool_test(NAME "a run's report is complete without a network and without JavaScr
   NEEDS short_run COMMAND run_short_test.py report)
 tool_test(NAME "a run's bundle is signed, holds no secret, and verifies" TIMEOUT 60 NEEDS short_run
   COMMAND run_short_test.py bundle)
+tool_test(NAME "a run's bundle is accepted by the tool and by Python alone" TIMEOUT 120
+  NEEDS short_run COMMAND run_short_test.py evidence)
 
 tool_test(NAME "a kill that never fires and a load under its floor are inconclusive" TIMEOUT 120
   COMMAND run_honesty_test.py Honesty.test_silent_kill_and_floor)

@@ -4,7 +4,7 @@ Invariant: `run` makes the run once and keeps it; the other commands read that r
 when it is not there. The node of a finished run is gone, so its kept data folder is served again.
 
   run_short_test.py run | verdict | faults | npm | node | carried | doctored | bundle |
-                    report
+                    report | evidence
 """
 import base64
 import contextlib
@@ -289,12 +289,16 @@ class ShortRun(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertTrue(done.stdout.startswith("60 changes: "), done.stdout)
 
+    def evidence_is_verified_by_both(self):
+        run_tool.verify_by_both(self, run_folder(FOLDER))
+
 
 CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "faults_are_proven",
          "npm": "npm_judges_the_transactions", "node": "node_agrees",
          "carried": "carried_into_the_simulator",
          "doctored": "doctored_records_do_not_pass",
-         "bundle": "bundle_is_an_auditors", "report": "report_is_complete"}
+         "bundle": "bundle_is_an_auditors", "report": "report_is_complete",
+         "evidence": "evidence_is_verified_by_both"}
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1] not in CASES:

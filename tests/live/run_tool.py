@@ -7,8 +7,11 @@ import base64
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 import unittest
 import urllib.request
@@ -48,6 +51,51 @@ def records(path):
         return []
     whole = text[:text.rfind("\n") + 1]
     return [json.loads(line) for line in whole.splitlines()[1:]]
+
+
+SECRETS = {".key", ".share-key", ".pin", ".so-pin", ".object"}  # and the API's token
+
+
+def secrets_of(run):
+    """Every spelling in which a secret of a run might leak: bytes, hex, and a PEM file's lines."""
+    for file in (run / "secrets").rglob("*"):
+        if not file.is_file() or file.suffix not in SECRETS and file.name != "token":
+            continue
+        secret = file.read_bytes().strip()
+        if secret.startswith(b"-----BEGIN"):
+            yield from (line for line in secret.splitlines() if b"-----" not in line)
+        else:
+            yield from (secret, secret.hex().encode(), base64.b64encode(secret))
+
+
+def verify_by_both(test, run):
+    """The run's bundle by the tool and by Python alone, under the key that signed it; no secret of
+    the run is in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ, XDG_CONFIG_HOME=folder)
+        bundle = pathlib.Path(folder) / "bundle.tar"
+
+        def call(*words):
+            done = subprocess.run([*map(str, words)], text=True, capture_output=True, timeout=100,
+                                  env=environment, cwd=folder)
+            test.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return done.stdout
+        call(TOOL, "key", "new")
+        call(TOOL, "bundle", run, "--out", bundle)
+        trust = re.search("SHA256:[0-9a-f]{64}", call(TOOL, "key", "show")).group()
+        call(TOOL, "verify", bundle, "--trust", trust)
+        began = time.monotonic()
+        said = call(sys.executable, "-B", "-I", ROOT / "tools/verify_bundle.py", bundle, "--trust",
+                    trust)
+        print(f"Python alone took {time.monotonic() - began:.1f} s")
+        test.assertIn("signed by the trusted key\nverdict stated: pass; money rules violated: 0\n",
+                      said)
+        archive = bundle.read_bytes()
+        secrets = list(secrets_of(run))
+        test.assertGreater(len(secrets), 8)
+        for secret in secrets:
+            test.assertGreaterEqual(len(secret), 16)
+            test.assertNotIn(secret, archive)
 
 
 def stat_of(pid):

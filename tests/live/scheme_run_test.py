@@ -11,7 +11,7 @@ import shutil
 import sys
 import unittest
 
-from run_tool import RUNS, records, roulette, run_folder
+from run_tool import RUNS, records, roulette, run_folder, verify_by_both
 
 HERE = pathlib.Path(__file__).parent
 # version string, signers of a share's session, bytes of a nonce and of a share
@@ -90,6 +90,7 @@ class SchemeRun(unittest.TestCase):
         paid = {t["txid"] for t in records(self.folder / "state/transactions.ndjson")}
         self.assertGreaterEqual(len(paid), 15)
         self.check_spends()
+        verify_by_both(self, self.folder)  # the signature rules of this scheme, by unrelated code
 
     def check_spends(self):
         """Every payment spends coins of the scheme's kind, with a witness of that kind. That the

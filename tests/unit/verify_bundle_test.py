@@ -234,6 +234,60 @@ class Archives(Bundles):
         self.found(archive[:-512], "the end is not two blocks of zeros")
         self.found(bytes(1024), "the archive is empty")
 
+    def test_headers_and_paddings(self):
+        archive, run = self.whole.read_bytes(), self.forger().run
+        self.found(auditor.header_of("../x", 0) + archive, "byte 0: a name that may not stand here")
+        self.found(archive[:134] + b"x" + archive[135:], "chains.json: the header's size")
+        self.found(archive[:-1024] + auditor.header_of(run + "/zz", 4096) + bytes(1024),
+                   "zz: the archive ends within it")
+        size = int(archive[124:135], 8)
+        self.assertGreater(-size % 512, 0)
+        self.found(archive[:512 + size] + b"x" + archive[513 + size:], "what follows its last byte")
+
+    def test_files_that_every_bundle_has(self):
+        for name, said in ((auditor.MANIFEST, "manifest.json is missing"),
+                           ("chains.json", "chains.json is missing"),
+                           ("verdict.json", "verdict.json is missing"),
+                           ("state/transactions.ndjson", "state/transactions.ndjson is in the")):
+            forger = self.forger()
+            del forger.files[name]
+            self.found(forger.tar(), said)
+
+    def test_files_that_cannot_be_read(self):
+        for name, text, said in (
+                (auditor.MANIFEST, b"[]", "manifest.json cannot be read"),
+                (auditor.ENVELOPE, b"{}", "not a DSSE envelope"),
+                (auditor.PUBLIC_KEY, b"key\n", "no Ed25519 public key as OpenSSL writes it"),
+                ("chains.json", b"{}", "chains.json cannot be read"),
+                ("verdict.json", b"x", "verdict.json: Expecting value"),
+                ("events.ndjson", b"{}\n[]\n", "events.ndjson:2: not an object with a process"),
+                ("events.ndjson", b"{}", "events.ndjson:1: does not end with a line feed")):
+            forger = self.forger()
+            forger.files[name] = text
+            self.found(forger.tar(), said)
+        forger = self.forger()
+        forger.files[auditor.PUBLIC_KEY] += b"\n"
+        self.found(forger.tar(), "no Ed25519 public key as OpenSSL writes it")
+
+    def test_processes_that_are_in_the_events_or_the_chains_alone(self):
+        forger = self.forger()
+        lines = forger.lines("events.ndjson")
+        forger.put("events.ndjson", [one for one in lines if one.get("process") != "ledger-1"])
+        self.found(forger.tar(), "events.ndjson: the events of ledger-1 are missing")
+        forger.put("events.ndjson", lines + [{"process": "ledger-7"}])
+        self.found(forger.tar(), "events.ndjson: events of ledger-7 that no chain has")
+        forger = self.forger()
+        forger.files["chains.json"] += b"\n"
+        self.found(forger.tar(), "chains.json is not what the events give")
+
+    def test_a_statement_in_another_spelling(self):
+        forger = self.forger().remade()
+        statement = auditor.statement_of(forger, json.loads(forger.files["verdict.json"]))
+        forger.seal(json.dumps(statement).encode())
+        self.found(forger.tar(), "its statement is not written as the tool writes it")
+        forger.seal(b"[]")
+        self.found(forger.tar(), "its statement cannot be read, or verdict.json")
+
     def test_a_manifest_or_envelope_in_another_spelling(self):
         forger = self.forger()
         forger.files[auditor.MANIFEST] = forger.files[auditor.MANIFEST].replace(b"  ", b" ")
@@ -477,6 +531,102 @@ class MoneyRules(Bundles):
         self.names(forger, "does not continue the block before it")
 
 
+class Records(Bundles):
+    """Records that say what none can: what rests on them cannot be judged, so it is no pass."""
+
+    def test_each_is_named(self):
+        def line(**fields):
+            return lambda lines: lines.append(fields)
+
+        def first(change, **wanted):
+            def edit(lines):
+                change(next(one for one in lines if all(
+                    one.get(name) == value for name, value in wanted.items())))
+            return edit
+        history, ledger, chain = "history.ndjson", "state/ledger-0.ndjson", "state/chain.ndjson"
+        signer, events = "state/signer-0.ndjson", "events.ndjson"
+        for name, change, said in (
+                (history, line(type="key"), "a line behind the end of the record"),
+                (history, lambda lines: lines.pop(), "its end does not count what stands in it"),
+                (history, first(lambda one: one.update(type="x"), type="answer"), "unknown type x"),
+                (history, first(lambda one: one.update(intent="x"), type="invoke"),
+                 "unknown intent x"),
+                (history, first(lambda one: one.update(amount_sat="1"), type="key"),
+                 "amount_sat is no integer"),
+                (history, first(lambda one: one.update(account=1), type="key"),
+                 "account is no text"),
+                (history, first(lambda one: one.update(op=1), type="answer", op=2),
+                 "op 1 was answered before"),
+                (history, first(lambda one: one.update(key="none"), type="invoke"), "op 1"),
+                (history, first(lambda one: one.update(key="key-0"), key="key-1", type="key"),
+                 "a key or address that was used before"),
+                (history, lambda lines: lines[0].update(version=2), "not roulette-history of ver"),
+                (ledger, line(type="base", index=4), "a `base` that is not the first line"),
+                (ledger, line(type="state", closed=True), "a second `state`"),
+                (ledger, lambda lines: lines.remove(next(
+                    one for one in lines if one.get("type") == "state")), "it has no `state` line"),
+                (ledger, lambda lines: lines.remove(next(
+                    one for one in lines if one.get("index") == 5)), "index 6"),
+                (ledger, lambda lines: lines.insert(1, dict(type="base", index=0.5)), "no integer"),
+                (signer, first(lambda one: one.update(sequence=7), sequence=2), "sequence 7"),
+                (signer, first(lambda one: one.update(kind="x"), sequence=2), "unknown kind x"),
+                (signer, first(lambda one: one.update(signer="signer-1"), sequence=1),
+                 "this is the journal of signer-1"),
+                (chain, first(lambda one: one.update(height=9), height=3), "height 9 where 3 was"),
+                (chain, first(lambda one: one.update(hash="00" * 32), height=3), "do not hash to"),
+                (events, first(lambda one: one.update(event="x"), event="limits"),
+                 "unknown event x"),
+                (events, lambda lines: lines.append(dict(lines[-1], seq=lines[-1]["seq"] + 1,
+                                                         t_us=1)), "not in the order of time"),
+                (events, line(process="signer-7", boot="ab", seq=1, t_us=10**16, event="ready"),
+                 "signer-7 wrote events, but never `started`"),
+                (events, line(process="tool-0", boot="ab", seq=1, t_us=10**16, event="spawned",
+                              name="signer-3"), "state/signer-3.ndjson is missing")):
+            forger = self.forger()
+            lines = forger.lines(name)
+            change(lines)
+            forger.put(name, lines)
+            code, out = self.judged(forger.remade().tar())
+            self.assertEqual(code, 1, said)
+            self.assertTrue(any(said in one and "verdict.json says pass, but it cannot be judged"
+                                in one for one in out.splitlines()), said + " in\n" + out)
+
+    def test_the_genesis_block(self):
+        def other(line):
+            raw = bytearray.fromhex(line["hex"])
+            while True:  # work: every second nonce will do
+                raw[76] = (raw[76] + 1) % 256
+                hash_ = auditor.sha256d(raw[:80])[::-1]
+                if hash_[0] < 0x7f:
+                    break
+            line.update(hex=raw.hex(), hash=hash_.hex())
+        forger = self.forger().edit("state/chain.ndjson", other, height=0)
+        self.found(forger.remade().tar(), "block 0 is not the genesis block of regtest")
+
+    def test_a_block_without_work_and_one_with_a_transaction_twice(self):
+        raw = bytearray.fromhex(self.forger().lines("state/chain.ndjson")[5]["hex"])
+        self.assertEqual(auditor.Block(bytes(raw)).defect(), "")
+        while auditor.sha256d(raw[:80])[-1] < 0x80:
+            raw[76] += 1
+        self.assertEqual(auditor.Block(bytes(raw)).defect(), "has a hash above its target")
+        block = auditor.Block(bytes(raw))
+        block.transactions.append(block.transactions[-1])
+        self.assertEqual(block.defect(), "holds a transaction twice")
+        with self.assertRaisesRegex(ValueError, "not a block of transactions and nothing else"):
+            auditor.Block(bytes(raw) + b"x")
+
+    def test_transactions_in_another_spelling(self):
+        hex_ = self.forger().lines("state/transactions.ndjson")[1]["hex"]
+        self.assertEqual(auditor.parse_transaction(hex_).raw.hex(), hex_)
+        for other, said in ((hex_ + "00", "bytes behind the transaction"),
+                            (hex_[:-2], "bytes end too early"),
+                            (hex_[:8] + "0002" + hex_[12:], "unknown transaction flag"),
+                            (hex_[:12] + "fd0100" + hex_[14:], "not written in the shortest way"),
+                            (hex_[:12] + "00" + "00" + "00000000", "marker without a witness")):
+            with self.assertRaisesRegex(ValueError, said):
+                auditor.parse_transaction(other)
+
+
 # ---- the arithmetic, by other people's vectors ---------------------------------------------------
 class Arithmetic(unittest.TestCase):
     def test_ed25519_rfc_8032(self):
@@ -554,10 +704,15 @@ class Arithmetic(unittest.TestCase):
                 ("2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc",
                  "a9144e9f39ca4688ff102128ea4ccda34105324305b087")):
             self.assertEqual(auditor.script_of_address(address).hex(), script)
-        for address in ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081",
-                        "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfo"):
-            with self.assertRaises(ValueError):
+        for address in ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt08q",  # a checksum
+                        "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfo",            # a checksum
+                        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",            # another network's
+                        "bcrt1pw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"):  # another version
+            with self.assertRaisesRegex(ValueError, "address " + address):
                 auditor.script_of_address(address)
+        for key in (b"\x04" + bytes(32), b"\x02" + bytes(31), b"\x02" + b"\xff" * 32):
+            with self.assertRaisesRegex(ValueError, "no compressed key"):
+                auditor.decompress(key)
         for text, digest in (("", "9c1185a5c5e9fc54612808977ee8f548b2258d31"),
                              ("message digest", "5d0689ef49d2fae572b881b123a85ffa21595f36"),
                              ("1234567890" * 8, "9b752e45573d4b39f4dbd3323cab82bf63326bfb")):
