@@ -9,8 +9,8 @@ whose word it checks. --first stops at the first finding.
 
 Invariant: exit 0 only when every check below was made and found nothing. Each finding is a line
 `NOT AUTHENTIC  <what and where>` and ends with exit 1; what is not checked here is said. Exit 2: no
-file that can be read; 64: usage. A failed run has an authentic bundle, too: its violations are
-lines `VIOLATION  ...`, and the verdict stands in the last line.
+file that can be read, or no Python 3.8; 64: usage. A failed run has an authentic bundle, too: its
+violations are lines `VIOLATION  ...`, and the verdict stands in the last line.
 """
 import base64
 import bisect
@@ -20,6 +20,10 @@ import json
 import os
 import re
 import sys
+
+if sys.version_info < (3, 8):  # pow() with a negative exponent
+    sys.stderr.write("verify_bundle.py needs Python 3.8 or later\n")
+    sys.exit(2)
 
 
 def sha256(data):
@@ -624,7 +628,7 @@ class Archive:
     def json(self, name):
         try:
             return json.loads(self.read(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unreadable("%s: %s" % (name, error))
 
     def lines(self, name):
@@ -653,7 +657,7 @@ class Archive:
             where = "%s:%d" % (name, number)
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Unreadable(where + ": not JSON")
             if not isinstance(record, dict):
                 raise Unreadable(where + ": not an object")
@@ -665,6 +669,7 @@ class Archive:
 
 # ---- manifest, chains, statement -----------------------------------------------------------------
 MANIFEST, ENVELOPE, PUBLIC_KEY = "manifest.json", "statement.dsse.json", "operator.pub.pem"
+IDENTITY = "identity.dsse.json"
 TOP_RECORDS = ["environment.json", "events.ndjson", "experiment.yaml", "faults.ndjson",
                "history.ndjson", "journal.json", "verdict.json"]
 PEM_START = "-----BEGIN PUBLIC KEY-----\n"
@@ -823,9 +828,8 @@ def check_statement(archive, report, payload, verdict):
     return None
 
 
-def check_envelope(archive, report, verdict, trusted):
-    """The fingerprint of the key that signed; None."""
-    text = archive.read(ENVELOPE)
+def open_envelope(text):
+    """(payload, [(key id, signature)]) of the one spelling of an envelope; else what is wrong."""
     try:
         told = json.loads(text)
         payload = base64.b64decode(told["payload"], validate=True)
@@ -835,18 +839,29 @@ def check_envelope(archive, report, verdict, trusted):
                 "signatures": [{"keyid": keyid, "sig": base64.b64encode(raw).decode()}
                                for keyid, raw in signatures]}
         spelling = json.dumps(made, separators=(",", ":"), sort_keys=True).encode() + b"\n"
-    except (ValueError, KeyError, TypeError):
-        return report.find(ENVELOPE + ": not a DSSE envelope")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "not a DSSE envelope"
     if text != spelling:
-        return report.find(ENVELOPE + ": not the one spelling of a DSSE envelope")
+        return "not the one spelling of a DSSE envelope"
+    return payload, signatures
+
+
+def pre_authentication(payload):
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+
+
+def check_envelope(archive, report, verdict, trusted):
+    """The fingerprint of the key that signed; None."""
+    opened = open_envelope(archive.read(ENVELOPE))
+    if isinstance(opened, str):
+        return report.find("%s: %s" % (ENVELOPE, opened))
+    payload, signatures = opened
     check_statement(archive, report, payload, verdict)
     key = key_of_pem(archive.read(PUBLIC_KEY).decode("latin-1"))
     if key is None:
         return report.find(PUBLIC_KEY + ": no Ed25519 public key as OpenSSL writes it")
-    message = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload),
-                                       payload)
     if len(signatures) != 1 or signatures[0][0] != fingerprint(key) or \
-            not ed25519_verify(key, message, signatures[0][1]):
+            not ed25519_verify(key, pre_authentication(payload), signatures[0][1]):
         return report.find("%s: no signature of it by %s" % (ENVELOPE, PUBLIC_KEY))
     if trusted and trusted != fingerprint(key):
         report.find("%s: signed by %s, trusted is %s" % (ENVELOPE, fingerprint(key), trusted))
@@ -869,7 +884,8 @@ COMMANDS_KEPT = {"genesis", "withdraw", "signed", "block_connected", "block_disc
 STATES = ["requested", "planned", "signed", "broadcast", "confirmed", "settled"]
 ONE_SIGNER = {"single", "hsm", "vault-token"}
 GETS = {"poll", "resolve"}
-MISREAD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+MISREAD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError,
+           RecursionError)
 
 Key = collections.namedtuple("Key", "key script amount account address where")
 Paid = collections.namedtuple("Paid", "txid vout amount height where")
@@ -1120,7 +1136,7 @@ class Run:
 
     def __init__(self, archive):
         self.archive, self.defects = archive, collections.defaultdict(list)
-        self.same, self.parsed = {}, {}
+        self.same, self.parsed, self.spawned = {}, {}, set()
         self.keys, self.operations, self.faults = {}, {}, []
         self.events = collections.defaultdict(list)
         self.journals, self.replicas, self.chain, self.transactions = {}, [], Chain(), []
@@ -1239,8 +1255,10 @@ class Run:
             self.defects["events"].append("events.ndjson: %s wrote no event" % name)
 
     def keep(self, where, kind, event):
-        if kind == "spawned" and re.match(r"signer-\d+\Z", event["name"]):
-            self.signers = max(self.signers, int(event["name"][7:]) + 1)
+        if kind == "spawned":
+            self.spawned.add(event["name"])
+            if re.match(r"signer-\d+\Z", event["name"]):
+                self.signers = max(self.signers, int(event["name"][7:]) + 1)
         if kind not in EVENTS_KEPT:
             return
         event.pop("wall_us", None)
@@ -1291,6 +1309,9 @@ class Run:
                        if re.match(r"state/ledger-\d+\.ndjson\Z", name))
         lost = {fault["victim"] for fault in self.faults
                 if fault.get("fired") and fault["recover"] == "none"}
+        for name in sorted(name for name in self.spawned - lost if name.startswith("ledger-")):
+            if "state/%s.ndjson" % name not in names:
+                self.defects["replicas"].append("state/%s.ndjson is missing" % name)
         for name in names:
             replica = Replica(name[6:-7])
             self.replicas.append(replica)
@@ -2287,6 +2308,12 @@ def books_balance(run):
 
 
 # ---- faults and the verdict ----------------------------------------------------------------------
+HERE = ["no-duplicate-payment", "no-lost-withdrawal", "no-partial-transaction",
+        "idempotency-key-respected", "no-conflicting-signature", "share-has-its-record",
+        "nonce-never-reused", "signing-policy-respected", "books-balance", "chain-matches-ledger"]
+ELSEWHERE = ["quorum-continuity", "safe-refusal", "orderly-stop-finishes", "ledger-replicas-agree",
+             "limits-respected"]
+INVARIANTS = HERE + ELSEWHERE
 NEAR_US = 250_000
 
 
@@ -2364,6 +2391,11 @@ def check_weights(run, report, verdict):
                                         if one["status"] == "fail"]
     if word not in ("pass", "fail", "inconclusive"):
         return report.find("verdict.json: no verdict: %r" % word)
+    if sorted(one["id"] for one in verdict["invariants"]) != sorted(INVARIANTS):
+        report.find("verdict.json: its invariants are not the fifteen")
+    for one in verdict["invariants"]:
+        if one["status"] not in ("pass", "fail", "inconclusive", "not-exercised"):
+            report.find("verdict.json: %s has no status: %r" % (one["id"], one["status"]))
     if failed and word != "fail":
         report.find("verdict.json: %s, though %s failed" % (word, ", ".join(failed)))
     if word == "pass" and verdict["reasons"]:
@@ -2391,10 +2423,6 @@ def check_weights(run, report, verdict):
     return None
 
 
-ELSEWHERE = ["quorum-continuity", "safe-refusal", "orderly-stop-finishes", "ledger-replicas-agree",
-             "limits-respected"]
-
-
 def judgements(run):
     return [no_duplicate_payment(run), no_lost_withdrawal(run), PartialTransactions(run).judge(),
             Idempotency(run).judge(), Conflicts(run).judge(), ShareRecords(run).judge(),
@@ -2402,10 +2430,11 @@ def judgements(run):
             chain_matches_ledger(run)]
 
 
-def compare(check, stated, report):
-    """What was found here against what verdict.json says of the same invariant."""
+def compare(check, stated, word, report):
+    """What was found here against what verdict.json says of the same invariant, and of the run."""
+    admitted = stated == "fail" or stated == "inconclusive" and word != "pass"
     for text_ in check.violations:
-        if stated in ("pass", "not-exercised"):
+        if not admitted:
             report.find("%s, yet verdict.json says %s" % (text_, stated))
         else:
             report.violations.append(text_)
@@ -2423,8 +2452,34 @@ def compare(check, stated, report):
     report.count(check.name, check.checked)
 
 
+def check_identity(archive, report, run):
+    """The cluster's own signature, under the key that its coins were spent with."""
+    if IDENTITY not in archive.files:
+        return report.unchecked.append("the cluster's own signature: there is none")
+    if run.defects["journals"]:
+        return report.find("%s: the journals tell no key for it" % IDENTITY)
+    opened = open_envelope(archive.read(IDENTITY))
+    if isinstance(opened, str):
+        return report.find("%s: %s" % (IDENTITY, opened))
+    payload, signatures = opened
+    due = {"_type": "https://in-toto.io/Statement/v1",
+           "subject": [{"name": name, "digest": {"sha256": archive.sha256(name)}}
+                       for name in ("journal.json", "verdict.json")],
+           "predicateType": "urn:quorum-roulette:run-identity:v1",
+           "predicate": {"claim": "these records are of the cluster that holds this key"}}
+    if payload != pretty(due).encode():
+        return report.find(IDENTITY + ": it was made for another journal.json or verdict.json")
+    message = tagged_hash("quorum-roulette/run-identity", pre_authentication(payload))
+    if run.ecdsa or [one for one, _ in signatures] != ["BIP340:" + run.wallet_key.hex()] or \
+            not run.curve.bip340(message, signatures[0][1]):
+        return report.find(IDENTITY + ": not the signature of the key that the coins were spent "
+                           "with")
+    return report.count("signature of the cluster's own key over journal.json and verdict.json")
+
+
 def check_run(archive, report, verdict):
     run = Run(archive)
+    check_identity(archive, report, run)
     if run.defects["journal.json"] and verdict["verdict"] == "pass":
         for defect in run.defects["journal.json"]:
             report.find(defect + ", yet verdict.json says pass")
@@ -2432,7 +2487,7 @@ def check_run(archive, report, verdict):
     check_faults(run, report, verdict)
     stated = {one["id"]: one["status"] for one in verdict["invariants"]}
     for check in judgements(run):
-        compare(check, stated.get(check.name), report)
+        compare(check, stated.get(check.name), verdict["verdict"], report)
     report.count("blocks from the genesis block on", len(run.chain.hashes))
     report.count("transactions in state/transactions.ndjson", len(run.transactions))
 
@@ -2453,7 +2508,7 @@ def verify(file, trusted, first, report):
         report.find(str(error))
     except MISREAD as error:
         report.find("the bundle cannot be read to its end: %r" % error)
-    known = set(TOP_RECORDS + ["chains.json", MANIFEST, ENVELOPE, PUBLIC_KEY])
+    known = set(TOP_RECORDS + ["chains.json", MANIFEST, ENVELOPE, PUBLIC_KEY, IDENTITY])
     views = [name for name in archive.files if name not in known and not name.startswith("state/")]
     report.unchecked += ELSEWHERE + [
         "the schedule against its seed, floors, the steady state and latencies",

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "chaos/check/run_journal.h"
+#include "chaos/evidence/run_identity.h"
 #include "common/base/assert.h"
 #include "common/crypto/hash.h"
 
@@ -68,6 +69,16 @@ Finished::Finished(Run made) : run(std::move(made)), folder(run.write()) {
   const auto verdict = judge_folder(folder);
   ROULETTE_ASSERT(verdict.ok());
   put(folder, "verdict.json", verdict_json(*verdict));
+}
+
+// The wallet of the hand-made run is one key, so that this is a plain BIP 340 signature.
+void Finished::sign_as_cluster() const {
+  const std::string statement = evidence::identity_statement(text_of(folder + "/journal.json"),
+                                                             text_of(folder + "/verdict.json"));
+  const std::string message = evidence::identity_message(statement);
+  const auto [key, signature] =
+      run.sign_as_wallet(crypto::tagged_hash(evidence::kRunIdentityTag, as_bytes(message)));
+  put(folder, evidence::kIdentityFile, evidence::identity_envelope(statement, key, signature));
 }
 
 Finished::~Finished() {

@@ -1,7 +1,7 @@
 // The hand-made run of check_run.h as the folder that the tool leaves behind.
 //
 // Invariant: what `roulette bundle` asks for stands in it, and its verdict.json is what the records
-// give. The folder goes with the object.
+// give. The folder goes with the object. The cluster's own signature is there once asked for.
 #pragma once
 
 #include <string>
@@ -22,6 +22,7 @@ struct Finished {
   ~Finished();
   Finished(const Finished&) = delete;
   Finished& operator=(const Finished&) = delete;
+  void sign_as_cluster() const;
   Run run;
   std::string folder;
 };

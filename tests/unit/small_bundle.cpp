@@ -18,6 +18,7 @@ using roulette::check::test::Run;
 
 int write(const std::string& folder, const std::string& name, Run run) {
   const Finished finished(std::move(run));
+  finished.sign_as_cluster();
   const auto bundle = roulette::evidence::make_bundle(finished.folder,
                                                       roulette::check::test::key_of("operator"));
   if (!bundle) {

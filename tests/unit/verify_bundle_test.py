@@ -95,9 +95,12 @@ class Forger:
                 "lines": tree.leaves, "merkle_root": tree.root().hex(), "processes": {
                     name: {"events": events[name], "head": heads[name].hex()} for name in heads}}
 
-    def remade(self, statement=None):
-        """`statement` changes what is stated, before it is signed."""
+    def remade(self, statement=None, identity=False):
+        """`statement` changes what is stated, before it is signed. The cluster's signature is left
+        out unless `identity`: no forger makes another."""
         files = self.files
+        if not identity:
+            files.pop(auditor.IDENTITY, None)
 
         def digest(name):
             return hashlib.sha256(files[name]).hexdigest()
@@ -112,7 +115,10 @@ class Forger:
             "format": "roulette-manifest", "version": 1, "run": self.run,
             "files": [{"name": name, "size": len(files[name]), "sha256": digest(name)}
                       for name in listed]}).encode()
-        due = auditor.statement_of(self, json.loads(files["verdict.json"]))
+        verdict = json.loads(files["verdict.json"])
+        if verdict["verdict"] not in ("pass", "fail", "inconclusive"):
+            verdict["verdict"] = "pass"  # there is no word for it
+        due = auditor.statement_of(self, verdict)
         if statement:
             statement(due)
         self.seal(auditor.pretty(due).encode())
@@ -171,6 +177,7 @@ class Accepts(Bundles):
         for name in ("no-duplicate-payment", "books-balance", "signing-policy-respected"):
             self.assertRegex(out, "checked: %s: [1-9]" % name)
         self.assertIn("not checked here: quorum-continuity\n", out)
+        self.assertIn("checked: signature of the cluster's own key over", out)
 
     def test_the_trusted_key_by_fingerprint_and_by_file(self):
         pem = pathlib.Path(self.folder.name) / "operator.pem"
@@ -427,12 +434,51 @@ class Forgeries(Bundles):
         self.found(self.forger().json("verdict.json", lambda verdict: verdict["load"].update(
             settled=5)).remade().tar(), "it counts 5 withdrawals settled of 4, the records 4 of 4")
 
+    def test_a_verdict_that_says_less_than_it_must(self):
+        def without(verdict):
+            del verdict["invariants"][0]
+        for change, said in (
+                (without, "its invariants are not the fifteen"),
+                (lambda verdict: verdict["invariants"][0].update(status="good"), "has no status"),
+                (lambda verdict: verdict.update(verdict="good"), "no verdict: 'good'")):
+            self.found(self.forger().json("verdict.json", change).remade(
+                lambda due: due["predicate"].update(result="PASSED")).tar(), said)
+        forger = Forger(self.failed).json("verdict.json", lambda verdict: (
+            verdict.update(verdict="pass", reasons=[]),
+            [one.update(status="inconclusive") for one in verdict["invariants"]]))
+        self.found(forger.remade().tar(), "is paid again by", "yet verdict.json says inconclusive")
+        for reasons, word, said in ((["because"], "pass", "pass, with reasons against it"),
+                                    ([], "inconclusive", "inconclusive without a reason")):
+            self.found(self.forger().json("verdict.json", lambda verdict: verdict.update(
+                verdict=word, reasons=reasons)).remade().tar(), said)
+        self.found(Forger(self.failed).json("verdict.json", lambda verdict: verdict.update(
+            verdict="inconclusive")).remade().tar(), "inconclusive, though no-duplicate-payment")
+
     def test_a_statement_of_something_else(self):
         for change, said in (
                 (lambda s: s["subject"][0]["digest"].update(sha256="0" * 64), "another manifest"),
                 (lambda s: s["predicate"]["configuration"][0].update(name="x"), "another experim"),
                 (lambda s: s["predicate"].update(result="WARNED"), "other results than verdict")):
             self.found(self.forger().remade(change).tar(), "it states " + said)
+
+    def test_the_clusters_own_signature(self):
+        forger = self.forger().remade(identity=True)
+        self.assertEqual(self.judged(forger.tar())[0], 0)
+        honest = forger.files[auditor.IDENTITY]
+        other = self.forger().json("verdict.json", lambda verdict: verdict.update(
+            availability=0.5)).remade(identity=True)
+        self.found(other.tar(), "it was made for another journal.json or verdict.json")
+        forger.json("journal.json", lambda journal: journal.update(start=1))
+        self.found(forger.remade(identity=True).tar(), "it was made for another journal.json")
+        for change in (lambda text: text.replace(b"BIP340:", b"BIP340:00"),
+                       lambda text: text.replace(b'"sig":"', b'"sig":"AAAA', 1).replace(
+                           text[text.index(b'"sig":"') + 7:][:4], b"", 1)):
+            forger = self.forger()
+            forger.files[auditor.IDENTITY] = change(honest)
+            self.found(forger.remade(identity=True).tar(), "identity.dsse.json: not the signature "
+                       "of the key that the coins were spent with")
+        forger.files[auditor.IDENTITY] = b"{}"
+        self.found(forger.remade(identity=True).tar(), "identity.dsse.json: not a DSSE envelope")
 
     def test_the_tools_own_record_of_the_end(self):
         for change, said in ((dict(interrupted=True), "was interrupted"),
@@ -581,7 +627,10 @@ class Records(Bundles):
                 (events, line(process="signer-7", boot="ab", seq=1, t_us=10**16, event="ready"),
                  "signer-7 wrote events, but never `started`"),
                 (events, line(process="tool-0", boot="ab", seq=1, t_us=10**16, event="spawned",
-                              name="signer-3"), "state/signer-3.ndjson is missing")):
+                              name="signer-3"), "state/signer-3.ndjson is missing"),
+                (events, line(process="tool-0", boot="ab", seq=1, t_us=10**16, event="spawned",
+                              name="ledger-2"), "state/ledger-2.ndjson is missing"),
+                (history, lambda lines: lines.append([]), "not an object")):
             forger = self.forger()
             lines = forger.lines(name)
             change(lines)
