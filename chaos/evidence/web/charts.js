@@ -32,8 +32,14 @@ function seconds(ms) {
 function phaseMarks(data) {
   const wanted = {undisturbed: "undisturbed", disturbed: "faults begin", drain: "load ends",
                   settle: "settling"};
-  return data.phases.filter((phase) => wanted[phase.name] && phase.ms >= 0)
-      .map((phase) => ({xAxis: phase.ms, name: wanted[phase.name]}));
+  const marks = [];
+  for (const phase of data.phases) {
+    if (wanted[phase.name] === undefined || phase.ms < 0) continue;
+    // Where two would be written over each other the first one has the word.
+    const close = marks.length > 0 && phase.ms - marks.at(-1).xAxis < data.duration_ms * 0.07;
+    marks.push({xAxis: phase.ms, name: close ? "" : wanted[phase.name]});
+  }
+  return marks;
 }
 
 function timeAxis(data, index, more) {
