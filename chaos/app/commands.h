@@ -120,6 +120,7 @@ struct BundleOptions {
   std::string run_dir;
   std::string key;       // a key's file; empty: the configuration folder's
   std::string out_file;  // empty: beside the run folder
+  std::string time_stamp;  // an RFC 3161 response's file
 };
 [[nodiscard]] int bundle_command(const BundleOptions& options);
 
@@ -134,6 +135,7 @@ struct ReportOptions {
 struct VerifyOptions {
   std::string bundle;
   std::string trust;  // a fingerprint or a key's file; empty: nobody in particular
+  std::string authority;  // of time stamps: a certificate's file
   bool json = false;
 };
 // 1 when anything in the bundle is not as it must be; its verdict is printed, and does not count.

@@ -23,6 +23,16 @@ Result<fs::path> key_path(const std::string& given) {
   return evidence::default_key_path();
 }
 
+constexpr std::size_t kMaxSmallFile = 1 << 20;
+
+// Empty for no name.
+Result<std::string> small_file(const std::string& path) {
+  if (path.empty()) return std::string();
+  const auto content = runtime::read_whole_file(path, kMaxSmallFile);
+  if (!content) return Error{ErrorKind::Usage, content.error().message};
+  return std::string(content->begin(), content->end());
+}
+
 void print_findings(const evidence::Verification& found) {
   for (const std::string& finding : found.findings)
     std::cout << "NOT AUTHENTIC  " << finding << "\n";
@@ -37,7 +47,9 @@ void print_consistent(const evidence::Verification& found) {
   std::cout << found.run << ": " << found.files << " files, " << found.bytes << " bytes, "
             << signer_words(found)
             << "\nrecords signed by the cluster's own key (which cluster, not who ran it): "
-            << (found.identity.empty() ? "no" : found.identity)
+            << (found.identity.empty() ? "no" : found.identity) << "\ntime stamp: "
+            << (found.time_stamp ? found.time_stamp->at : "none")
+            << (found.time_stamp && !found.time_stamp->pinned ? ", authority not pinned" : "")
             << "\nverdict, derived again from the records: "
             << check::verdict_name(found.verdict->verdict) << "\n";
 }
@@ -49,6 +61,8 @@ json as_json(const evidence::Verification& found) {
           {"bytes", found.bytes},
           {"signer", found.signer.empty() ? json(nullptr) : json(found.signer)},
           {"pinned", found.pinned},
+          {"time_stamp", found.time_stamp ? json(found.time_stamp->at) : json(nullptr)},
+          {"time_stamp_pinned", found.time_stamp && found.time_stamp->pinned},
           {"run_identity", found.identity.empty() ? json(nullptr) : json(found.identity)},
           {"verdict", found.verdict ? json(check::verdict_name(found.verdict->verdict))
                                     : json(nullptr)},
@@ -83,7 +97,9 @@ int bundle_command(const BundleOptions& options) {
   if (!path) return report_error(path.error());
   const auto key = evidence::read_operator_key(*path);
   if (!key) return report_error(key.error());
-  const auto bundle = evidence::make_bundle(options.run_dir, *key);
+  const auto stamp = small_file(options.time_stamp);
+  if (!stamp) return report_error(stamp.error());
+  const auto bundle = evidence::make_bundle(options.run_dir, *key, *stamp);
   if (!bundle) return report_error(bundle.error());
   const std::string out =
       options.out_file.empty()
@@ -105,10 +121,13 @@ int verify_command(const VerifyOptions& options) {
     if (!named) return report_error(named.error());
     trusted = *named;
   }
+  const auto authority = small_file(options.authority);
+  if (!authority) return report_error(authority.error());
   const auto archive = runtime::read_whole_file(options.bundle, kMaxBundle);
   if (!archive) return report_error({ErrorKind::Preflight, archive.error().message});
   const auto found = evidence::verify_bundle(
-      {reinterpret_cast<const char*>(archive->data()), archive->size()}, trusted);
+      {reinterpret_cast<const char*>(archive->data()), archive->size()}, trusted,
+      *authority);
   if (!found) return report_error(found.error());
   const int code = found->consistent() ? kExitPass : kExitFail;
   if (options.json) {

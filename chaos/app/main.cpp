@@ -307,12 +307,16 @@ void add_evidence(CLI::App& app, KeyOptions& k, BundleOptions& b, VerifyOptions&
   bundle->add_option("RUN", b.run_dir, "A run folder")->required();
   bundle->add_option("--key", b.key, "Who signs (operator.pem in the configuration folder)");
   bundle->add_option("--out", b.out_file, "The bundle's file (RUN.tar)");
+  bundle->add_option("--time-stamp", b.time_stamp,
+                     "An RFC 3161 response for this bundle's statement.dsse.json");
   CLI::App* verify = app.add_subcommand(
       "verify", "Check a bundle: every byte, signatures, and the verdict from the raw records");
   verify->add_option("BUNDLE", v.bundle, "A bundle's file")->required();
   verify->add_option("--trust", v.trust,
                      "Whose bundle it must be: a fingerprint, or a key's file; without it only "
                      "consistency is shown");
+  verify->add_option("--tsa", v.authority,
+                     "The certificate of the authority that must have stamped it, in PEM");
   verify->add_flag("--json", v.json, "The findings as JSON on stdout");
 }
 

@@ -7,7 +7,8 @@
 
 namespace roulette::evidence {
 
-Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key) {
+Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key,
+                           const std::string& time_stamp) {
   Result<RunFiles> files = RunFiles::read(run_dir);
   if (!files) return files.error();
   Result<Derived> derived = derive(*files, run_dir);
@@ -33,6 +34,13 @@ Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key) {
   if (!signature) return signature.error();
   files->add(kManifestFile, manifest);
   files->add(kEnvelopeFile, seal({statement, {{fingerprint(key.public_key()), *signature}}}));
+  if (!time_stamp.empty()) {
+    const auto stamped = check_time_stamp(time_stamp, files->text(kEnvelopeFile), {});
+    if (!stamped)
+      return Error{ErrorKind::Usage, "the time stamp: " + stamped.error().message +
+                                         " (" + kEnvelopeFile + " of the bundle without one)"};
+    files->add(kTimeStampFile, time_stamp);
+  }
   Result<std::string> archive = write_ustar(files->archived_under_run());
   if (!archive) return archive.error();
   return Bundle{files->run(), std::move(archive).value(), files->archived().size(),

@@ -11,6 +11,7 @@
 //   RUN/operator.pub.pem      the key that signed, for the signature; to trust it is another matter
 //   RUN/manifest.json         size and SHA-256 of all of these
 //   RUN/statement.dsse.json   the in-toto statement over the manifest, signed by the operator
+//   RUN/statement.tsr         an RFC 3161 token over that envelope, where one was given
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 
 #include "chaos/check/verdict.h"
 #include "chaos/evidence/dsse.h"
+#include "chaos/evidence/time_stamp.h"
 
 namespace roulette::evidence {
 
@@ -32,7 +34,10 @@ struct Bundle {
 
 // Of a finished run's folder. Preflight when the records do not give the verdict that the folder
 // holds: what was changed after the run is not bundled.
-[[nodiscard]] Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key);
+// `time_stamp`: an RFC 3161 response for this bundle's envelope, or empty. The envelope is the same
+// whenever the same run is bundled with the same key.
+[[nodiscard]] Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key,
+                                         const std::string& time_stamp = {});
 
 struct Verification {
   std::string run;
@@ -40,15 +45,19 @@ struct Verification {
   std::uint64_t bytes = 0;
   std::string signer;        // fingerprint of the key in the bundle, once its signature holds
   bool pinned = false;       // it is the one that is trusted
+  std::optional<TimeStamp> time_stamp;
   std::string identity;      // the cluster's key that signed the records, hex; empty: none did
   std::optional<check::Verdict> verdict;  // derived again from the records
   std::vector<std::string> findings;      // each names a file, a record or a process
   [[nodiscard]] bool consistent() const { return findings.empty(); }
 };
 
-// `trusted`: a fingerprint, or empty. An archive that cannot be read as one has a single finding.
+// `trusted`: a fingerprint, or empty. `authority`: a time stamp authority's certificate in PEM, or
+// empty; with one a bundle without a token of it is not consistent. An archive that cannot be read
+// as one has a single finding.
 // An Error only when this machine cannot look (no room for the records).
 [[nodiscard]] Result<Verification> verify_bundle(std::string_view archive,
-                                                 const std::string& trusted);
+                                                 const std::string& trusted,
+                                                 const std::string& authority = {});
 
 }  // namespace roulette::evidence

@@ -21,6 +21,7 @@ namespace roulette::evidence {
 inline constexpr char kPublicKeyFile[] = "operator.pub.pem";
 inline constexpr char kManifestFile[] = "manifest.json";
 inline constexpr char kEnvelopeFile[] = "statement.dsse.json";
+inline constexpr char kTimeStampFile[] = "statement.tsr";  // where one was given
 inline constexpr char kReportModelFile[] = "report.json";
 inline constexpr char kReportFile[] = "report.html";  // where one was made
 

@@ -13,6 +13,7 @@ add_library(roulette_chaos_evidence STATIC
   evidence/report_lanes.cpp
   evidence/run_identity.cpp
   evidence/statement.cpp
+  evidence/time_stamp.cpp
   evidence/ustar.cpp
   evidence/verify.cpp
   evidence/view_chaos_toolkit.cpp

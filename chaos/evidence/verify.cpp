@@ -50,8 +50,8 @@ std::string sha256_hex(std::string_view bytes) {
 
 class Verifier {
  public:
-  Verifier(std::string_view archive, const std::string& trusted)
-      : archive_(archive), trusted_(trusted) {
+  Verifier(std::string_view archive, const std::string& trusted, const std::string& authority)
+      : archive_(archive), trusted_(trusted), authority_(authority) {
     out_.bytes = archive.size();
   }
 
@@ -60,6 +60,7 @@ class Verifier {
     compare_manifest();
     if (const Status looked = derive_again(); !looked) return looked.error();
     check_envelope();
+    check_time_stamp();
     return std::move(out_);
   }
 
@@ -95,7 +96,8 @@ class Verifier {
     if (text.empty()) return find(std::string(kManifestFile) + " is missing");
     std::vector<ArchivedFile> listed = files_->archived();
     std::erase_if(listed, [](const ArchivedFile& file) {
-      return file.name == kManifestFile || file.name == kEnvelopeFile;
+      return file.name == kManifestFile || file.name == kEnvelopeFile ||
+             file.name == kTimeStampFile;
     });
     if (text == manifest_json(out_.run, listed)) return;
     name_differences(text, listed);
@@ -172,7 +174,8 @@ class Verifier {
     if (check::verdict_json(derived.verdict) != files_->text("verdict.json"))
       find(std::string("verdict.json is not what the records give: they give ") +
            check::verdict_name(derived.verdict.verdict) + reasons_of(derived.verdict));
-    std::set<std::string> made{kPublicKeyFile, kManifestFile, kEnvelopeFile, kReportFile};
+    std::set<std::string> made{kPublicKeyFile, kManifestFile, kEnvelopeFile, kTimeStampFile,
+                               kReportFile};
     for (const auto& [name, content] : derived.files) {
       made.insert(name);
       if (name == kReportModelFile && files_->has(kReportFile) &&
@@ -241,16 +244,28 @@ class Verifier {
       find(name + ": signed by " + out_.signer + ", trusted is " + trusted_);
   }
 
+  void check_time_stamp() {
+    if (!files_->has(kTimeStampFile)) {
+      if (!authority_.empty()) find(std::string(kTimeStampFile) + " is missing");
+      return;
+    }
+    const auto stamp = evidence::check_time_stamp(files_->text(kTimeStampFile),
+                                                  files_->text(kEnvelopeFile), authority_);
+    if (!stamp) return find(std::string(kTimeStampFile) + ": " + stamp.error().message);
+    out_.time_stamp = *stamp;
+  }
+
   std::string_view archive_;
-  std::string trusted_;
+  std::string trusted_, authority_;
   std::optional<RunFiles> files_;
   Verification out_;
 };
 
 }  // namespace
 
-Result<Verification> verify_bundle(std::string_view archive, const std::string& trusted) {
-  return Verifier(archive, trusted).verify();
+Result<Verification> verify_bundle(std::string_view archive, const std::string& trusted,
+                                   const std::string& authority) {
+  return Verifier(archive, trusted, authority).verify();
 }
 
 }  // namespace roulette::evidence

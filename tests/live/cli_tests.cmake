@@ -47,6 +47,8 @@ tool_test(NAME "doctored records of a run do not pass" TIMEOUT 120 NEEDS short_r
 
 tool_test(NAME "a run's report is complete without a network and without JavaScript" TIMEOUT 60
   NEEDS short_run COMMAND run_short_test.py report)
+tool_test(NAME "a bundle's time stamp is checked under the authority that is trusted" TIMEOUT 60
+  NEEDS short_run COMMAND run_short_test.py stamp)
 tool_test(NAME "a run's bundle is signed, holds no secret, and verifies" TIMEOUT 60 NEEDS short_run
   COMMAND run_short_test.py bundle)
 tool_test(NAME "a run's bundle is accepted by the tool and by Python alone" TIMEOUT 120

@@ -4,7 +4,7 @@ Invariant: `run` makes the run once and keeps it; the other commands read that r
 when it is not there. The node of a finished run is gone, so its kept data folder is served again.
 
   run_short_test.py run | verdict | faults | npm | node | carried | doctored | bundle |
-                    report | evidence
+                    report | evidence | stamp
 """
 import base64
 import contextlib
@@ -16,6 +16,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -80,6 +81,43 @@ def spellings_of(secret):
     lines = [line for line in secret.split(b"\n") if line and not line.startswith(b"-----")]
     raw = secret.strip()
     return {raw, raw.hex().encode(), base64.b64encode(raw), *(x for x in lines if len(x) >= 16)}
+
+
+class TimeStampAuthority:
+    """A local RFC 3161 authority, by OpenSSL's own command."""
+    CONFIG = """[tsa]
+default_tsa = one
+[one]
+serial = {folder}/serial
+signer_digest = sha256
+default_policy = 1.2.3.4
+digests = sha256
+ess_cert_id_alg = sha256
+"""
+
+    def __init__(self, folder):
+        folder.mkdir()
+        self.folder, self.certificate = folder, folder / "tsa.pem"
+        (folder / "config").write_text(self.CONFIG.format(folder=folder))
+        (folder / "serial").write_text("01\n")
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                     "-nodes", "-days", "2", "-subj", f"/CN=tsa {folder.name}",
+                     "-addext", "extendedKeyUsage=critical,timeStamping",
+                     "-keyout", folder / "key.pem", "-out", self.certificate)
+
+    @staticmethod
+    def openssl(*arguments):
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True,
+                       timeout=30, stdin=subprocess.DEVNULL)
+
+    def stamp(self, data):
+        asked, told, given = (self.folder / name for name in ("data", "query", "reply"))
+        asked.write_bytes(data)
+        self.openssl("ts", "-query", "-data", asked, "-sha256", "-cert", "-out", told)
+        self.openssl("ts", "-reply", "-config", self.folder / "config", "-queryfile", told,
+                     "-inkey", self.folder / "key.pem", "-signer", self.certificate,
+                     "-out", given)
+        return given.read_bytes()
 
 
 class ShortRun(unittest.TestCase):
@@ -163,6 +201,37 @@ class ShortRun(unittest.TestCase):
             for path in secrets + [key]:
                 for spelling in spellings_of(path.read_bytes()):
                     self.assertNotIn(spelling, text, f"{path.name} is in the bundle")
+
+    def a_time_stamp_is_checked(self):
+        run = run_folder(FOLDER)
+        with tempfile.TemporaryDirectory() as folder:
+            home = pathlib.Path(folder)
+            key, bundle, stamped = home / "operator.pem", home / "b.tar", home / "stamped.tar"
+            self.assertEqual(roulette("key", "new", "--key", key).returncode, 0)
+            self.assertEqual(roulette("bundle", run, "--key", key, "--out", bundle).returncode, 0)
+            with tarfile.open(bundle) as archive:
+                envelope = archive.extractfile(f"{run.name}/statement.dsse.json").read()
+            ours, other = (TimeStampAuthority(home / name) for name in ("ours", "other"))
+            token = home / "statement.tsr"
+            token.write_bytes(ours.stamp(envelope))
+            done = roulette("bundle", run, "--key", key, "--out", stamped, "--time-stamp", token)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+            def verified(file, *flags, code=0):
+                done = roulette("verify", file, *flags)
+                self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+                return done.stdout
+
+            self.assertRegex(verified(stamped), "time stamp: [0-9]{14}.*Z, authority not pinned")
+            self.assertRegex(verified(stamped, "--tsa", ours.certificate), "time stamp: [0-9.]+Z\n")
+            self.assertIn("by the trusted authority",
+                          verified(stamped, "--tsa", other.certificate, code=1))
+            self.assertIn("statement.tsr is missing",
+                          verified(bundle, "--tsa", ours.certificate, code=1))
+            token.write_bytes(ours.stamp(envelope + b" "))
+            done = roulette("bundle", run, "--key", key, "--out", stamped, "--time-stamp", token)
+            self.assertEqual(done.returncode, 64)
+            self.assertIn("no token for this envelope", done.stderr)
 
     def report_is_complete(self):
         run = run_folder(FOLDER)
@@ -298,7 +367,7 @@ CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "fault
          "carried": "carried_into_the_simulator",
          "doctored": "doctored_records_do_not_pass",
          "bundle": "bundle_is_an_auditors", "report": "report_is_complete",
-         "evidence": "evidence_is_verified_by_both"}
+         "evidence": "evidence_is_verified_by_both", "stamp": "a_time_stamp_is_checked"}
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1] not in CASES:
