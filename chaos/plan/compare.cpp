@@ -322,11 +322,20 @@ Result<ComparePlan> plan_compare(const std::string& text, const std::string& nam
   plan.late_ms = compare.value("late_ms", plan.late_ms);
   Deriver deriver(document, plan.experiment);
   plan.schedule_hash = deriver.schedule().hash;
+  // One that cannot be is never left out silently: the reader would not miss it.
+  std::string refused, able;
   for (const Wanted& one : *wanted) {
     Result<Variant> variant = deriver.derive(one);
-    if (!variant) return variant.error();
+    if (!variant) {
+      refused += (refused.empty() ? "" : "\n") + variant.error().message;
+      continue;
+    }
+    able += (able.empty() ? "" : ",") + one.name;
     plan.variants.push_back(std::move(variant).value());
   }
+  if (!refused.empty() && !able.empty())
+    refused += "\nnothing is run; without what cannot be: --schemes " + able;
+  if (!refused.empty()) return Error{ErrorKind::Usage, refused};
   plan.reference = plan.variants.front().name;
   return plan;
 }

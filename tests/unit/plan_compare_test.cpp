@@ -171,6 +171,29 @@ TEST_CASE("a compare section that makes no sense is refused with its line") {
   check_refusal(kFile, "--schemes names 'frost' twice", "frost", {"frost", "frost"});
 }
 
+TEST_CASE("variants that cannot be are all named, with what can be run without them") {
+  const auto refused = [](const std::string& text) {
+    const auto plan = plan_compare(text, "file.yaml", {});
+    REQUIRE_FALSE(plan.ok());
+    CHECK(exit_code(plan.error().kind) == 64);
+    return plan.error().message;
+  };
+  const std::string sealed = replaced(kFile, "cluster: {", "cluster: {vault: token, ");
+  CHECK(refused(sealed).find("variant 'hsm'") != std::string::npos);
+  CHECK(refused(sealed).find("there is no share to seal\nnothing is run; without what cannot be: "
+                             "--schemes frost,frost-tr,musig2,single") != std::string::npos);
+  CHECK(plan_of(sealed, {"frost", "musig2"}).variants.size() == 2);
+  const std::string two = refused(with(R"(    compare:
+      variants:
+        - {name: a}
+        - {name: b, cluster: {threshold: 2}}
+        - {name: c, cluster: {log: sqlite}}
+)"));
+  CHECK(two.find("variant 'b'") != std::string::npos);
+  CHECK(two.find("variant 'c'") != std::string::npos);
+  CHECK(two.ends_with("--schemes a"));
+}
+
 TEST_CASE("a log of sqlite is one ledger without etcd, and anything else is refused by line") {
   const auto parsed = [](const std::string& cluster) {
     return parse_experiment(replaced(replaced(kFile, "signers: 5, threshold: 3, coordinators: 2, "
