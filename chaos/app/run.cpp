@@ -97,6 +97,12 @@ class Run {
                            [this](ProcessName name) { return s_->cluster->keep_records(name); },
                            [this](ProcessName name, RecoverHow how, std::uint64_t fault_id) {
                              return s_->cluster->take_records(name, how, fault_id);
+                           },
+                           [this](ProcessName name, std::optional<Signal> how) {
+                             return s_->cluster->set_token(name, how);
+                           },
+                           [this](ProcessName name, Signal how, Instant from, Instant to) {
+                             return s_->cluster->token_calls(name, how, from, to);
                            }});
     s_->faults = faults_.get();
     const Status status = s_->cluster->start(

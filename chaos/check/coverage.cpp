@@ -48,6 +48,34 @@ std::string stop_defect(const FaultRecord& fault) {
   return fault.continued || fault.recover == "none" ? "" : "it was not seen continued";
 }
 
+std::string token_defect(const FaultRecord& fault) {
+  if (!fault.token_back_us) return "its token was not given back";
+  return fault.token_calls.value_or(0) > 0 ? "" : "no call of its token met the fault";
+}
+
+bool names_token(const std::string& signal) {
+  return std::ranges::any_of(chaos::kSignals, [&](chaos::Signal known) {
+    return chaos::of_token(known) && signal == chaos::signal_name(known);
+  });
+}
+
+// What the tool counted is what the module itself wrote down.
+std::string untold_calls(const History& history, const FaultRecord& fault) {
+  const auto known = std::ranges::find_if(chaos::kSignals, [&](chaos::Signal signal) {
+    return fault.signal == chaos::signal_name(signal);
+  });
+  if (known == std::end(chaos::kSignals) || !chaos::of_token(*known)) return "";
+  const auto record = history.tokens.find(fault.victim);
+  if (record == history.tokens.end()) return "there is no record of its token";
+  const auto calls = std::ranges::count_if(record->second, [&](const TokenAnswer& answer) {
+    return answer.answer == chaos::token_answer(*known) && answer.t_us >= fault.sent_us &&
+           answer.t_us <= fault.token_back_us.value_or(0);
+  });
+  return calls == fault.token_calls ? ""
+                                    : "its token recorded " + std::to_string(calls) +
+                                          " calls that met it";
+}
+
 void count_faults(const History& history, Verdict& verdict, Reasons& reasons) {
   const Source& source = history.source(history.faults_file);
   if (!source.whole()) {
@@ -65,6 +93,7 @@ void count_faults(const History& history, Verdict& verdict, Reasons& reasons) {
     ++verdict.faults_fired;
     std::string defect = proof_defect(fault);
     if (defect.empty()) defect = untold_moment(history, fault);
+    if (defect.empty()) defect = untold_calls(history, fault);
     if (!defect.empty()) {
       reasons.inconclusive.push_back(name_of(fault) + " is not proven: " + defect);
       continue;
@@ -269,6 +298,7 @@ std::string proof_defect(const FaultRecord& fault) {
   if (fault.signal == "SIGKILL") defect = kill_defect(fault);
   if (fault.signal == "SIGTERM") defect = term_defect(fault);
   if (fault.signal == "SIGSTOP") defect = stop_defect(fault);
+  if (names_token(fault.signal)) defect = token_defect(fault);
   if (defect.empty() && !fault.proven) return "the tool itself does not call it proven";
   return defect;
 }

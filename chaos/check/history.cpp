@@ -103,6 +103,7 @@ Result<History> load_history(const std::string& run_dir, const chaos::Experiment
   history.experiment = experiment;
   load::client(run_dir, history);
   load::faults(run_dir, history);
+  load::tokens(run_dir, history);
   load::events(run_dir, history);
   load::chain(run_dir, history);
   load::transactions(run_dir, history);

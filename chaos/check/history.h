@@ -68,6 +68,14 @@ struct FaultRecord {
   std::int64_t send_result = -1, sent_us = 0;
   std::optional<std::int64_t> wtermsig, exit_code, reaped_us, restarted_us, ready_us;
   bool stopped = false, continued = false, shutdown_started = false, escalated = false;
+  std::optional<std::int64_t> token_calls, token_back_us;  // of a fault of a token
+};
+
+// ---- state/token-signer-*.ndjson ----
+struct TokenAnswer {
+  At at;
+  std::int64_t t_us = 0;
+  std::string answer;
 };
 
 // ---- events.ndjson ----
@@ -350,6 +358,7 @@ struct History {
   std::vector<ClientKey> keys;
   std::vector<Operation> operations;  // in the order of their invokes
   std::vector<FaultRecord> faults;
+  std::map<std::string, std::vector<TokenAnswer>> tokens;  // by signer, where tokens may fail
   Events events;
   Chain chain;
   std::vector<TransactionRecord> transactions;
@@ -385,6 +394,7 @@ namespace load {
 void replicas_from_the_beginning(History& history);
 void client(const std::string& run_dir, History& history);
 void faults(const std::string& run_dir, History& history);
+void tokens(const std::string& run_dir, History& history);
 void events(const std::string& run_dir, History& history);
 void chain(const std::string& run_dir, History& history);
 void transactions(const std::string& run_dir, History& history);

@@ -150,6 +150,8 @@ void take_proof(Fields& fields, FaultRecord& fault) {
   fault.shutdown_started = proof->boolean_or_false("shutdown_started");
   fault.escalated = proof->boolean_or_false("escalated");
   fault.reaped_us = proof->maybe_integer("reaped_us");
+  fault.token_calls = proof->maybe_integer("token_calls");
+  fault.token_back_us = proof->maybe_integer("token_back_us");
 }
 
 }  // namespace
@@ -186,6 +188,20 @@ void faults(const std::string& run_dir, History& history) {
         take_proof(fields, fault);
         if (fields.good()) history.faults.push_back(std::move(fault));
       });
+}
+
+void tokens(const std::string& run_dir, History& history) {
+  const chaos::ClusterPlan& plan = history.experiment.cluster;
+  for (std::uint16_t i = 0; plan.faulty_tokens && i < plan.signers; ++i) {
+    const std::string name = ProcessName{Role::Signer, i}.text();
+    std::vector<TokenAnswer>& answers = history.tokens[name];
+    read_records(run_dir, "state/token-" + name + ".ndjson", "roulette-token", history,
+                 [&](Fields& fields) {
+                   TokenAnswer answer{fields.at(), fields.integer("t_us"), fields.text("answer")};
+                   (void)fields.text("call");
+                   if (fields.good()) answers.push_back(std::move(answer));
+                 });
+  }
 }
 
 }  // namespace roulette::check::load

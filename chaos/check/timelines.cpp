@@ -31,8 +31,18 @@ bool ends_life(const std::string& why) {
   return why.starts_with("SIG") || why == "exited" || why.starts_with("stands still");
 }
 
-// A signer may call itself quarantined only when a fault took its records.
+// The tool took its token away just then.
+bool token_taken(const History& history, const UpDown& e) {
+  return std::any_of(history.faults.begin(), history.faults.end(), [&](const FaultRecord& fault) {
+    return fault.victim == e.name && fault.token_back_us && fault.signal == e.why &&
+           fault.sent_us <= e.t_us && e.t_us <= *fault.token_back_us;
+  });
+}
+
+// A signer may call itself quarantined only when a fault took its records, and keyless only while
+// one took its token.
 bool excused(const History& history, const UpDown& e) {
+  if (token_taken(history, e)) return true;
   return wire::quarantine_name(e.why) &&
          std::any_of(history.faults.begin(), history.faults.end(), [&](const FaultRecord& fault) {
            return fault.victim == e.name && fault.restarted_us && *fault.restarted_us <= e.t_us &&

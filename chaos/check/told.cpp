@@ -143,6 +143,8 @@ std::string untold_moment(const History& history, const FaultRecord& fault) {
   if (!moment("sent", fault.sent_us)) return "the tool's log tells no signal at that time";
   if (fault.restarted_us && !moment("restarted", *fault.restarted_us))
     return "the tool's log tells no restart at that time";
+  if (fault.token_back_us && !moment("token_back", *fault.token_back_us))
+    return "the tool's log tells no return of its token at that time";
   const auto& exits = history.events.exited;
   if (fault.reaped_us && std::none_of(exits.begin(), exits.end(), [&](const Exited& e) {
         return e.name == fault.victim && near(e, *fault.reaped_us) &&

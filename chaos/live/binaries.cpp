@@ -117,6 +117,8 @@ Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
                              "/usr/local/lib/softhsm/libsofthsm2.so"})
     if (std::error_code unused; out.pkcs11.empty() && fs::exists(module, unused))
       out.pkcs11 = module;
+  if (const fs::path faulty = own_folder() / "roulette-faulty-token.so"; fs::exists(faulty))
+    out.faulty_token = faulty.string();
   if (!want_node) return out;
   const auto bitcoind = outside_program("bitcoind", options.bitcoind, "--bitcoind");
   if (!bitcoind) return bitcoind.error();
@@ -128,6 +130,9 @@ Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
 Status can_run(const ClusterPlan& plan, const Binaries& binaries) {
   const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
   const bool token = plan.vault == "token" || (kind != nullptr && kind->in_token);
+  if (plan.faulty_tokens && binaries.faulty_token.empty())
+    return missing("roulette-faulty-token.so", "it belongs beside the `roulette` executable; build "
+                                               "all targets");
   if (!token || !binaries.pkcs11.empty()) return {};
   return Error{ErrorKind::Preflight, "it needs a PKCS#11 token, and libsofthsm2.so was not found: "
                                      "install softhsm2, or name a module with --pkcs11"};

@@ -497,6 +497,32 @@ Status Cluster::take_records(ProcessName name, RecoverHow how, std::uint64_t fau
   return how == RecoverHow::Wiped ? remove_database(journal) : take_newer_half(journal);
 }
 
+// Each line is what the module's control file says (chaos/token/faulty_token.cpp).
+Status Cluster::set_token(ProcessName signer, std::optional<Signal> how) {
+  if (!state_->files.faulty_tokens)
+    return Error{ErrorKind::Internal, "this cluster's tokens cannot fail"};
+  std::string line;
+  if (how) {
+    line = *how == Signal::TokenRemoved ? "all " : "sign ";
+    line += token_answer(*how);
+    if (*how == Signal::TokenSlow) line += " " + std::to_string(kTokenSlowMs);
+  }
+  return runtime::write_file_durably(token_control(state_->files, signer), as_bytes(line + "\n"));
+}
+
+std::uint64_t Cluster::token_calls(ProcessName signer, Signal how, Instant from,
+                                   Instant to) const {
+  std::ifstream record(token_control(state_->files, signer).string() + ".faults");
+  std::uint64_t calls = 0;
+  for (std::string line; std::getline(record, line);) {
+    const auto call = nlohmann::json::parse(line, nullptr, false);
+    const std::int64_t at = call.is_object() ? call.value("t_us", std::int64_t{-1}) : -1;
+    if (at < from.us || at > to.us) continue;
+    calls += call.value("answer", "") == token_answer(how) ? 1 : 0;
+  }
+  return calls;
+}
+
 void Cluster::on_event(ProcessName name, const std::string& event, const std::string&) {
   if (event == "end_of_run_applied") state_->end_of_run_applied.insert(name);
 }

@@ -28,6 +28,7 @@ struct Binaries {
   std::vector<std::string> bitcoind;  // argv prefix: loader and library path where needed
   std::vector<std::string> bitcoin_cli;
   std::string pkcs11;  // a PKCS#11 module, for keys in tokens: SoftHSM's; empty: not found
+  std::string faulty_token;  // the module before it that fails as it is told; empty: not found
 };
 struct BinaryOptions {
   std::string etcd, bitcoind, pkcs11;
@@ -81,6 +82,11 @@ class Cluster {
   // its journal is removed (Wiped) or loses its newer half (RolledBack). Of a replica that is down:
   // its tables are removed, or are what keep_records() kept.
   [[nodiscard]] Status take_records(ProcessName name, RecoverHow how, std::uint64_t fault_id);
+  // Makes a signer's token fail in this way (one of_token()), or no longer.
+  [[nodiscard]] Status set_token(ProcessName signer, std::optional<Signal> how);
+  // Calls of it that its module recorded as answered so, from `from` to `to`.
+  [[nodiscard]] std::uint64_t token_calls(ProcessName signer, Signal how, Instant from,
+                                          Instant to) const;
   // Fed by the supervisor's hooks.
   void on_event(ProcessName name, const std::string& event, const std::string& args);
 

@@ -52,6 +52,7 @@ class Maker {
     out_.work = fs::path(run_dir) / "work";
     out_.secrets = fs::path(run_dir) / "secrets";
     out_.state = fs::path(run_dir) / "state";
+    out_.faulty_tokens = plan.faulty_tokens;
     out_.accounts = {"alpha", "bravo", "charlie", "delta"};
   }
 
@@ -253,7 +254,8 @@ class Maker {
         if (const Status status = move_into_token(name, config); !status) return status;
       if (const Status status = add_daemon(name, binaries_.signer, config); !status) return status;
       if (config.contains("token"))
-        out_.specs.back().environment.push_back("SOFTHSM2_CONF=" + softhsm_config(name).string());
+        for (const std::string& variable : token_environment(name))
+          out_.specs.back().environment.push_back(variable);
     }
     return {};
   }
@@ -262,6 +264,22 @@ class Maker {
 
   fs::path softhsm_config(const ProcessName& name) const {
     return out_.secrets / (name.text() + ".softhsm2.conf");
+  }
+  std::vector<std::string> token_environment(const ProcessName& name) const {
+    std::vector<std::string> out{"SOFTHSM2_CONF=" + softhsm_config(name).string()};
+    if (plan_.faulty_tokens) {
+      out.push_back("FAULTY_TOKEN_MODULE=" + binaries_.pkcs11);
+      out.push_back("FAULTY_TOKEN_CONTROL=" + token_control(out_, name).string());
+    }
+    return out;
+  }
+  // A command of a signer's own, run for it before it is started.
+  std::vector<std::string> with_token(const ProcessName& name,
+                                      std::vector<std::string> argv) const {
+    std::vector<std::string> out{"/usr/bin/env"};
+    for (const std::string& variable : token_environment(name)) out.push_back(variable);
+    out.insert(out.end(), argv.begin(), argv.end());
+    return out;
   }
   fs::path pin_file(const ProcessName& name, const char* whose) const {
     return out_.secrets / (name.text() + whose);
@@ -288,7 +306,7 @@ class Maker {
           !status)
         return status;
     }
-    config["token"] = {{"module", binaries_.pkcs11},
+    config["token"] = {{"module", plan_.faulty_tokens ? binaries_.faulty_token : binaries_.pkcs11},
                        {"label", name.text()},
                        {"pin_file", pin_file(name, ".pin").string()}};
     return {};
@@ -304,9 +322,8 @@ class Maker {
       return status;
     const Status moved = run_to_file(
         "the share of " + name.text(),
-        {"/usr/bin/env", "SOFTHSM2_CONF=" + softhsm_config(name).string(), binaries_.signer,
-         "seal-into-token", "--config", file.string(), "--so-pin-file",
-         pin_file(name, ".so-pin").string()},
+        with_token(name, {binaries_.signer, "seal-into-token", "--config", file.string(),
+                          "--so-pin-file", pin_file(name, ".so-pin").string()}),
         out_.secrets / (name.text() + ".sealing.out"));
     if (!moved) return Error{ErrorKind::Preflight, moved.error().message};
     std::error_code failed;
@@ -333,9 +350,9 @@ class Maker {
     const fs::path told = out_.secrets / (name.text() + ".public-key.json");
     const Status made = run_to_file(
         "the key of " + name.text(),
-        {"/usr/bin/env", "SOFTHSM2_CONF=" + softhsm_config(name).string(), binaries_.signer,
-         "make-token-key", "--config", (out_.work / name.text() / "config.json").string(),
-         "--so-pin-file", pin_file(name, ".so-pin").string()},
+        with_token(name, {binaries_.signer, "make-token-key", "--config",
+                          (out_.work / name.text() / "config.json").string(), "--so-pin-file",
+                          pin_file(name, ".so-pin").string()}),
         told);
     if (!made) return Error{ErrorKind::Preflight, made.error().message};
     const auto bytes = runtime::read_whole_file(told, 4096);
@@ -474,6 +491,10 @@ class Maker {
 };
 
 }  // namespace
+
+fs::path token_control(const ClusterFiles& files, const ProcessName& signer) {
+  return files.work / signer.text() / "token-control";
+}
 
 Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan, const std::string& run_dir,
                                         const Binaries& binaries, EntropySource& entropy) {

@@ -27,10 +27,15 @@ struct ClusterFiles {
   Endpoint node_rpc;
   std::vector<Endpoint> coordinator_http, etcd_client, signer_tls, ledger_tls;
   std::vector<ProcessSpec> specs;
+  bool faulty_tokens = false;  // each signer's module fails as its token_control() says
   // Command lines that print a stopped daemon's records as NDJSON.
   std::vector<std::pair<ProcessName, std::vector<std::string>>> exports;
   std::shared_ptr<const RunIdentity> identity;  // null where the key is in a token
 };
+
+// What a signer's token is told to do; beside it (.faults) what it then did.
+[[nodiscard]] std::filesystem::path token_control(const ClusterFiles& files,
+                                                  const ProcessName& signer);
 
 [[nodiscard]] Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan,
                                                       const std::string& run_dir,

@@ -148,6 +148,21 @@ Status merge_events(const ClusterFiles& files) {
   return {};
 }
 
+// What the signers' token modules answered otherwise than a token would, by their own record.
+Status export_tokens(const ClusterFiles& files) {
+  if (!files.faulty_tokens) return {};
+  for (const ProcessSpec& spec : files.specs) {
+    if (spec.name.role != Role::Signer) continue;
+    std::ofstream out(files.state / ("token-" + spec.name.text() + ".ndjson"));
+    out << json{{"format", "roulette-token"}, {"version", 1}}.dump() << "\n";
+    std::ifstream record(token_control(files, spec.name).string() + ".faults");
+    for (std::string line; std::getline(record, line);) out << line << "\n";
+    out.flush();
+    if (!out) return Error{ErrorKind::Io, "the tokens' records could not be written"};
+  }
+  return {};
+}
+
 // What each process said on stderr, kept when work/ goes.
 void keep_logs(const ClusterFiles& files) {
   const fs::path logs = fs::path(files.run_dir) / "logs";
@@ -193,6 +208,7 @@ Status export_records(const ClusterFiles& files) {
   for (const auto& [name, argv] : files.exports)
     keep_first(run_to_file("export of " + name.text(), argv,
                            files.state / (name.text() + ".ndjson")));
+  keep_first(export_tokens(files));
   keep_first(write_transactions(files));
   keep_first(merge_events(files));
   return first;

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include <errno.h>
 #include <signal.h>
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,8 @@ struct Strike {
   bool stopped = false, continued = false, shutdown_started = false, escalated = false;
   std::optional<ExitFacts> exit;
   std::optional<Instant> restarted, ready;
+  std::uint64_t token_calls = 0;  // that met the fault of a token
+  std::optional<Instant> token_back;
   bool records_taken = false;  // where the fault says so, before the restart
   bool over = false;  // nothing more will happen to it
 };
@@ -59,8 +62,13 @@ int signal_number(Signal signal) {
       return SIGTERM;
     case Signal::Stop:
       return SIGSTOP;
+    case Signal::TokenRemoved:
+    case Signal::TokenSessionLost:
+    case Signal::TokenRefusing:
+    case Signal::TokenSlow:
+      break;
   }
-  return SIGKILL;
+  ROULETTE_ASSERT(false);  // nothing is sent to the process
 }
 
 bool is_timed(const FaultInstance& plan) {
@@ -86,6 +94,11 @@ bool strike_proven(const Instance& instance, const Strike& strike) {
              strike.exit->code == 0;
     case Signal::Stop:
       return strike.stopped && (strike.continued || instance.plan.recover.how == RecoverHow::None);
+    case Signal::TokenRemoved:
+    case Signal::TokenSessionLost:
+    case Signal::TokenRefusing:
+    case Signal::TokenSlow:
+      return strike.token_back && strike.token_calls > 0;
   }
   return false;
 }
@@ -221,9 +234,12 @@ struct FaultEngine::State {
       strike.sent = loop.now();
       instance.strikes.push_back(strike);
     }
-    for (Strike& strike : instance.strikes) {
+    for (std::size_t i = 0; i < instance.strikes.size(); ++i) {
+      Strike& strike = instance.strikes[i];
       strike.send_result =
-          supervisor.send_signal(strike.victim, signal_number(instance.plan.signal));
+          of_token(instance.plan.signal)
+              ? strike_token(instance, i)
+              : supervisor.send_signal(strike.victim, signal_number(instance.plan.signal));
       note(instance, strike.victim, "sent");
       if (strike.send_result != 0) {
         instance.why_not = "the signal could not be sent: " + std::to_string(strike.send_result);
@@ -232,6 +248,40 @@ struct FaultEngine::State {
     }
     if (instance.plan.signal == Signal::Term)
       after(instance, kTermGrace, [this, &instance] { escalate(instance); });
+    finish_if_over(instance);
+  }
+
+  // ---- tokens ----
+
+  // The process goes on; it counts as down until its token answers again and it says so.
+  int strike_token(Instance& instance, std::size_t index) {
+    const Strike& strike = instance.strikes[index];
+    const Signal how = instance.plan.signal;
+    const Status set = hooks.set_token ? hooks.set_token(strike.victim, how)
+                                       : Status(Error{ErrorKind::Internal, "no tokens here"});
+    report("token_fault_failed", strike.victim, set);
+    if (!set) return -EIO;
+    supervisor.token_goes(strike.victim, signal_name(how));
+    recover_later(instance, [this, &instance, index] { return_token(instance, index); });
+    return 0;
+  }
+
+  void return_token(Instance& instance, std::size_t index) {
+    Strike& strike = instance.strikes[index];
+    report("token_return_failed", strike.victim, hooks.set_token(strike.victim, std::nullopt));
+    strike.token_back = loop.now();
+    strike.token_calls =
+        hooks.token_calls(strike.victim, instance.plan.signal, strike.sent, *strike.token_back);
+    if (strike.token_calls == 0) instance.why_not = "no call of the token met the fault";
+    note(instance, strike.victim, "token_back");
+    supervisor.token_returns(strike.victim);
+    // Otherwise it has yet to notice; on_ready() tells.
+    if (supervisor.serving(strike.victim)) token_over(instance, strike);
+  }
+
+  void token_over(Instance& instance, Strike& strike) {
+    strike.ready = loop.now();
+    strike.over = true;
     finish_if_over(instance);
   }
 
@@ -253,6 +303,7 @@ struct FaultEngine::State {
       for (std::size_t i = 0; i < instance.strikes.size(); ++i) {
         Strike& strike = instance.strikes[i];
         if (strike.victim != name || strike.over || strike.exit) continue;
+        if (of_token(instance.plan.signal)) continue;  // an exit is nothing that it asked for
         strike.exit = facts;
         note(instance, name, "reaped");
         recover_after_exit(instance, i);
@@ -321,6 +372,8 @@ struct FaultEngine::State {
   void on_ready(const ProcessName& name) {
     for (Instance& instance : instances) {
       for (Strike& strike : instance.strikes) {
+        if (strike.victim == name && strike.token_back && !strike.over)
+          token_over(instance, strike);
         if (strike.victim != name || !strike.restarted || strike.ready || strike.over) continue;
         strike.ready = loop.now();
         strike.over = true;
@@ -448,6 +501,10 @@ struct FaultEngine::State {
              {"shutdown_started", strike.shutdown_started},
              {"escalated", strike.escalated},
              {"reaped_us", nullptr}};
+    if (strike.token_back) {
+      out["token_calls"] = strike.token_calls;
+      out["token_back_us"] = strike.token_back->us;
+    }
     if (!strike.exit) return out;
     out["reaped_us"] = strike.exit->at.us;
     if (strike.exit->signal) out["wtermsig"] = *strike.exit->signal;

@@ -31,6 +31,10 @@ class FaultEngine {
     std::function<Status(ProcessName)> keep_records;
     // Of a process that is down: wiped or put back, as RecoverHow says (DESIGN 5).
     std::function<Status(ProcessName, RecoverHow, std::uint64_t fault_id)> take_records;
+    // Makes a signer's token fail in this way, or (nothing) no longer.
+    std::function<Status(ProcessName, std::optional<Signal>)> set_token = {};
+    // How many calls the token's module says it answered so, within a time: its own record.
+    std::function<std::uint64_t(ProcessName, Signal, Instant from, Instant to)> token_calls = {};
   };
 
   FaultEngine(runtime::EventLoop& loop, runtime::EventLog& log, Supervisor& supervisor,

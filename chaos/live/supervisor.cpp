@@ -36,6 +36,7 @@ struct Child {
   bool up = false;               // as recorded by `up` and `down`
   bool says_ready = false;       // its own last word
   bool was_ready = false;        // said so once since it was started
+  bool token_away = false;       // by a fault of the tool: it serves nobody
   bool struck = false;           // a signal that ends or stops it left, and it did not go on since
   std::uint64_t generation = 0;  // of starts; late timers of an earlier one do nothing
   std::string input;
@@ -105,7 +106,7 @@ struct Supervisor::State {
 
   void record_up(const ProcessName& name, Child& child, bool up, const std::string& why) {
     // What it wrote before the signal took effect, or a release under way, does not bring it back.
-    if (child.up == up || (up && child.struck)) return;
+    if (child.up == up || (up && (child.struck || child.token_away))) return;
     child.up = up;
     runtime::EventFields fields;
     fields.add("name", name.text()).add("why", why);
@@ -372,6 +373,19 @@ void Supervisor::mark_released(ProcessName name) {
   Child& child = state_->children.at(name);
   if (child.state == ProcessState::Up && child.says_ready)
     state_->record_up(name, child, true, "released");
+}
+
+void Supervisor::token_goes(ProcessName name, const std::string& why) {
+  Child& child = state_->children.at(name);
+  child.token_away = true;
+  state_->record_up(name, child, false, why);
+}
+
+void Supervisor::token_returns(ProcessName name) {
+  Child& child = state_->children.at(name);
+  child.token_away = false;
+  if (child.state == ProcessState::Up && child.says_ready)
+    state_->record_up(name, child, true, "its token answers");
 }
 
 ProcessState Supervisor::state(ProcessName name) const {

@@ -84,6 +84,9 @@ class Supervisor {
   void mark_ready(ProcessName name, bool ready, const std::string& reason);
   // The process was released from a hit without harm: it is up again.
   void mark_released(ProcessName name);
+  // A fault of its token began, ended: between them it is recorded as down, whatever it says.
+  void token_goes(ProcessName name, const std::string& why);
+  void token_returns(ProcessName name);
 
   [[nodiscard]] ProcessState state(ProcessName name) const;
   // Recorded as up: it said ready and nobody killed, paused or stopped it since.

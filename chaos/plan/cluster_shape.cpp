@@ -59,6 +59,11 @@ Status check_log(const ClusterPlan& plan) {
   return Error{ErrorKind::Usage, "log: sqlite needs no etcd: leave `etcd` out"};
 }
 
+bool key_in_token(const ClusterPlan& plan) {
+  const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
+  return kind != nullptr && kind->in_token;
+}
+
 const crypto::SchemeFacts& facts_of(const ClusterPlan& plan) {
   const crypto::SchemeKind* kind = crypto::scheme_by_name(plan.scheme);
   ROULETTE_ASSERT(kind != nullptr);

@@ -21,6 +21,8 @@ void set_shape(ClusterPlan& plan, std::optional<std::uint16_t> signers,
 // Ledgers and etcd members of the plan's log, where nobody said how many.
 void set_log(ClusterPlan& plan);
 [[nodiscard]] Status check_log(const ClusterPlan& plan);
+// The scheme's key lies in a token. False for a scheme that nobody knows.
+[[nodiscard]] bool key_in_token(const ClusterPlan& plan);
 // Of a plan that check_shape() passed.
 [[nodiscard]] const crypto::SchemeFacts& facts_of(const ClusterPlan& plan);
 

@@ -19,6 +19,23 @@ const char* signal_name(Signal signal) {
     case Signal::Kill: return "SIGKILL";
     case Signal::Term: return "SIGTERM";
     case Signal::Stop: return "SIGSTOP";
+    case Signal::TokenRemoved: return "token-removed";
+    case Signal::TokenSessionLost: return "token-session-lost";
+    case Signal::TokenRefusing: return "token-refusing";
+    case Signal::TokenSlow: return "token-slow";
+  }
+  return "";
+}
+
+const char* token_answer(Signal signal) {
+  switch (signal) {
+    case Signal::Kill:
+    case Signal::Term:
+    case Signal::Stop: return "";
+    case Signal::TokenRemoved: return "removed";
+    case Signal::TokenSessionLost: return "session-lost";
+    case Signal::TokenRefusing: return "refuse";
+    case Signal::TokenSlow: return "slow";
   }
   return "";
 }
@@ -121,10 +138,10 @@ FaultRule read_fault(const json& object) {
   rule.target = read_target(object.at("target"));
   rule.trigger = read_trigger(object.at("trigger"));
   const std::string signal = object.at("signal").get<std::string>();
-  rule.signal = signal == "SIGKILL"   ? Signal::Kill
-                : signal == "SIGTERM" ? Signal::Term
-                                      : Signal::Stop;
-  rule.recover.how = rule.signal == Signal::Stop ? RecoverHow::Continue : RecoverHow::Restart;
+  for (const Signal known : kSignals)
+    if (signal == signal_name(known)) rule.signal = known;
+  const bool lives_on = rule.signal == Signal::Stop || of_token(rule.signal);
+  rule.recover.how = lives_on ? RecoverHow::Continue : RecoverHow::Restart;
   if (object.contains("recover")) {
     const std::string how = object.at("recover").at("how").get<std::string>();
     for (const RecoverHow known : kRecoverHow)
@@ -184,7 +201,10 @@ void read_extension(const json& object, Experiment& out) {
     read(*found, "bitcoind", out.blast_radius[Role::Bitcoind]);
   }
   if (const auto found = object.find("faults"); found != object.end()) {
-    for (const json& fault : *found) out.faults.push_back(read_fault(fault));
+    for (const json& fault : *found) {
+      out.faults.push_back(read_fault(fault));
+      out.cluster.faulty_tokens |= of_token(out.faults.back().signal);
+    }
   }
   if (const auto found = object.find("stop"); found != object.end()) {
     for (const json& rule : *found) {
@@ -275,6 +295,17 @@ Status check_trigger(const FaultRule& rule, const Experiment& e, const Source& s
   return {};
 }
 
+Status check_token_fault(const FaultRule& rule, const Experiment& e, const Source& source,
+                         const std::string& at) {
+  const bool has_token = key_in_token(e.cluster) || e.cluster.vault == "token";
+  if (rule.target.role != Role::Signer || !has_token)
+    return source.error(at + "/signal", std::string(signal_name(rule.signal)) +
+                                            " is of a signer with a token: scheme hsm, or vault "
+                                            "token (which is asked at a start only)");
+  if (rule.recover.how == RecoverHow::Continue) return {};
+  return source.error(at, "a token comes back by `continue`: its signer never went");
+}
+
 Status check_fault(const FaultRule& rule, const Experiment& e, const Source& source,
                    const std::string& at) {
   const std::uint32_t count = instances_of(e.cluster, rule.target.role);
@@ -302,8 +333,11 @@ Status check_fault(const FaultRule& rule, const Experiment& e, const Source& sou
   if (rule.signal == Signal::Stop && rule.recover.how == RecoverHow::Restart) {
     return source.error(at, "a paused process is recovered by `continue`, not `restart`");
   }
-  if (rule.signal != Signal::Stop && rule.recover.how == RecoverHow::Continue) {
-    return source.error(at, "only a paused process (SIGSTOP) is recovered by `continue`");
+  if (of_token(rule.signal)) {
+    if (const Status token = check_token_fault(rule, e, source, at); !token) return token;
+  } else if (rule.signal != Signal::Stop && rule.recover.how == RecoverHow::Continue) {
+    return source.error(at, "only a paused process (SIGSTOP) and a token are recovered by "
+                            "`continue`");
   }
   const bool has_records = rule.target.role == Role::Signer || rule.target.role == Role::Ledger;
   if (takes_records(rule.recover.how) && (!has_records || rule.signal == Signal::Stop)) {

@@ -32,6 +32,7 @@ struct ClusterPlan {
   std::uint32_t block_interval_ms = 1000;  // steady mining
   std::uint64_t snapshot_interval = limits::kSnapshotInterval;  // entries; 0: no snapshot, no trim
   std::uint32_t commit_delay_ms = 0;  // of journals and tables; no file sets it (`roulette bench`)
+  bool faulty_tokens = false;  // some fault is a token's: the module that can have it is loaded
 };
 
 struct WorkloadPlan {
@@ -74,8 +75,26 @@ struct RouletteTrigger {
 };
 using Trigger = std::variant<PointTrigger, AtTrigger, EveryTrigger, RouletteTrigger>;
 
-enum class Signal : std::uint8_t { Kill, Term, Stop };
-[[nodiscard]] const char* signal_name(Signal signal);  // "SIGKILL", ...
+// What a fault does to its victim: a signal, or a fault of the PKCS#11 token that a signer's key
+// lies in (chaos/token/faulty_token.cpp), whose process goes on.
+enum class Signal : std::uint8_t {
+  Kill,
+  Term,
+  Stop,
+  TokenRemoved,      // every call that uses a key or a session: CKR_DEVICE_REMOVED
+  TokenSessionLost,  // signing: CKR_SESSION_HANDLE_INVALID, also in a session opened anew
+  TokenRefusing,     // signing: CKR_FUNCTION_FAILED
+  TokenSlow,         // signing takes kTokenSlowMs longer
+};
+inline constexpr std::uint32_t kTokenSlowMs = 150;
+inline constexpr Signal kSignals[] = {Signal::Kill,          Signal::Term,
+                                      Signal::Stop,          Signal::TokenRemoved,
+                                      Signal::TokenSessionLost, Signal::TokenRefusing,
+                                      Signal::TokenSlow};
+[[nodiscard]] const char* signal_name(Signal signal);  // "SIGKILL", "token-removed", ...
+// What the module calls it in its record; empty for a signal.
+[[nodiscard]] const char* token_answer(Signal signal);  // "removed", ...
+[[nodiscard]] constexpr bool of_token(Signal signal) { return signal >= Signal::TokenRemoved; }
 // Wiped, RolledBack (DESIGN 5): a signer comes back without its journal, or with the older half of
 // it; what the ledger keeps of it then quarantines it for the rest of the run (DESIGN 6.8). A
 // replica comes back without its tables, or with those of when the faults began, and catches up.

@@ -1,4 +1,4 @@
-// A SoftHSM token behind the module that fails as it is told (tests/token/faulty_token.cpp).
+// A SoftHSM token behind the module that fails as it is told (chaos/token/faulty_token.cpp).
 #pragma once
 
 #include "tests/unit/soft_token.h"

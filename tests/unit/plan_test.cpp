@@ -169,6 +169,36 @@ TEST_CASE("a pause is continued and a kill is restarted, never the reverse", "[p
                 "12", "SIGSTOP");
 }
 
+TEST_CASE("a token fails only where a signer has one, and its signer goes on", "[plan]") {
+  const std::string restart = "recover: {how: restart, after_ms: 200}";
+  for (const Signal signal : kSignals) {
+    if (!of_token(signal)) continue;
+    const std::string name = signal_name(signal);
+    INFO(name);
+    const auto with = [&](const std::string& cluster, const std::string& recover) {
+      std::string text = replaced("signers: 5, threshold: 3", cluster);
+      text.replace(text.find("SIGKILL"), 7, name);
+      return text.replace(text.find(restart), restart.size(), recover);
+    };
+    const auto read = parse_experiment(
+        with("scheme: hsm", "recover: {how: continue, after_ms: 200}"), "f.yaml");
+    CHECK_FALSE(read.ok());  // one signer, and a blast radius of none
+    const std::string sealed = "vault: token, signers: 5, threshold: 3";
+    const auto fits = parse_experiment(with(sealed, "recover: {how: continue}"), "f.yaml");
+    REQUIRE(fits.ok());
+    CHECK(fits->faults[0].signal == signal);
+    CHECK(fits->faults[0].recover.how == RecoverHow::Continue);
+    CHECK(fits->cluster.faulty_tokens);
+    CHECK_FALSE(std::string(token_answer(signal)).empty());
+    check_refusal(with("signers: 5, threshold: 3", "recover: {how: continue}"), "14",
+                  "a signer with a token");
+    check_refusal(with(sealed, restart), "12", "its signer never went");
+  }
+  const auto plain = parse_experiment(kGood, "f.yaml");
+  REQUIRE(plain.ok());
+  CHECK_FALSE(plain->cluster.faulty_tokens);
+}
+
 TEST_CASE("broken YAML is refused with its line", "[plan]") {
   check_refusal("title: [1, 2\ndescription: x\n", "2", "");
   check_refusal("", "1", "empty");

@@ -9,8 +9,12 @@
 //   FAULTY_TOKEN_CONTROL  the file, ~/token-control by default:
 //                         "CALL[,CALL...] removed|session-lost|refuse|slow MS|hang"
 //                         where CALL is sign, crypt, find, session, login, destroy or all
-//   FAULTY_TOKEN_CONTROL.log  what happened, one word a line
+//   FAULTY_TOKEN_CONTROL.log     what happened, one word a line
+//   FAULTY_TOKEN_CONTROL.faults  each call that met a fault, {"t_us","call","answer"} a line, by
+//                                the clock that the tool's records have
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -37,6 +41,20 @@ void note(const std::string& word) {
   std::ofstream(control_file() + ".log", std::ios::app) << word << "\n";
 }
 
+// One write(2) a line, before the call is answered.
+void note_fault(const std::string& call, const std::string& answer) {
+  timespec now{};
+  (void)::clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::string line = "{\"t_us\":" + std::to_string(now.tv_sec * 1'000'000 +
+                                                         now.tv_nsec / 1'000) +
+                           ",\"call\":\"" + call + "\",\"answer\":\"" + answer + "\"}\n";
+  const int fd = ::open((control_file() + ".faults").c_str(),
+                        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return;  // then nothing proves the fault
+  (void)!::write(fd, line.data(), line.size());
+  ::close(fd);
+}
+
 // What to answer instead; CKR_OK: ask the real module.
 CK_RV fault_of(const std::string& function) {
   std::ifstream in(control_file());
@@ -49,6 +67,7 @@ CK_RV fault_of(const std::string& function) {
   for (std::string one; std::getline(list, one, ',');) meant |= one == function || one == "all";
   if (!meant) return CKR_OK;
   note(function + " " + how);
+  note_fault(function, how);
   if (how == "removed") return CKR_DEVICE_REMOVED;
   if (how == "session-lost") return CKR_SESSION_HANDLE_INVALID;
   if (how == "refuse") return CKR_FUNCTION_FAILED;

@@ -1,0 +1,60 @@
+"""Faults of tokens in experiments: each kind with its proof, and none where no call met it.
+
+Invariant: what the tool says of a fault is held against what the token's module wrote down itself,
+and against what the signer said of its readiness; payments are looked up on the chain by the
+run's own checkers.
+"""
+import json
+import pathlib
+import unittest
+
+from run_tool import fresh_runs, records, roulette, run_folder
+
+HERE = pathlib.Path(__file__).parent
+SHIPPED = HERE.parent.parent / "chaos" / "experiments" / "token-faults.yaml"
+ANSWERS = {"token-removed": "removed", "token-session-lost": "session-lost",
+           "token-refusing": "refuse", "token-slow": "slow"}
+
+
+class TokenRun(unittest.TestCase):
+    def test_each_kind(self):
+        runs = fresh_runs("token-each-kind")
+        done = roulette("run", SHIPPED, "--runs", runs, timeout=150)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        folder = run_folder(runs)
+        faults = records(folder / "faults.ndjson")
+        self.assertEqual({f["signal"] for f in faults}, set(ANSWERS))
+        calls = records(folder / "state" / "token-signer-0.ndjson")
+        events = records(folder / "events.ndjson")
+        released = [e["t_us"] for e in events if e["event"] == "share_released"]
+        for fault in faults:
+            self.assertTrue(fault["fired"] and fault["proven"], fault)
+            proof = fault["proof"]
+            met = [c for c in calls if c["answer"] == ANSWERS[fault["signal"]]
+                   and proof["sent_us"] <= c["t_us"] <= proof["token_back_us"]]
+            self.assertEqual(len(met), proof["token_calls"])
+            self.assertGreater(len(met), 0)
+            if fault["signal"] == "token-slow":
+                continue
+            within = [t for t in released
+                      if met[0]["t_us"] <= t <= proof["token_back_us"]]
+            self.assertEqual(within, [], "a share left without a key")
+            said = [e for e in events if e["process"] == "signer-0" and e["event"] == "not_ready"
+                    and e["reason"] == "key-unavailable"
+                    and proof["sent_us"] <= e["t_us"] <= proof["token_back_us"]]
+            self.assertEqual(len(said), 1, "it says once that its key is out of reach")
+
+    def test_no_call_no_proof(self):
+        runs = fresh_runs("token-no-call")
+        done = roulette("run", HERE / "run_token_idle.yaml", "--runs", runs, timeout=120)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        folder = run_folder(runs)
+        verdict = json.loads((folder / "verdict.json").read_text())
+        self.assertEqual(verdict["verdict"], "inconclusive")
+        self.assertIn("no call of its token met the fault", " ".join(verdict["reasons"]))
+        fault = records(folder / "faults.ndjson")[0]
+        self.assertEqual((fault["fired"], fault["proven"]), (True, False))
+
+
+if __name__ == "__main__":
+    unittest.main()
