@@ -669,6 +669,7 @@ class Archive:
 
 # ---- manifest, chains, statement -----------------------------------------------------------------
 MANIFEST, ENVELOPE, PUBLIC_KEY = "manifest.json", "statement.dsse.json", "operator.pub.pem"
+TIME_STAMP = "statement.tsr"  # beside the manifest, as the envelope that it is of
 IDENTITY = "identity.dsse.json"
 TOP_RECORDS = ["environment.json", "events.ndjson", "experiment.yaml", "faults.ndjson",
                "history.ndjson", "journal.json", "verdict.json"]
@@ -689,7 +690,8 @@ def check_manifest(archive, report):
         if name not in archive.files:
             report.find(name + " is missing")
     present = {name: {"name": name, "size": size, "sha256": archive.sha256(name)}
-               for name, (_, size) in archive.files.items() if name not in (MANIFEST, ENVELOPE)}
+               for name, (_, size) in archive.files.items()
+               if name not in (MANIFEST, ENVELOPE, TIME_STAMP)}
     report.count("files by SHA-256", len(present))
     text = archive.read(MANIFEST)
     made = pretty({"format": "roulette-manifest", "version": 1, "run": archive.run,
@@ -2317,6 +2319,11 @@ INVARIANTS = HERE + ELSEWHERE
 NEAR_US = 250_000
 
 
+# A token's fault, and what its PKCS#11 module wrote down of each call that met it.
+TOKEN_ANSWERS = {"token-removed": "removed", "token-session-lost": "session-lost",
+                 "token-refusing": "refuse", "token-slow": "slow"}
+
+
 def proof_defect(fault):
     """By kind, from the proof's own fields; what the tool calls proven is not believed alone."""
     proof, signal = fault.get("proof"), fault["signal"]
@@ -2333,6 +2340,8 @@ def proof_defect(fault):
     elif signal == "SIGTERM":
         right = proof.get("exit_code") == 0 and (
             fault["role"] in ("etcd", "bitcoind") or proof.get("shutdown_started") is True)
+    elif signal in TOKEN_ANSWERS:
+        right = (proof.get("token_calls") or 0) > 0 and proof.get("token_back_us") is not None
     else:
         right = signal == "SIGSTOP" and proof.get("stopped") is True and (
             proof.get("continued") is True or fault["recover"] == "none")
@@ -2352,6 +2361,13 @@ def untold(run, fault):
             event.get("moment") == name
     if not told("fault", proof["sent_us"], moment("sent")):
         return "the tool's log tells no signal at that time"
+    if fault["signal"] in TOKEN_ANSWERS:
+        calls = sum(record["answer"] == TOKEN_ANSWERS[fault["signal"]] and
+                    proof["sent_us"] <= record["t_us"] <= proof["token_back_us"]
+                    for _, record in run.archive.records("state/token-%s.ndjson" % victim,
+                                                         "roulette-token"))
+        if calls != proof["token_calls"]:
+            return "its token recorded %d calls that met it" % calls
     if fault.get("restarted_us") is not None and \
             not told("fault", fault["restarted_us"], moment("restarted")):
         return "the tool's log tells no restart at that time"

@@ -222,6 +222,10 @@ class ShortRun(unittest.TestCase):
                 self.assertEqual(done.returncode, code, done.stdout + done.stderr)
                 return done.stdout
 
+            by_python = subprocess.run([sys.executable, run_tool.ROOT / "tools/verify_bundle.py",
+                                        stamped], text=True, capture_output=True, timeout=50)
+            self.assertEqual(by_python.returncode, 0, by_python.stdout + by_python.stderr)
+            self.assertRegex(by_python.stdout, "not checked here: .*statement.tsr")
             self.assertRegex(verified(stamped), "time stamp: [0-9]{14}.*Z, authority not pinned")
             self.assertRegex(verified(stamped, "--tsa", ours.certificate), "time stamp: [0-9.]+Z\n")
             self.assertIn("by the trusted authority",
