@@ -147,7 +147,8 @@ function verdictPage(data) {
       '<div class="columns"><section><h3>What held</h3>' +
       `${list(held.map((one) => INVARIANTS[one.id] ?? one.id))}</section><section>` +
       `<h3>What did not hold</h3>${failed.length === 0 ? "<p>Nothing that was judged failed.</p>" :
-          list(failed.map((one) => `${one.id}: ${one.violations[0] ?? ""}`))}` +
+          `<ul>${failed.map((one) => `<li><a href="#invariant-${escape(one.id)}">${
+              escape(one.id)}</a>: ${escape(one.violations[0])}</li>`).join("")}</ul>`}` +
       (open.length === 0 ? "" : "<h3>What was not shown</h3>" +
           list(open.map((one) => `${one.id} (${one.status}): ${one.note}`))) +
       `</section><section><h3>What is not claimed</h3>${list(NOT_CLAIMED)}</section></div>`;
@@ -202,8 +203,15 @@ function scenario(data) {
       "<code>roulette matrix --live</code> (<code>matrix.json</code>).</p>";
 }
 
+// Where a reader should look first.
+function firstTrouble(data) {
+  const failed = byStatus(data, "fail")[0];
+  if (failed) return `<p><a href="#invariant-${escape(failed.id)}">To the first violation</a></p>`;
+  const fault = data.faults.find((one) => !one.proven);
+  return fault ? `<p><a href="#fault-${fault.id}">To the first fault without proof</a></p>` : "";
+}
+
 function timeline(data, tools) {
-  const first = data.faults.find((fault) => fault.fired && !fault.proven);
   return chart("timeline", tools,
                `Timeline of ${data.lanes.length} processes over ${figures(data.duration_ms / 1000)} ` +
                `seconds with ${data.faults.length} faults; the fault log below lists each`,
@@ -211,7 +219,7 @@ function timeline(data, tools) {
                "slice. Cross, triangle, bars: SIGKILL, SIGTERM, pause, at the moment of the signal. " +
                "Hatched red: the process was away; hatched orange: a client did not know the outcome. " +
                "Below: signers ready against the threshold. Live: scroll to zoom, click a fault.") +
-      (first ? `<p><a href="#fault-${first.id}">To the first fault that is not proven</a></p>` : "") +
+      firstTrouble(data) +
       table("Phases", ["phase", "#begins at s"],
             data.phases.map((phase) => [escape(phase.name), inSeconds(phase.ms)]));
 }
