@@ -1,19 +1,13 @@
 // `roulette report`: one HTML page of a finished run. See commands.h.
 //
 // The page is made by chaos/evidence/web/render.mjs (Node.js, ECharts) of report.json, which is
-// made here from the records; the programs are started without a shell and waited for.
-#include <array>
-#include <cstdlib>
+// made here from the records.
 #include <filesystem>
 #include <iostream>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "chaos/app/commands.h"
 #include "chaos/evidence/bundle_files.h"
+#include "chaos/live/export.h"
 #include "common/runtime/durable_file.h"
 
 namespace roulette::chaos {
@@ -21,38 +15,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kProgramLimitS = 120;
 constexpr const char* kBrowsers[] = {"chromium", "chromium-browser", "google-chrome"};
 
-std::string on_path(const char* program) {
-  const char* path = std::getenv("PATH");
-  std::string_view rest = path == nullptr ? "" : path;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find(':'), rest.size());
-    const fs::path candidate = fs::path(rest.substr(0, end)) / program;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate.string();
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return {};
-}
-
-// Waits for it; what it writes to stdout goes to our stderr.
-Status run_program(const std::vector<std::string>& arguments) {
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  pid_t pid = 0;
-  const int spawned = ::posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  int status = 0;
-  if (spawned != 0 || ::waitpid(pid, &status, 0) != pid)
-    return Error{ErrorKind::Preflight, arguments.front() + " cannot be started"};
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return Error{ErrorKind::Preflight, arguments.front() + " failed; what it said stands above"};
-  return {};
+// Bounded: a browser may wait for ever for what this machine has not.
+Status run_program(const std::string& what, std::vector<std::string> argv, const fs::path& page) {
+  argv.insert(argv.begin(), {"/usr/bin/timeout", std::to_string(kProgramLimitS)});
+  const fs::path said = page.string() + ".log";
+  const Status done = run_to_file(what, argv, said);
+  std::error_code ignored;
+  for (const fs::path& litter : {said, fs::path(said.string() + ".stderr")})
+    fs::remove(litter, ignored);
+  return done ? done : Error{ErrorKind::Preflight, done.error().message};
 }
 
 // The source tree's, for a binary that was built in it: build/<preset>/bin/roulette.
@@ -64,23 +38,28 @@ fs::path web_folder(const ReportOptions& options) {
 }
 
 Status render(const fs::path& web, const fs::path& model, const fs::path& page) {
-  const std::string node = on_path("node");
+  const std::optional<fs::path> node = find_on_path("node");
   std::error_code error;
-  if (node.empty() || !fs::exists(web / "node_modules/echarts/package.json", error))
+  if (!node || !fs::exists(web / "node_modules/echarts/package.json", error))
     return Error{ErrorKind::Preflight,
                  "a report needs Node.js (18 or newer) and ECharts in " + web.string() +
                      "/node_modules: `tools/report RUN` installs what is missing"};
-  return run_program({node, (web / "render.mjs").string(), model.string(), page.string()});
+  return run_program("the page of the report",
+                     {node->string(), (web / "render.mjs").string(), model.string(), page.string()},
+                     page);
 }
 
 Status print_to_pdf(const fs::path& page) {
   for (const char* name : kBrowsers) {
-    const std::string browser = on_path(name);
-    if (browser.empty()) continue;
+    const std::optional<fs::path> browser = find_on_path(name);
+    if (!browser) continue;
     const fs::path pdf = fs::path(page).replace_extension(".pdf");
     const Status printed = run_program(
-        {browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer",
-         "--print-to-pdf=" + pdf.string(), "file://" + fs::absolute(page).string()});
+        "printing the report",
+        {browser->string(), "--headless=new", "--no-sandbox", "--disable-gpu",
+         "--no-pdf-header-footer", "--print-to-pdf=" + pdf.string(),
+         "file://" + fs::absolute(page).string()},
+        page);
     if (printed) std::cout << pdf.string() << "\n";
     return printed;
   }

@@ -283,9 +283,10 @@ class Run {
     if (const Status status = write_file("journal.json", *journal); !status) return status.error();
     Result<check::Verdict> verdict = check::judge_folder(dir);
     if (!verdict) return verdict;
-    if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status)
-      return status.error();
+    // The verdict last: where something went wrong before it, there is none.
     if (const Status status = sign_records(*journal, check::verdict_json(*verdict)); !status)
+      return status.error();
+    if (const Status status = write_file("verdict.json", check::verdict_json(*verdict)); !status)
       return status.error();
     return verdict;
   }

@@ -53,18 +53,18 @@ std::string token_defect(const FaultRecord& fault) {
   return fault.token_calls.value_or(0) > 0 ? "" : "no call of its token met the fault";
 }
 
-bool names_token(const std::string& signal) {
-  return std::ranges::any_of(chaos::kSignals, [&](chaos::Signal known) {
-    return chaos::of_token(known) && signal == chaos::signal_name(known);
-  });
+// The fault of a token that a record names; nothing for a signal.
+std::optional<chaos::Signal> token_fault(const std::string& name) {
+  for (const chaos::Signal known : chaos::kSignals) {
+    if (chaos::of_token(known) && name == chaos::signal_name(known)) return known;
+  }
+  return std::nullopt;
 }
 
 // What the tool counted is what the module itself wrote down.
 std::string untold_calls(const History& history, const FaultRecord& fault) {
-  const auto known = std::ranges::find_if(chaos::kSignals, [&](chaos::Signal signal) {
-    return fault.signal == chaos::signal_name(signal);
-  });
-  if (known == std::end(chaos::kSignals) || !chaos::of_token(*known)) return "";
+  const std::optional<chaos::Signal> known = token_fault(fault.signal);
+  if (!known) return "";
   const auto record = history.tokens.find(fault.victim);
   if (record == history.tokens.end()) return "there is no record of its token";
   const auto calls = std::ranges::count_if(record->second, [&](const TokenAnswer& answer) {
@@ -298,7 +298,7 @@ std::string proof_defect(const FaultRecord& fault) {
   if (fault.signal == "SIGKILL") defect = kill_defect(fault);
   if (fault.signal == "SIGTERM") defect = term_defect(fault);
   if (fault.signal == "SIGSTOP") defect = stop_defect(fault);
-  if (names_token(fault.signal)) defect = token_defect(fault);
+  if (token_fault(fault.signal)) defect = token_defect(fault);
   if (defect.empty() && !fault.proven) return "the tool itself does not call it proven";
   return defect;
 }

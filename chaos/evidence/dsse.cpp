@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include "common/base/base64.h"
+#include "common/base/freed_by.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::evidence {
@@ -16,15 +17,8 @@ using nlohmann::json;
 
 constexpr std::size_t kSignatureBytes = 64;  // Ed25519 and BIP 340 alike
 
-template <auto Free>
-struct Freed {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
+using Key = std::unique_ptr<EVP_PKEY, FreedBy<EVP_PKEY_free>>;
+using DigestContext = std::unique_ptr<EVP_MD_CTX, FreedBy<EVP_MD_CTX_free>>;
 
 Error openssl_failed(const char* what) {
   return Error{ErrorKind::Internal, std::string("OpenSSL cannot ") + what};

@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <sys/stat.h>
 
+#include "common/base/freed_by.h"
 #include "common/runtime/durable_file.h"
 
 namespace roulette::evidence {
@@ -17,15 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxKeyFile = 4096;
 
-template <auto Free>
-struct Freed {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+using Key = std::unique_ptr<EVP_PKEY, FreedBy<EVP_PKEY_free>>;
+using Bio = std::unique_ptr<BIO, FreedBy<BIO_free_all>>;
 
 Bio reader(std::string_view pem) {
   return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));

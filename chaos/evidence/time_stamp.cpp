@@ -8,23 +8,17 @@
 #include <openssl/ts.h>
 #include <openssl/x509.h>
 
+#include "common/base/freed_by.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::evidence {
 namespace {
 
-template <auto Free>
-struct Freed {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using Response = std::unique_ptr<TS_RESP, Freed<TS_RESP_free>>;
-using Context = std::unique_ptr<TS_VERIFY_CTX, Freed<TS_VERIFY_CTX_free>>;
-using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
-using Store = std::unique_ptr<X509_STORE, Freed<X509_STORE_free>>;
+using Response = std::unique_ptr<TS_RESP, FreedBy<TS_RESP_free>>;
+using Context = std::unique_ptr<TS_VERIFY_CTX, FreedBy<TS_VERIFY_CTX_free>>;
+using Bio = std::unique_ptr<BIO, FreedBy<BIO_free_all>>;
+using Certificate = std::unique_ptr<X509, FreedBy<X509_free>>;
+using Store = std::unique_ptr<X509_STORE, FreedBy<X509_STORE_free>>;
 
 Error wrong(const std::string& what) {
   ERR_clear_error();

@@ -3,27 +3,13 @@
 
 #include "chaos/check/coverage.h"
 #include "chaos/evidence/views.h"
+#include "chaos/plan/xml_text.h"
 
 namespace roulette::evidence {
 namespace {
 
+using chaos::xml_text;
 using check::InvariantStatus;
-
-// XML 1.0: the five entities; what no XML may hold becomes a question mark.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\n': out += "&#10;"; break;
-      default: out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-    }
-  }
-  return out;
-}
 
 enum class Result : std::uint8_t { Passed, Failed, Skipped };
 struct Case {
@@ -63,14 +49,14 @@ Case case_of(const check::FaultRecord& fault) {
 }
 
 void write(std::string& out, const Case& one) {
-  out += "    <testcase classname=\"" + escaped(one.class_name) + "\" name=\"" +
-         escaped(one.name) + "\" time=\"0\"";
+  out += "    <testcase classname=\"" + xml_text(one.class_name) + "\" name=\"" +
+         xml_text(one.name) + "\"";
   if (one.result == Result::Passed) {
     out += "/>\n";
     return;
   }
   const char* tag = one.result == Result::Failed ? "failure" : "skipped";
-  out += std::string(">\n      <") + tag + " message=\"" + escaped(one.message) + "\"" +
+  out += std::string(">\n      <") + tag + " message=\"" + xml_text(one.message) + "\"" +
          (one.result == Result::Failed ? " type=\"violation\"" : "") + "/>\n    </testcase>\n";
 }
 
@@ -80,9 +66,9 @@ std::string suite(const std::string& name, const std::vector<Case>& cases) {
       return one.result == result;
     }));
   };
-  std::string out = "  <testsuite name=\"" + escaped(name) + "\" tests=\"" +
+  std::string out = "  <testsuite name=\"" + xml_text(name) + "\" tests=\"" +
                     std::to_string(cases.size()) + "\" failures=\"" + count(Result::Failed) +
-                    "\" errors=\"0\" skipped=\"" + count(Result::Skipped) + "\" time=\"0\">\n";
+                    "\" errors=\"0\" skipped=\"" + count(Result::Skipped) + "\">\n";
   for (const Case& one : cases) write(out, one);
   return out + "  </testsuite>\n";
 }
@@ -99,7 +85,7 @@ std::string junit_xml(const Facts& facts) {
   std::vector<Case> invariants, faults;
   for (const auto& invariant : facts.verdict.invariants) invariants.push_back(case_of(invariant));
   for (const auto& fault : facts.history.faults) faults.push_back(case_of(fault));
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"" + escaped(facts.run) +
+  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"" + xml_text(facts.run) +
          "\">\n" + suite("verdict", verdict) + suite("invariants", invariants) +
          suite("faults", faults) + "</testsuites>\n";
 }

@@ -36,7 +36,9 @@ std::optional<fs::path> deps_folder() {
   return std::nullopt;
 }
 
-std::optional<fs::path> on_path(const std::string& program) {
+}  // namespace
+
+std::optional<fs::path> find_on_path(const std::string& program) {
   const char* path = std::getenv("PATH");
   std::string rest = path == nullptr ? "" : path;
   while (!rest.empty()) {
@@ -48,6 +50,8 @@ std::optional<fs::path> on_path(const std::string& program) {
   }
   return std::nullopt;
 }
+
+namespace {
 
 // A program of the manifest as argv prefix: through its own loader where it needs another libc.
 std::optional<std::vector<std::string>> from_manifest(const std::string& program) {
@@ -83,7 +87,7 @@ Result<std::vector<std::string>> outside_program(const std::string& program,
   if (const fs::path beside = own_folder() / program; runnable(beside))
     return std::vector<std::string>{beside.string()};
   if (const auto found = from_manifest(program)) return *found;
-  if (const auto found = on_path(program)) return std::vector<std::string>{found->string()};
+  if (const auto found = find_on_path(program)) return std::vector<std::string>{found->string()};
   return missing(program,
                  "run tools/setup (it fills .deps/), put it on PATH, or name it with " + flag);
 }

@@ -5,6 +5,7 @@
 // loopback only; ports are probed, so two runs share a machine. It knows no faults and no load.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +34,7 @@ struct Binaries {
 struct BinaryOptions {
   std::string etcd, bitcoind, pkcs11;
 };  // --etcd, --bitcoind, --pkcs11
+[[nodiscard]] std::optional<std::filesystem::path> find_on_path(const std::string& program);
 [[nodiscard]] Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node);
 // Whether this machine has what the plan's scheme needs besides. Preflight, with the remedy.
 [[nodiscard]] Status can_run(const ClusterPlan& plan, const Binaries& binaries);

@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chaos/plan/xml_text.h"
+
 namespace roulette::chaos {
 namespace {
 
@@ -19,22 +21,6 @@ std::string seconds_text(double s) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3f", s);
   return text;
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default:
-        // XML 1.0 allows no other control characters, not even escaped.
-        out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? '?' : c;
-    }
-  }
-  return out;
 }
 
 Json reasons_of(const MatrixReport& report, CellStatus status) {
@@ -224,12 +210,12 @@ std::string matrix_junit(const MatrixReport& report) {
   std::map<std::string, std::vector<const CellResult*>> suites;
   for (const CellResult& cell : report.cells) suites[cell.point].push_back(&cell);
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-  out += "<testsuites name=\"roulette matrix " + escaped(report.kind) + "\">\n";
+  out += "<testsuites name=\"roulette matrix " + xml_text(report.kind) + "\">\n";
   for (const auto& [point, cells] : suites) {
     const auto with = [&](auto&& fits) {
       return std::to_string(std::count_if(cells.begin(), cells.end(), fits));
     };
-    out += " <testsuite name=\"" + escaped(point) + "\" tests=\"" + std::to_string(cells.size()) +
+    out += " <testsuite name=\"" + xml_text(point) + "\" tests=\"" + std::to_string(cells.size()) +
            "\" failures=\"" +
            with([](const CellResult* c) { return c->status == CellStatus::Failed; }) +
            "\" errors=\"" +
@@ -239,10 +225,10 @@ std::string matrix_junit(const MatrixReport& report) {
            }) +
            "\">\n";
     for (const CellResult* cell : cells) {
-      out += "  <testcase classname=\"" + escaped(point) + "\" name=\"" +
-             escaped(cell->blow + "/" + cell->victims + "/" + cell->occurrence) + "\" time=\"" +
+      out += "  <testcase classname=\"" + xml_text(point) + "\" name=\"" +
+             xml_text(cell->blow + "/" + cell->victims + "/" + cell->occurrence) + "\" time=\"" +
              seconds_text(cell->took_ms / 1000) + "\"";
-      const std::string reason = escaped(cell->reason);
+      const std::string reason = xml_text(cell->reason);
       if (cell->status == CellStatus::Exercised)
         out += "/>\n";
       else if (cell->status == CellStatus::Failed)

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "common/base/assert.h"
+#include "common/base/freed_by.h"
 #include "common/runtime/certificates.h"
 #include "common/runtime/event_loop.h"
 #include "common/runtime/kill_points.h"
@@ -45,15 +46,10 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kTlsRecordBytes = 16 * 1024;  // RFC 8446, 5.1
 constexpr int kPrefixWaitMs = 1000;            // for a full socket at `during`
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* p) const { Free(p); }
-};
-using Context = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
-using Session = std::unique_ptr<SSL, Deleter<SSL_free>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
+using Context = std::unique_ptr<SSL_CTX, FreedBy<SSL_CTX_free>>;
+using Session = std::unique_ptr<SSL, FreedBy<SSL_free>>;
+using Certificate = std::unique_ptr<X509, FreedBy<X509_free>>;
+using Names = std::unique_ptr<GENERAL_NAMES, FreedBy<GENERAL_NAMES_free>>;
 
 std::string openssl_reason() {
   const unsigned long code = ERR_get_error();
