@@ -133,7 +133,7 @@ void World::dial(Seat& from, Seat& to) {
   for (std::size_t end = 0; end < 2; ++end) {
     if (!link->open[end]) continue;
     const Seat& other = *ends[1 - end];
-    note_signer_gone(*ends[end], other);
+    when_running(*ends[end], [this, end = ends[end], &other] { note_signer_gone(*end, other); });
     with(*ends[end], [&](auto& concrete) {
       step(concrete, connected(*concrete.machine, link->ids[end], other.name, boots[1 - end]));
     });
@@ -197,8 +197,13 @@ void World::arrive(const std::shared_ptr<Link>& link, std::size_t to) {
   if (!item.message) return lose_end(link, to);
   if (overhears_ && receiver.name.role == Role::Coordinator) overhear(*link, to, *item.message);
   if (receiver.name.role == Role::Coordinator) {
-    note_heard(static_cast<const CoordinatorSeat&>(receiver), link->ends[1 - to]->name,
-               *item.message);
+    const auto& hears = static_cast<const CoordinatorSeat&>(receiver);
+    const ProcessName from = link->ends[1 - to]->name;
+    // A paused one hears it after what it was about to do.
+    if (!receiver.paused) note_heard(hears, from, *item.message);
+    else when_running(receiver, [this, &hears, from, message = *item.message] {
+      note_heard(hears, from, message);
+    });
   }
   with(receiver, [&](auto& concrete) {
     step(concrete, received(*concrete.machine, link->ids[to], std::move(*item.message)));
@@ -212,7 +217,9 @@ void World::lose_end(const std::shared_ptr<Link>& link, std::size_t end) {
   link->ways[end].under_way.clear();
   Seat& seat = *link->ends[end];
   seat.links.erase(link->ids[end]);
-  note_signer_gone(seat, *link->ends[1 - end]);
+  when_running(seat, [this, &seat, &other = *link->ends[1 - end]] {
+    note_signer_gone(seat, other);
+  });
   with(seat, [&](auto& concrete) { step(concrete, lost(*concrete.machine, link->ids[end])); });
   if (end == 0) dial_later(seat, *link->ends[1], kReconnect);
 }

@@ -57,6 +57,19 @@ TEST_CASE("a signer that refuses again and again does not hold up slower ones") 
   CHECK(outcome.slowest_signing < milliseconds(300));
 }
 
+// What it heard while it was paused stood before the blame that it was about to place.
+TEST_CASE("a coordinator paused between the last share and its blame blames when it goes on") {
+  (void)require_green_text(
+      "seed 100203\nhop 3342..4406\ndisk 5890..7837\nengine 9375..18060\nnode 4604..8291\n"
+      "spread 6\nlate_per_mille 13\nblock_interval 238000\npace 4\nwait 500000\n"
+      "think 62749..98859\n"
+      "fault strike_place down=123000 a=ledger-0 place=20 after=1\n"
+      "fault strike_place down=330000 a=signer-2 place=3\n"
+      "fault strike_place down=285000 a=coordinator-0 blow=pause place=56 deeds=1\n"
+      "fault bad_signer down=1204000 a=signer-2\n"
+      "fault wipe at=425141 a=signer-4\n");
+}
+
 TEST_CASE("what a lying coordinator asks for is signed by nobody who is bound already") {
   for (std::uint32_t lie = 0; lie < kCoordinatorLies; ++lie) {
     INFO("lie " << lie);
