@@ -1,5 +1,6 @@
 // `roulette run`: one experiment after the other, each to a verdict. See commands.h.
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -348,6 +349,9 @@ class Run {
   bool signalled_ = false;
 };
 
+// Of a folder, these are what `roulette compare` runs; named by the user, one runs all the same.
+constexpr std::string_view kForCompare = "compare-";
+
 Result<std::vector<std::string>> experiment_files(const std::vector<std::string>& paths) {
   std::vector<std::string> files;
   for (const std::string& path : paths) {
@@ -358,7 +362,8 @@ Result<std::vector<std::string>> experiment_files(const std::vector<std::string>
     std::vector<std::string> inside;
     for (const auto& entry : fs::directory_iterator(path)) {
       const std::string extension = entry.path().extension().string();
-      if (extension == ".yaml" || extension == ".yml" || extension == ".json")
+      const bool compared = entry.path().filename().string().starts_with(kForCompare);
+      if (!compared && (extension == ".yaml" || extension == ".yml" || extension == ".json"))
         inside.push_back(entry.path().string());
     }
     if (inside.empty())
@@ -400,19 +405,36 @@ void print_operator() {
   }
 }
 
-int run_one(const std::string& path, const RunOptions& options) {
+// One of several, as the table at the end names it.
+struct Ran {
+  std::string path;
+  int code = kExitPass;
+  std::optional<RunEnd> end;  // nothing: it never came to a verdict
+  double took_s = 0;
+};
+
+Ran run_one(const std::string& path, const RunOptions& options) {
+  Ran ran;
+  ran.path = path;
   if (options.dry_run) {
     const Result<Experiment> experiment = load(path, options);
-    if (!experiment) return report_error(experiment.error());
-    print_schedule(*experiment);
-    return kExitPass;
+    if (experiment) print_schedule(*experiment);
+    else ran.code = report_error(experiment.error());
+    return ran;
   }
-  const Result<RunEnd> end = run_experiment(path, options);
-  if (!end) return report_error(end.error());
+  const auto began = std::chrono::steady_clock::now();
+  Result<RunEnd> end = run_experiment(path, options);
+  ran.took_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  if (!end) {
+    ran.code = report_error(end.error());
+    return ran;
+  }
   if (options.json) std::cout << check::verdict_json(end->verdict) << std::endl;
   print_operator();
   print_verdict(end->verdict, end->run_dir, options.program);
-  return check::verdict_exit_code(end->verdict.verdict);
+  ran.code = check::verdict_exit_code(end->verdict.verdict);
+  ran.end = std::move(end).value();
+  return ran;
 }
 
 // The gravest of several: fail, then the user's errors, then inconclusive.
@@ -421,6 +443,28 @@ int gravest(int a, int b) {
     if (a == code || b == code) return code;
   }
   return std::max(a, b);
+}
+
+void print_suite(const std::vector<Ran>& all, std::size_t wanted) {
+  std::fprintf(stderr, "\n%-32s %-13s %9s %12s %8s   %s\n", "experiment", "verdict", "settled",
+               "faults", "seconds", "why, or where the records are");
+  for (const Ran& ran : all) {
+    const std::string name = fs::path(ran.path).filename().string();
+    if (!ran.end) {
+      std::fprintf(stderr, "%-32s %-13s %9s %12s %8.0f   its error is above\n", name.c_str(),
+                   "none", "-", "-", ran.took_s);
+      continue;
+    }
+    const check::Verdict& v = ran.end->verdict;
+    const std::string faults =
+        std::to_string(v.faults_proven) + " of " + std::to_string(v.faults_requested);
+    std::fprintf(stderr, "%-32s %-13s %9llu %12s %8.0f   %s\n", name.c_str(),
+                 check::verdict_name(v.verdict), static_cast<unsigned long long>(v.load_settled),
+                 faults.c_str(), ran.took_s,
+                 v.reasons.empty() ? ran.end->run_dir.c_str() : v.reasons.front().c_str());
+  }
+  if (all.size() < wanted)
+    std::fprintf(stderr, "interrupted: %zu of %zu were not run\n", wanted - all.size(), wanted);
 }
 
 }  // namespace
@@ -442,7 +486,21 @@ int run_command(const RunOptions& options) {
   const auto files = experiment_files(options.paths);
   if (!files) return report_error(files.error());
   int code = kExitPass;
-  for (const std::string& file : *files) code = gravest(code, run_one(file, options));
+  // A wrong file is told of before the first one runs, not an hour later.
+  for (const std::string& file : *files) {
+    const Result<Experiment> experiment = load(file, options);
+    if (!experiment) code = gravest(code, report_error(experiment.error()));
+  }
+  if (code != kExitPass) return code;
+  std::vector<Ran> all;
+  for (const std::string& file : *files) {
+    if (files->size() > 1)
+      std::fprintf(stderr, "\n%zu of %zu: %s\n", all.size() + 1, files->size(), file.c_str());
+    all.push_back(run_one(file, options));
+    code = gravest(code, all.back().code);
+    if (all.back().end && all.back().end->interrupted_by_signal) break;
+  }
+  if (files->size() > 1 && !options.dry_run) print_suite(all, files->size());
   return code;
 }
 

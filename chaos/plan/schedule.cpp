@@ -11,6 +11,9 @@
 namespace roulette::chaos {
 namespace {
 
+// A wheel's last turn leaves time for its point to be passed, within the budget, and to recover.
+constexpr std::uint64_t kWheelRestMs = 5'000;
+
 // Fisher-Yates on our own generator: std::shuffle differs between libraries.
 std::vector<std::uint16_t> drawn_order(std::uint16_t count, Prng& prng) {
   std::vector<std::uint16_t> order(count);
@@ -112,17 +115,19 @@ class Drawer {
       for (const std::uint32_t at_ms : ticks(every->every_ms, every->jitter_ms))
         add_timed(index, rule, at_ms);
     } else if (const auto* roulette = std::get_if<RouletteTrigger>(&rule.trigger)) {
-      for (const std::uint32_t at_ms : ticks(roulette->every_ms, roulette->jitter_ms)) {
+      for (const std::uint32_t at_ms :
+           ticks(roulette->every_ms, roulette->jitter_ms, kWheelRestMs)) {
         add_roulette(index, rule, *roulette, at_ms);
       }
     }
   }
 
-  // Disturbances begin after the undisturbed phase and end early enough to be recovered from under
-  // load.
-  std::vector<std::uint32_t> ticks(std::uint32_t every_ms, std::uint32_t jitter_ms) {
+  // Disturbances begin after the undisturbed phase; `rest` is what the last one leaves of the load.
+  std::vector<std::uint32_t> ticks(std::uint32_t every_ms, std::uint32_t jitter_ms,
+                                   std::uint64_t rest = 0) {
     std::vector<std::uint32_t> out;
-    const std::uint64_t end = std::uint64_t{e_.workload.duration_s} * 1000;
+    const std::uint64_t load = std::uint64_t{e_.workload.duration_s} * 1000;
+    const std::uint64_t end = load > rest ? load - rest : 0;
     for (std::uint64_t at = std::uint64_t{e_.workload.undisturbed_s} * 1000 + every_ms;
          at + jitter_ms < end; at += every_ms) {
       const std::int64_t jitter = prng_.between(-std::int64_t{jitter_ms}, jitter_ms);

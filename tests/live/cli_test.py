@@ -76,6 +76,29 @@ class Cli(unittest.TestCase):
         self.assertEqual(missing.returncode, 64)
         self.assertIn("none.yaml", missing.stderr)
 
+    def test_suites(self):
+        """A folder is a suite: checked whole before its first run, one row each at its end."""
+        folder = fresh_runs("suite")
+        (folder / "compare-schemes.yaml").write_text("for roulette compare")
+        for name in ("first", "second"):
+            (folder / f"{name}.yaml").write_text(TEXT)
+        nothing = ["run", folder, "--etcd", "/nonexistent", "--runs", folder / "runs"]
+        done = roulette(*nothing)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        table = done.stderr[done.stderr.index("\nexperiment "):].split("\n")[2:]
+        rows = [line.split()[:2] for line in table if line]
+        self.assertEqual(rows, [["first.yaml", "none"], ["second.yaml", "none"]])
+        (folder / "third.yaml").write_text(TEXT.replace("seed: 3", "sede: 3"))
+        done = roulette(*nothing)
+        self.assertEqual(done.returncode, 64, done.stderr)
+        self.assertIn("sede", done.stderr)
+        self.assertNotIn("/nonexistent", done.stderr, "the first one was tried all the same")
+        shipped = run_tool.ROOT / "chaos" / "experiments"
+        done = roulette("run", "--dry-run", shipped)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        files = [f for f in shipped.glob("*.yaml") if not f.name.startswith("compare-")]
+        self.assertEqual(done.stdout.count("schedule_hash "), len(files))
+
     def test_wrong_flags(self):
         for arguments in (["run"], ["run", EXPERIMENT, "--sede", 1], ["run", EXPERIMENT, "--seed",
                           "x"], ["spin"], [], ["killpoints", "--xml"], ["up", "--signers", "x"],

@@ -21,6 +21,8 @@ tool_test(NAME "killpoints lists 40 points or more, each once" TIMEOUT 30
   COMMAND cli_test.py Cli.test_killpoints)
 tool_test(NAME "a wrong experiment is refused with its line" TIMEOUT 60
   COMMAND cli_test.py Cli.test_wrong_files)
+tool_test(NAME "a folder of experiments is checked whole and ends with a table" TIMEOUT 60
+  COMMAND cli_test.py Cli.test_suites)
 tool_test(NAME "a signer is not provisioned again without the ledger unless that is said" TIMEOUT 30
   COMMAND cli_test.py Cli.test_provisioning_wants_the_ledger)
 tool_test(NAME "a wrong flag is refused" TIMEOUT 60 COMMAND cli_test.py Cli.test_wrong_flags)
