@@ -48,6 +48,8 @@ inline constexpr std::size_t kMaxSigningWithdrawals = 256;  // withdrawals in si
 inline constexpr std::size_t kMaxOutstandingPerSigner = 64;   // sign requests without an answer
 inline constexpr std::size_t kNoncePoolTarget = 32;           // public nonces kept ready per signer
 inline constexpr Duration kSignerOverdue = milliseconds(50);  // DESIGN 6.5: chosen last afterwards
+// Company for a session comes between kSignerOverdue and this (coordinator/core/patience.h).
+inline constexpr Duration kSessionPatienceMost = milliseconds(200);
 inline constexpr Duration kSignerPing = milliseconds(100);
 inline constexpr Duration kSignerSilent = milliseconds(400);  // not counted as known afterwards
 inline constexpr Duration kHeartbeat = milliseconds(25);      // DESIGN 7

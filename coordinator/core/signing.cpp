@@ -170,12 +170,13 @@ bool Signing::open(Step& s, Job& job) {
   Session session;
   session.job = job.id;
   session.txid = job.plan.txid;
+  session.opened = s.now;
   session.signers = request.signers;
   session.messages = job.sighashes.size();
   session.members.resize(chosen.size());
   sessions_.emplace(digest, std::move(session));
   job.sessions.push_back(digest);
-  due_.push_back({s.now + limits::kSignerOverdue, digest});
+  expect(digest, s.now);
   ++opened_;
   s.fact(SessionOpened{job.id, job.plan.txid, digest, chosen});
   for (const SignerId id : chosen) signers_.ask(s, id, digest, request);
@@ -216,6 +217,8 @@ std::optional<wire::Signed> Signing::share(Step& s, SignerId from,
     blame(s, response.session_digest, session, *index, "a wrong number of shares",
           std::move(proof));
   } else if (session.alive && prepare(s, response.session_digest, session)) {
+    // Only of those that the signature still waits for: others came late because of somebody else.
+    patience_.answered(s.now - session.opened);
     done = complete(s, response.session_digest, session);
   }
   const auto job = jobs_.find(session.job);
@@ -385,14 +388,19 @@ void Signing::signer_rejoined(SignerId id) {
   }
 }
 
+// Patience shrinks as well as it grows, so a later session may be due before an earlier one.
+void Signing::expect(const Hash32& digest, Instant now) {
+  const std::pair entry{now + patience_.now(), digest};
+  due_.insert(std::upper_bound(due_.begin(), due_.end(), entry), entry);
+}
+
 void Signing::overdue(Step& s) {
   while (!due_.empty() && due_.front().first <= s.now) {
     const auto at = sessions_.find(due_.front().second);
     due_.pop_front();
     if (at == sessions_.end()) continue;
     at->second.overdue = true;
-    if (ROULETTE_MUTANT("sessions-unbounded"))
-      due_.push_back({s.now + limits::kSignerOverdue, at->first});
+    if (ROULETTE_MUTANT("sessions-unbounded")) expect(at->first, s.now);
     const auto job = jobs_.find(at->second.job);
     if (job != jobs_.end()) want(job->second);
   }

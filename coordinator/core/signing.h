@@ -7,7 +7,7 @@
 
 //   session   open --all answered--> complete --good--> job aggregated
 //             open --member lost or refused--> dead (its answered members are free at once)
-//             open --50 ms--> overdue: another is opened beside it, it may still complete
+//             open --patience--> overdue: another is opened beside it, it may still complete
 //             complete --bad share--> dead, the signer is blamed for this message
 //   A dead session never completes, and an aggregated job never opens one.
 #pragma once
@@ -17,6 +17,7 @@
 #include <set>
 #include <vector>
 
+#include "coordinator/core/patience.h"
 #include "coordinator/core/signer_pool.h"
 #include "coordinator/core/step.h"
 
@@ -35,7 +36,7 @@ class Signing {
   void refusal(Step& s, SignerId from, const wire::SignRefusal& refusal);
   void signer_lost(SignerId id);
   void signer_rejoined(SignerId id);
-  void overdue(Step& s);      // sessions that are 50 ms old get company
+  void overdue(Step& s);      // sessions that take longer than others do get company
   void open_wanted(Step& s);  // as many sessions as signers and nonces allow
   void hand_over();           // draining: only open sessions go on
   [[nodiscard]] std::optional<Instant> next_deadline() const;
@@ -70,6 +71,7 @@ class Signing {
   struct Session {
     WithdrawalId job;
     Hash32 txid{};
+    Instant opened;
     std::vector<wire::SessionSigner> signers;    // ascending ids
     std::vector<Member> members;                 // same order
     std::size_t messages = 0;                    // one per input: so many shares are owed
@@ -78,6 +80,7 @@ class Signing {
     bool overdue = false;
   };
 
+  void expect(const Hash32& digest, Instant now);
   [[nodiscard]] Result<Job> make_job(const wire::WithdrawalView& view) const;
   void want(Job& job);
   bool open(Step& s, Job& job);
@@ -97,8 +100,9 @@ class Signing {
   SignerPool& signers_;
   std::map<WithdrawalId, Job> jobs_;
   std::map<Hash32, Session> sessions_;  // by digest; also those of forgotten jobs, until answered
-  std::deque<std::pair<Instant, Hash32>> due_;  // in the order of opening
+  std::deque<std::pair<Instant, Hash32>> due_;  // the soonest first
   std::deque<WithdrawalId> wanted_;             // jobs that want a session, first come first served
+  Patience patience_;
   std::map<std::vector<SignerId>, crypto::SignerSetPtr> quorums_;
   std::uint64_t opened_ = 0;
   std::uint64_t aggregated_ = 0;

@@ -217,6 +217,87 @@ TEST_CASE("silent signers block nobody: another session is opened after 50 ms") 
   CHECK(w.facts<co::Blamed>(0).empty());
 }
 
+namespace {
+
+// One withdrawal after the other, each signed by answers that take `ms`.
+void sign_slowly(World& w, int count, std::int64_t ms) {
+  static int number = 0;
+  for (int i = 0; i < count; ++i) {
+    for (std::uint16_t k = 0; k < 5; ++k) w.signer(k).manners = Manners::Silent;
+    w.create(0, "slow" + std::to_string(++number));
+    w.advance(ms);
+    for (std::uint16_t k = 0; k < 5; ++k) w.release_withheld(k);
+  }
+}
+
+// A withdrawal one of whose signers says nothing; how long until another session is opened.
+std::int64_t until_company(World& w) {
+  for (std::uint16_t k = 0; k < 5; ++k) w.signer(k).manners = Manners::Silent;
+  const std::size_t before = w.facts<co::SessionOpened>(0).size();
+  w.create(0, "alone" + std::to_string(before));
+  std::size_t answered = 0;
+  for (std::uint16_t k = 0; k < 5 && answered < 2; ++k) {
+    if (w.signer(k).withheld.empty()) continue;
+    w.release_withheld(k);
+    ++answered;
+  }
+  const Instant asked = w.now();
+  while (w.facts<co::SessionOpened>(0).size() == before + 1 && w.now() - asked < seconds(1))
+    w.advance(1);
+  const auto took = w.now() - asked;
+  for (std::uint16_t k = 0; k < 5; ++k) w.release_withheld(k);
+  return took.us / 1000;
+}
+
+}  // namespace
+
+TEST_CASE("a session gets company later where answers take longer, within a bound") {
+  World w;
+  w.start_all();
+  CHECK(until_company(w) == 50);
+  sign_slowly(w, 40, 30);  // four times 30 ms, about
+  const std::int64_t longer = until_company(w);
+  CHECK(longer > 90);
+  CHECK(longer < 130);
+  sign_slowly(w, 40, 49);
+  sign_slowly(w, 40, 150);
+  const std::int64_t most = until_company(w);
+  CHECK(most > 150);
+  CHECK(most <= 200);
+  sign_slowly(w, 12, 1);  // quick again: soon forgotten
+  CHECK(until_company(w) == 50);
+}
+
+TEST_CASE("answers that waited for somebody buy a dead signer no time") {
+  World w;
+  w.start_all();
+  // Nobody could answer for ten seconds, and then a whole batch did.
+  for (std::uint16_t k = 0; k < 5; ++k) w.signer(k).manners = Manners::Silent;
+  for (int i = 0; i < 60; ++i) w.create(0, "stood" + std::to_string(i));
+  w.advance(10'000);
+  for (std::uint16_t k = 0; k < 5; ++k) w.release_withheld(k);
+  w.advance(10'000);
+  for (std::uint16_t k = 0; k < 5; ++k) w.release_withheld(k);
+  CHECK(until_company(w) <= 200);
+  sign_slowly(w, 12, 1);
+  CHECK(until_company(w) == 50);
+}
+
+TEST_CASE("one slow signer among quick ones does not make the others' sessions wait") {
+  World w;
+  w.start_all();
+  sign_slowly(w, 40, 30);
+  sign_slowly(w, 40, 49);
+  for (int i = 0; i < 60; ++i) {
+    for (std::uint16_t k = 1; k < 5; ++k) w.signer(k).manners = Manners::Honest;
+    w.signer(0).manners = Manners::Silent;
+    w.create(0, "mixed" + std::to_string(i));
+    w.advance(45);
+    w.release_withheld(0);
+  }
+  CHECK(until_company(w) == 50);
+}
+
 TEST_CASE("a session that is 49 ms old has no company") {
   World w;
   w.start_all();
