@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "chaos/check/checkers.h"
+#include "chaos/plan/cluster_shape.h"
 #include "common/wire/messages.h"
 
 namespace roulette::check {
@@ -37,6 +38,26 @@ bool token_taken(const History& history, const UpDown& e) {
     return fault.victim == e.name && fault.token_back_us && fault.signal == e.why &&
            fault.sent_us <= e.t_us && e.t_us <= *fault.token_back_us;
   });
+}
+
+// When a signer whose key lies in a token provably could not sign: from the first call that the
+// token's own record says met the fault until the tool gave the token back. A slow one signs on.
+std::optional<Interval> without_key(const History& history, const FaultRecord& fault) {
+  const auto record = history.tokens.find(fault.victim);
+  if (!chaos::key_in_token(history.experiment.cluster) || record == history.tokens.end() ||
+      !fault.token_back_us)
+    return std::nullopt;
+  for (const chaos::Signal known : chaos::kSignals) {
+    if (!chaos::of_token(known) || known == chaos::Signal::TokenSlow ||
+        fault.signal != chaos::signal_name(known))
+      continue;
+    for (const TokenAnswer& answer : record->second) {
+      if (answer.answer == chaos::token_answer(known) && answer.t_us >= fault.sent_us &&
+          answer.t_us <= *fault.token_back_us)
+        return Interval{answer.t_us, *fault.token_back_us};
+    }
+  }
+  return std::nullopt;
 }
 
 // A signer may call itself quarantined only when a fault took its records, and keyless only while
@@ -112,7 +133,7 @@ std::vector<Interval> sweep(const std::map<std::string, std::vector<Interval>>& 
 
 Timelines::Timelines(const History& history) {
   build_up(history);
-  build_gone(history.events);
+  build_gone(history);
   for (const auto& [name, list] : up_) {
     if (!name.starts_with("etcd-")) continue;
     for (const Interval& i : list) {
@@ -138,7 +159,8 @@ void Timelines::build_up(const History& history) {
   up_ = intervals(turns);
 }
 
-void Timelines::build_gone(const Events& events) {
+void Timelines::build_gone(const History& history) {
+  const Events& events = history.events;
   std::vector<Turn> turns;  // here `up` means: begins to be gone
   const auto signer = [](const std::string& name) { return name.starts_with("signer-"); };
   for (const Exited& e : events.exited) {
@@ -156,6 +178,12 @@ void Timelines::build_gone(const Events& events) {
   }
   for (const Spawned& e : events.spawned) {
     if (signer(e.name)) turns.push_back({e.t_us, e.at.line, e.name, false, 0});
+  }
+  for (const FaultRecord& fault : history.faults) {
+    const auto keyless = without_key(history, fault);
+    if (!keyless) continue;
+    turns.push_back({keyless->from, fault.at.line, fault.victim, true, 0});
+    turns.push_back({keyless->to, fault.at.line, fault.victim, false, kContinueSlackUs});
   }
   in_order(turns);
   gone_ = intervals(turns);

@@ -34,8 +34,8 @@ class Timelines {
   // majority up at every moment.
   [[nodiscard]] std::vector<Interval> quorate(const chaos::ClusterPlan& plan,
                                               Interval within) const;
-  // Maximal intervals inside [from, to) in which so many signers were provably dead or stopped that
-  // fewer than t remained.
+  // Maximal intervals inside [from, to) in which so many signers were provably dead, stopped or
+  // without their key that fewer than t remained.
   [[nodiscard]] std::vector<Interval> quorum_lost(const chaos::ClusterPlan& plan,
                                                   Interval within) const;
   // Moments at which an etcd member went down.
@@ -43,7 +43,7 @@ class Timelines {
 
  private:
   void build_up(const History& history);
-  void build_gone(const Events& events);
+  void build_gone(const History& history);
   std::map<std::string, std::vector<Interval>> up_;  // by process
   std::map<std::string, std::vector<Interval>>
       gone_;  // signers that cannot act: exited, or seen stopped

@@ -25,6 +25,7 @@ inline constexpr std::array kRequiredProbes = {
     Probe::SecondConnection,          Probe::JournalWentBack,
     Probe::ForkLeft,                  Probe::ProvisionedAgainSigns,
     Probe::OldEpochRefused,           Probe::DamagedSnapshotRefused,
+    Probe::KeyAwayTold,               Probe::KeyAwayInRound,
 };
 
 // Where all must sign, no journal is ever taken: the quorum would be lost for good. So none is

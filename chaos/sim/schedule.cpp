@@ -32,6 +32,7 @@ class Drawing {
     provisioning();
     pace();
     damages();
+    tokens();
     Duration over = microseconds(faults_us());
     for (const Fault& fault : schedule_.faults) over = std::max(over, over_at(fault));
     schedule_.safety = over;
@@ -351,6 +352,19 @@ class Drawing {
     Fault again = strike_at_place(kill.a, 0, true, milliseconds(prng_.between(1, 40)));
     again.point = "restore.snapshot_loaded";
     schedule_.faults.push_back(again);
+  }
+  // Drawn last, for the same reason: a token is away for a while; over the budget all may be.
+  void tokens() {
+    if (prng_.below(8) != 0) return;
+    Fault away = fault_of(FaultKind::TokenAway);
+    const std::uint16_t signers = schedule_.world.shape.signers;
+    away.a = one_of(Role::Signer, signers);
+    const bool many = schedule_.world.over_budget && prng_.below(2) == 0;
+    for (std::uint16_t i = 0; i < (many ? signers : 1); ++i) {
+      schedule_.faults.push_back(away);
+      away.a.index = static_cast<std::uint16_t>((away.a.index + 1) % signers);
+      away.at = away.at + milliseconds(prng_.between(0, 20));
+    }
   }
   // In the second half, when there are snapshots.
   void late(FaultKind kind) {

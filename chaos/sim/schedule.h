@@ -118,6 +118,8 @@ enum class FaultKind : std::uint8_t {
   BadSigner,    // `a` lies as `amount` says (SignerLie) for `down`, then starts anew
   BadCoordinator,  // `a` asks signers or the ledger for what they must refuse (CoordinatorLie)
   AlterReplica,    // the next withdrawal that replica `a` applies is not the one of the log
+  // Keys.
+  TokenAway,       // the token of signer `a` signs nothing for `down`
   Count
 };
 enum class SignerLie : std::uint8_t {

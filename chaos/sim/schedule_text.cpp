@@ -18,7 +18,7 @@ constexpr std::array kKinds = {
     "lose_log", "lag_log", "no_leader", "blur_log", "trim", "damage_snapshot",
     "kill_node", "pause_node",
     "lose_mempool", "slow_node", "hang_node", "refuse_sends", "split_node", "bad_signer",
-    "bad_coordinator", "alter_replica"};
+    "bad_coordinator", "alter_replica", "token_away"};
 static_assert(kKinds.size() == kFaultKinds);
 constexpr std::array kSchemes = {"frost", "stand-in", "frost-tr", "musig2", "single",
                                  "hsm"};

@@ -88,6 +88,8 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
   place_all(coordinators_, Role::Coordinator);
   for (const Fault& fault : faults) {
     overhears_ = overhears_ || fault.kind == FaultKind::BadCoordinator;
+    if (fault.kind == FaultKind::TokenAway && find_seat(fault.a) != nullptr)
+      signers_[fault.a.index].token = std::make_shared<SimToken>();
     if (fault.kind != FaultKind::StrikePlace) continue;
     if (Seat* struck = find_seat(fault.a)) struck->armed.push_back({fault, 0});
   }
@@ -136,9 +138,12 @@ void World::start(SignerSeat& seat) {
   if (!at_place(seat, "restore", "journal_opened", nothing)) {
     return probes.hit(Probe::KillInRestore);
   }
-  auto restored = signer::Signer::restore(
-      signer_config(wallet(seat.share_epoch), seat.share_epoch, seat.name.index), seat.boot,
-      seat.durable);
+  auto config = signer_config(wallet(seat.share_epoch), seat.share_epoch, seat.name.index);
+  if (seat.token) {
+    seat.token->missed = seat.token->away;  // a start tries it
+    config.share = std::make_shared<TokenShare>(config.share, seat.token);
+  }
+  auto restored = signer::Signer::restore(std::move(config), seat.boot, seat.durable);
   ROULETTE_ASSERT(restored.ok());
   seat.machine.emplace(std::move(restored).value());
   seat.quarantined = false;

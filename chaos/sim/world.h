@@ -24,6 +24,7 @@
 #include "chaos/sim/judge.h"
 #include "chaos/sim/probes.h"
 #include "chaos/sim/remembered_scheme.h"
+#include "chaos/sim/token_share.h"
 #include "chaos/sim/schedule.h"
 #include "chaos/sim/sim_entropy.h"
 #include "chaos/sim/stocked_wallet.h"
@@ -167,6 +168,7 @@ class World {
     bool committing = false;
     bool quarantined = false;                             // by its own word, in this life
     bool checked = false;                                 // its journal was compared, likewise
+    std::shared_ptr<SimToken> token;                      // only where some token may be away
     std::set<Hash32> released;                            // sessions whose share left
   };
   struct Ask {                                            // a client's request
@@ -264,6 +266,8 @@ class World {
   void open_window(const Fault& fault);
   void close_window(std::uint64_t number);
   bool part(const Fault& fault);
+  bool take_token(const Fault& fault);
+  void return_token(SignerSeat& seat);
   bool strike(ProcessName victim, Blow blow, Duration down);
   bool retire(ProcessName victim);
   bool kill_all(const ProcessSet& group, Duration down);

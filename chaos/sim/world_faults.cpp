@@ -8,6 +8,11 @@
 #include "signer/core/founding.h"
 
 namespace roulette::sim {
+namespace {
+
+constexpr Duration kKeyProbe = milliseconds(250);  // live_signer.cpp
+
+}  // namespace
 
 // ---- the budget: how many of a role may be down, weak or away at once ----
 
@@ -95,11 +100,14 @@ void World::close_window(std::uint64_t number) {
     if (Seat* seat = find_seat(fault.a); seat->up) die(*seat, milliseconds(10));
   }
   if (fault.kind == FaultKind::SplitNode) join_node(fault.a.index);
+  if (fault.kind == FaultKind::TokenAway && window(FaultKind::TokenAway, fault.a) == nullptr)
+    return_token(signers_[fault.a.index]);
 }
 
 bool World::weakens(FaultKind kind) {
   return kind == FaultKind::BadSigner || kind == FaultKind::FullDisk ||
-         kind == FaultKind::SlowLink || kind == FaultKind::LagLog;
+         kind == FaultKind::SlowLink || kind == FaultKind::LagLog ||
+         kind == FaultKind::TokenAway;
 }
 
 // Everybody on one side is away from the other; the budget lets only few be away.
@@ -161,6 +169,8 @@ bool World::inject(const Fault& fault) {
       open_window(fault);
       attack_later(window_numbers_);
       return true;
+    case FaultKind::TokenAway:
+      return fault.a.role == Role::Signer && seat != nullptr && take_token(fault);
     case FaultKind::BadSigner:
       if (fault.a.role != Role::Signer) return false;
       [[fallthrough]];
@@ -181,6 +191,22 @@ bool World::inject(const Fault& fault) {
     case FaultKind::Count: break;
   }
   ROULETTE_ASSERT(!"no kind of fault");
+}
+
+// Noticed by who tries to sign, or by the host, which looks four times a second.
+bool World::take_token(const Fault& fault) {
+  SignerSeat& seat = signers_[fault.a.index];
+  if (seat.token == nullptr || !may_strike(seat)) return false;
+  ++seat.weak;
+  seat.token->away = true;
+  open_window(fault);
+  agenda.after(kKeyProbe, [token = seat.token] { token->missed = token->away; });
+  return true;
+}
+
+void World::return_token(SignerSeat& seat) {
+  if (seat.token->failures > 0) probes.hit(Probe::KeyAwayInRound);
+  *seat.token = SimToken{};
 }
 
 bool World::strike(ProcessName victim, Blow blow, Duration down) {

@@ -125,6 +125,7 @@ void World::note_heard(const CoordinatorSeat& seat, ProcessName from,
     const auto [known, first] = boots_heard_.try_emplace({life, from.index}, status->epoch);
     if (!first && known->second != status->epoch) note(SignerReborn{SignerId(from.index)});
     known->second = status->epoch;
+    if (status->key_unavailable) probes.hit(Probe::KeyAwayTold);
   } else if (const auto* applied = std::get_if<wire::LedgerApplied>(&message)) {
     if (applied->view) signatures(*applied->view);
   } else if (const auto* answer = std::get_if<wire::LedgerAnswer>(&message)) {

@@ -135,6 +135,7 @@ void put(const SignerStatus& v, pb::Envelope& envelope) {
   out.set_draining(v.draining);
   out.set_standing(static_cast<pb::JournalStanding>(v.standing));
   out.set_group(octets(v.group));
+  out.set_key_unavailable(v.key_unavailable);
 }
 
 void put(const NonceBatch& v, pb::Envelope& envelope) {
@@ -418,6 +419,7 @@ SignerStatus get(const pb::SignerStatus& in, Checked& check) {
   v.standing = check.one_of(in.standing(), JournalStanding::Unchecked, JournalStanding::Forked,
                             "standing");
   v.group = check.array<32>(in.group(), "group");
+  v.key_unavailable = in.key_unavailable();
   return v;
 }
 

@@ -22,7 +22,7 @@
 namespace roulette::wire {
 
 inline constexpr std::uint16_t kProtocolMajor = 1;
-inline constexpr std::uint16_t kProtocolMinor = 1;
+inline constexpr std::uint16_t kProtocolMinor = 2;
 
 // Of whatever scheme the group signs with; the machines check sizes against SchemeFacts.
 using PubNonce = BoundedBytes<limits::kMaxPublicNonceBytes>;
@@ -102,6 +102,7 @@ struct SignerStatus {  // unasked right after the connection stands, and as the 
   bool draining = false;  // refuses new sessions
   JournalStanding standing = JournalStanding::Unchecked;  // over this start, all connections
   Hash32 group{};                                         // whose share it holds
+  bool key_unavailable = false;  // its key lies in a token that does not sign now
   friend bool operator==(const SignerStatus&, const SignerStatus&) = default;
 };
 struct NonceBatch {

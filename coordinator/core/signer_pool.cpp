@@ -56,6 +56,7 @@ bool SignerPool::status(Step& s, SignerId id, const wire::SignerStatus& status) 
   signer.epoch = signer.last_epoch = status.epoch;
   signer.draining = status.draining;
   signer.foreign = status.group != group_;
+  signer.keyless = status.key_unavailable;
   // It may have been told by another coordinator. That it holds what another one told it says
   // nothing about what the ledger keeps now.
   if (wire::quarantines(status.standing)) stands(s, id, status.standing);
@@ -160,7 +161,7 @@ std::optional<SignerId> SignerPool::of(ConnectionId connection) const {
 bool SignerPool::known(SignerId id, Instant now) const {
   const Signer& signer = signers_[id.value()];
   return signer.connection && signer.epoch && !signer.draining && !signer.foreign &&
-         signer.standing == wire::JournalStanding::Holds &&
+         !signer.keyless && signer.standing == wire::JournalStanding::Holds &&
          now - signer.last_heard <= cadence_.signer_silent;
 }
 
@@ -234,6 +235,10 @@ void SignerPool::suspect(SignerId id) {
 
 void SignerPool::busy(SignerId id, Instant now) {
   signers_[id.value()].busy_until = now + limits::kSignerOverdue;
+}
+
+void SignerPool::keyless(SignerId id) {
+  signers_[id.value()].keyless = true;
 }
 
 std::vector<std::pair<SignerId, wire::JournalStanding>> SignerPool::quarantined() const {

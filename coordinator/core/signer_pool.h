@@ -3,8 +3,8 @@
 //
 // Invariant: a public nonce is handed to take() once and belongs to the connection it came over; a
 // new epoch or a new connection starts with none. A signer is *known* while connected, announced
-// as a member of our group, not draining, heard within cadence.signer_silent, and its journal holds
-// what the ledger keeps of it. Does not know withdrawals, and blames nobody.
+// as a member of our group, not draining, its key at hand, heard within cadence.signer_silent, and
+// its journal holds what the ledger keeps of it. Does not know withdrawals, and blames nobody.
 #pragma once
 
 #include <deque>
@@ -58,6 +58,7 @@ class SignerPool {
   void drop_nonces(Step& s, SignerId id);  // StaleEpoch, UnknownNonce: the pool is worthless
   void suspect(SignerId id);               // blamed for something in this epoch: chosen last
   void busy(SignerId id, Instant now);     // TooMany: chosen last for a while
+  void keyless(SignerId id);               // KeyUnavailable: until a status says otherwise
 
   // Those whose journal does not hold what the ledger keeps, with how it stands.
   [[nodiscard]] std::vector<std::pair<SignerId, wire::JournalStanding>> quarantined() const;
@@ -77,6 +78,7 @@ class SignerPool {
     std::optional<BootId> last_epoch;  // announced on any: what blame belongs to
     bool draining = false;
     bool foreign = false;  // holds a share of another group or share epoch
+    bool keyless = false;  // its token is away, by its last status or a refusal since
     wire::JournalStanding standing = wire::JournalStanding::Unchecked;
     std::optional<wire::JournalCheck> check;  // the last one sent over this connection
     bool check_answered = false;

@@ -304,6 +304,8 @@ void Signing::refusal(Step& s, SignerId from, const wire::SignRefusal& refusal) 
       signers_.drop_nonces(s, from);
       break;
     case wire::RefusalReason::KeyUnavailable:
+      signers_.keyless(from);  // no later than its next status; never blame
+      break;
     case wire::RefusalReason::TooMany:
       signers_.busy(from, s.now);
       break;

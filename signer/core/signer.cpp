@@ -384,7 +384,8 @@ void Signer::State::send(ConnectionId id, wire::Message message, Effects& out) {
 void Signer::State::send_status(ConnectionId id, std::uint64_t number, Effects& out) {
   send(id,
        wire::SignerStatus{number, boot, config.share_epoch, durable.length(), durable.head(),
-                          phase >= Phase::Draining, standing, config.group->id()},
+                          phase >= Phase::Draining, standing, config.group->id(),
+                          !config.share->unavailable().empty()},
        out);
 }
 

@@ -27,6 +27,10 @@ class TokenRun(unittest.TestCase):
         calls = records(folder / "state" / "token-signer-0.ndjson")
         events = records(folder / "events.ndjson")
         released = [e["t_us"] for e in events if e["event"] == "share_released"]
+        posts = {r["op"]: r for r in records(folder / "history.ndjson")
+                 if r.get("type") == "invoke" and r["intent"] == "new"}
+        answers = [r for r in records(folder / "history.ndjson")
+                   if r.get("type") == "answer" and r["op"] in posts]
         for fault in faults:
             self.assertTrue(fault["fired"] and fault["proven"], fault)
             proof = fault["proof"]
@@ -39,6 +43,11 @@ class TokenRun(unittest.TestCase):
             within = [t for t in released
                       if met[0]["t_us"] <= t <= proof["token_back_us"]]
             self.assertEqual(within, [], "a share left without a key")
+            # A second behind the first call that met it every new key gets 503.
+            refused = [a["status"] for a in answers
+                       if posts[a["op"]]["t_us"] > met[0]["t_us"] + 1_000_000
+                       and a["t_us"] < proof["token_back_us"]]
+            self.assertEqual(set(refused), {503})
             said = [e for e in events if e["process"] == "signer-0" and e["event"] == "not_ready"
                     and e["reason"] == "key-unavailable"
                     and proof["sent_us"] <= e["t_us"] <= proof["token_back_us"]]

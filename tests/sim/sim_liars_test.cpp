@@ -70,6 +70,42 @@ TEST_CASE("a coordinator paused between the last share and its blame blames when
       "fault wipe at=425141 a=signer-4\n");
 }
 
+namespace {
+
+StoryOptions with_tokens_away(SimScheme scheme, std::uint16_t away) {
+  StoryOptions options = with_liar(FaultKind::TokenAway, {Role::Signer, 0}, 0);
+  options.world.scheme = scheme;
+  if (scheme == SimScheme::Hsm) options.world.shape.signers = options.world.shape.threshold = 1;
+  options.world.over_budget = true;
+  options.faults.front().at = milliseconds(30);
+  options.faults.front().down = milliseconds(1'500);
+  for (std::uint16_t i = 1; i < away; ++i) {
+    options.faults.push_back(options.faults.front());
+    options.faults.back().a.index = i;
+  }
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a signer whose token is away tells it, and the others sign meanwhile") {
+  const Outcome outcome = require_green(with_tokens_away(SimScheme::Frost, 2));
+  CHECK(outcome.probes.hits(Probe::KeyAwayTold) > 0);
+  CHECK(outcome.probes.hits(Probe::KeyAwayInRound) > 0);
+  CHECK(outcome.probes.hits(Probe::QuorumLost) == 0);
+  CHECK(outcome.slowest_signing < milliseconds(300));
+}
+
+TEST_CASE("where too many tokens are away the quorum is lost, and everything is paid behind it") {
+  for (const auto& [scheme, away] : {std::pair<SimScheme, std::uint16_t>{SimScheme::Frost, 3},
+                                     {SimScheme::Hsm, 1}}) {
+    INFO(scheme_name(scheme));
+    const Outcome outcome = require_green(with_tokens_away(scheme, away));
+    CHECK(outcome.probes.hits(Probe::QuorumLost) > 0);
+    CHECK(outcome.slowest_signing > milliseconds(300));
+  }
+}
+
 TEST_CASE("what a lying coordinator asks for is signed by nobody who is bound already") {
   for (std::uint32_t lie = 0; lie < kCoordinatorLies; ++lie) {
     INFO("lie " << lie);

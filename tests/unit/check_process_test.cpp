@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "chaos/check/told.h"
+#include "chaos/check/timelines.h"
 #include "check_run.h"
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/script.h"
@@ -173,6 +174,39 @@ TEST_CASE("a run that never lost its quorum does not exercise refusal") {
   const Verdict verdict = run.judged();
   CHECK(status_of(verdict, "safe-refusal") == InvariantStatus::NotExercised);
   CHECK(verdict.verdict == VerdictKind::Inconclusive);
+}
+
+TEST_CASE("a signer without its key is gone from the first call recorded to have met the fault") {
+  History history;
+  history.experiment.cluster.scheme = "hsm";
+  history.experiment.cluster.signers = history.experiment.cluster.threshold = 1;
+  FaultRecord fault;
+  fault.victim = "signer-0";
+  fault.signal = "token-refusing";
+  fault.sent_us = 10'000'000;
+  fault.token_back_us = 13'000'000;
+  const auto lost = [&] {
+    history.faults = {fault};
+    return Timelines(history).quorum_lost(history.experiment.cluster, {0, 60'000'000});
+  };
+  CHECK(lost().empty());  // nothing but the tool's word
+  std::vector<TokenAnswer>& answers = history.tokens["signer-0"];
+  answers = {{{}, 9'000'000, "refuse"}, {{}, 10'500'000, "slow"}, {{}, 14'000'000, "refuse"}};
+  CHECK(lost().empty());  // before, another fault's, behind it
+  answers.push_back({{}, 11'000'000, "refuse"});
+  REQUIRE(lost().size() == 1);
+  CHECK(lost().front().from == 11'000'000);
+  CHECK(lost().front().to == 12'750'000);  // it may answer before the tool notes its return
+  history.experiment.cluster.scheme = "frost";  // the share is in memory: it signs on
+  history.experiment.cluster.vault = "token";
+  CHECK(lost().empty());
+  history.experiment.cluster.scheme = "hsm";
+  fault.token_back_us.reset();
+  CHECK(lost().empty());
+  fault.token_back_us = 13'000'000;
+  fault.signal = "token-slow";
+  answers = {{{}, 11'000'000, "slow"}};
+  CHECK(lost().empty());
 }
 
 TEST_CASE("a loss in which nobody asked proves no refusal") {

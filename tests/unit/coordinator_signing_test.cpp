@@ -422,6 +422,47 @@ TEST_CASE("signers whose tokens are away for a while are asked again, and blamed
     CHECK(fact.reason == wire::RefusalReason::KeyUnavailable);
 }
 
+TEST_CASE("a signer whose token is away is not known: no session, no new key, until it is back") {
+  World w;
+  w.start_all();
+  w.hold_applies = true;
+  w.create(0, "accepted");
+  for (std::uint16_t i = 0; i < 3; ++i) w.signer(i).keyless = true;
+  w.advance(100);  // a ping
+  CHECK(w.readiness(0) == "quorum-lost");
+  w.apply_held();
+  w.hold_applies = false;
+  w.advance(500);
+  CHECK(w.asked() == 0);
+  const auto refused = w.create(0, "new");
+  REQUIRE(w.problem(0, refused).has_value());
+  CHECK(w.problem(0, refused)->type == "quorum-lost");
+  CHECK_FALSE(w.knows("new"));
+  const auto again = w.create(0, "accepted");
+  REQUIRE(w.answer(0, again).has_value());
+  CHECK(w.answer(0, again)->status == 202);
+  w.signer(0).keyless = false;
+  w.advance(101);
+  CHECK(w.view("accepted").state == WithdrawalState::Broadcast);
+  CHECK(w.readiness(0)->empty());
+  w.create(0, "new");
+  CHECK(w.view("new").state == WithdrawalState::Broadcast);
+  CHECK(w.facts<co::Blamed>(0).empty());
+}
+
+TEST_CASE("a refusal for want of the key counts at once, and the next status takes it back") {
+  World w;
+  w.start_all();
+  for (std::uint16_t i = 0; i < 5; ++i) w.signer(i).manners = Manners::KeyAway;
+  w.create(0, "k1");
+  CHECK(w.seat(0).machine->gauges().known_signers < 3);
+  const auto refused = w.create(0, "k2");
+  REQUIRE(w.problem(0, refused).has_value());
+  CHECK(w.problem(0, refused)->type == "quorum-lost");
+  w.advance(2'000);
+  CHECK(w.view("k1").state == WithdrawalState::Broadcast);
+}
+
 TEST_CASE("below the threshold no session is opened; accepted withdrawals resume with the quorum") {
   World w;
   w.start_all();

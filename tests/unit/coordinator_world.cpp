@@ -126,7 +126,8 @@ wire::SignerStatus World::status_of(const TestSigner& signer, std::uint64_t numb
           {},
           signer.draining,
           wire::quarantines(signer.standing) ? signer.standing : wire::JournalStanding::Unchecked,
-          signer.foreign ? Hash32{} : group_.id()};
+          signer.foreign ? Hash32{} : group_.id(),
+          signer.keyless};
 }
 
 void World::connect_replica(std::size_t coordinator, std::uint16_t index) {

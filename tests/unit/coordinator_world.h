@@ -60,6 +60,7 @@ struct TestSigner {
   std::vector<wire::JournalCheck> checks;
   bool foreign = false;  // its share is of another group
   int away = 2;          // KeyAway: refusals still to come
+  bool keyless = false;  // its status says that its key is out of reach
 };
 
 struct TestBlock {

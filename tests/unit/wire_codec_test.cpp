@@ -100,6 +100,11 @@ TEST_CASE("hello, ping and nonce messages keep their bytes", "[wire]") {
                             JournalStanding::Holds, filled<32>(0x66)},
                "a20161" "08ac02" "1210" + times("e0", 16) + "1801" "2009" "2a20" +
                    times("55", 32) + "3001" "3802" "4220" + times("66", 32));
+  SignerStatus keyless{0, BootId(filled<16>(0xe0)), 1, 9, filled<32>(0x55), false,
+                       JournalStanding::Holds, filled<32>(0x66)};
+  keyless.key_unavailable = true;
+  check_golden(keyless, "a2015e" "1210" + times("e0", 16) + "1801" "2009" "2a20" +
+                            times("55", 32) + "3802" "4220" + times("66", 32) + "4801");
   check_golden(JournalCheck{1, 9, filled<32>(0x55)}, "6a26" "0801" "1009" "1a20" + times("55", 32));
   check_golden(JournalAnswer{1, 9, JournalStanding::RolledBack}, "c20106" "0801" "1009" "1804");
   check_golden(NonceBatch{BootId(filled<16>(0xe0)), {filled<66>(0xa1), filled<66>(0xa2)}},

@@ -240,7 +240,7 @@ inline Message message(Draw& d, std::size_t alternative) {
       return SignerStatus{d.number<std::uint64_t>(), BootId(d.array<16>()),
                           d.number<std::uint32_t>(), d.number<std::uint64_t>(), d.array<32>(),
                           d.flag(), d.one_of(JournalStanding::Unchecked, JournalStanding::Forked),
-                          d.array<32>()};
+                          d.array<32>(), d.flag()};
     case 5: return NonceBatch{BootId(d.array<16>()),
                               d.bounded<PubNonce>(limits::kNoncePoolPerConnection)};
     case 6:
