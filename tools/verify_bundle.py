@@ -564,7 +564,7 @@ class Archive:
     def __init__(self, file, report):
         self.file, self.report = file, report
         self.size = os.fstat(file.fileno()).st_size
-        self.run, self.files = "", {}
+        self.run, self.files, self.views = "", {}, None
         self.whole = self.index()
 
     def wrong(self, at, what):
@@ -683,6 +683,18 @@ def pretty(value):
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def views_of(manifest):
+    """How the views of a bundle are spelled, by number; None where no manifest says it."""
+    try:
+        told = json.loads(manifest)
+        views = told["views"]
+        if told["format"] != "roulette-manifest" or told["version"] != 2:
+            return None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return views if type(views) is int and views > 0 else None
+
+
 def check_manifest(archive, report):
     if MANIFEST not in archive.files:
         return report.find(MANIFEST + " is missing")
@@ -694,7 +706,12 @@ def check_manifest(archive, report):
                if name not in (MANIFEST, ENVELOPE, TIME_STAMP)}
     report.count("files by SHA-256", len(present))
     text = archive.read(MANIFEST)
-    made = pretty({"format": "roulette-manifest", "version": 1, "run": archive.run,
+    told = views_of(text)
+    if told is None:
+        return report.find(MANIFEST + " cannot be read: not roulette-manifest of version 2 with "
+                           "the number of its views")
+    archive.views = told
+    made = pretty({"format": "roulette-manifest", "version": 2, "run": archive.run, "views": told,
                    "files": [present[name] for name in sorted(present)]}).encode()
     if text == made:
         return None
@@ -1343,6 +1360,8 @@ class Run:
 
     def load_journal_json(self):
         self.journal = self.archive.json("journal.json")
+        if (self.journal["format"], self.journal["version"]) != ("roulette-run", 2):
+            raise Unreadable("journal.json: not roulette-run of version 2")
         self.interrupted = self.journal["interrupted"] is True
         for name, digest in self.journal["records"].items():
             if name not in self.archive.files:
@@ -1350,7 +1369,8 @@ class Run:
             if self.archive.sha256(name) != digest:
                 raise Unreadable("journal.json: %s was changed after the run" % name)
         for name in self.archive.files:
-            if name.startswith("state/") and name not in self.journal["records"]:
+            if (name.startswith("state/") or name == "environment.json") and \
+                    name not in self.journal["records"]:
                 raise Unreadable("journal.json: %s was added after the run" % name)
 
     # ---- what several checks need ----
@@ -2496,9 +2516,9 @@ def check_identity(archive, report, run):
 def check_run(archive, report, verdict):
     run = Run(archive)
     check_identity(archive, report, run)
-    if run.defects["journal.json"] and verdict["verdict"] == "pass":
+    if verdict["verdict"] != "inconclusive":
         for defect in run.defects["journal.json"]:
-            report.find(defect + ", yet verdict.json says pass")
+            report.find("%s, yet verdict.json says %s" % (defect, verdict["verdict"]))
     check_weights(run, report, verdict)
     check_faults(run, report, verdict)
     stated = {one["id"]: one["status"] for one in verdict["invariants"]}
@@ -2528,7 +2548,8 @@ def verify(file, trusted, first, report):
     views = [name for name in archive.files if name not in known and not name.startswith("state/")]
     report.unchecked += ELSEWHERE + [
         "the schedule against its seed, floors, the steady state and latencies",
-        "what these files say: " + ", ".join(sorted(views) or ["none"])]
+        "what these files say (views of number %s): %s"
+        % (archive.views, ", ".join(sorted(views) or ["none"]))]
     return verdict, signer
 
 

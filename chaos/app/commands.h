@@ -129,6 +129,7 @@ struct ReportOptions {
   std::string out_file;  // empty: report.html in the run folder
   std::string web_dir;   // of render.mjs and its packages; empty: the source tree's
   bool pdf = false;      // beside it, by Chromium
+  std::string matrix, mutants, compare;  // files of other runs' results to attach; empty: none
 };
 [[nodiscard]] int report_command(const ReportOptions& options);
 

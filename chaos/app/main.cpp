@@ -294,6 +294,10 @@ void add_report(CLI::App& app, ReportOptions& o) {
   report->add_option("--web", o.web_dir, "Folder of render.mjs (the source tree's)")
       ->envname("ROULETTE_WEB");
   report->add_flag("--pdf", o.pdf, "Print it to A4 as well, by Chromium");
+  const std::string attached = "; copied to RUN/attached/, shown and bundled";
+  report->add_option("--matrix", o.matrix, "A matrix.json to cite" + attached);
+  report->add_option("--mutants", o.mutants, "Output of mutants --json to cite" + attached);
+  report->add_option("--compare", o.compare, "A compare.json to cite" + attached);
 }
 
 void add_evidence(CLI::App& app, KeyOptions& k, BundleOptions& b, VerifyOptions& v) {

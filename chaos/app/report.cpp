@@ -2,10 +2,12 @@
 //
 // The page is made by chaos/evidence/web/render.mjs (Node.js, ECharts) of report.json, which is
 // made here from the records.
+#include <array>
 #include <filesystem>
 #include <iostream>
 
 #include "chaos/app/commands.h"
+#include "chaos/evidence/attached.h"
 #include "chaos/evidence/bundle_files.h"
 #include "chaos/live/export.h"
 #include "common/runtime/durable_file.h"
@@ -16,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kProgramLimitS = 120;
+constexpr std::size_t kMaxAttached = std::size_t{64} << 20;
 constexpr const char* kBrowsers[] = {"chromium", "chromium-browser", "google-chrome"};
 
 // Bounded: a browser may wait for ever for what this machine has not.
@@ -66,11 +69,40 @@ Status print_to_pdf(const fs::path& page) {
   return Error{ErrorKind::Preflight, "--pdf needs Chromium: apt-get install chromium"};
 }
 
+// All are looked at before the first is copied.
+Status attach(const ReportOptions& options) {
+  const std::array<std::pair<const std::string*, const char*>, 3> wanted{
+      {{&options.matrix, evidence::kMatrixFile},
+       {&options.mutants, evidence::kMutantsFile},
+       {&options.compare, evidence::kCompareFile}}};
+  std::array<std::string, 3> texts;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].first->empty()) continue;
+    const auto content = runtime::read_whole_file(*wanted[i].first, kMaxAttached);
+    if (!content) return Error{ErrorKind::Usage, content.error().message};
+    texts[i].assign(content->begin(), content->end());
+    if (texts[i].empty()) return Error{ErrorKind::Usage, *wanted[i].first + ": empty"};
+  }
+  const Status shown = evidence::check_attached({texts[0], texts[1], texts[2]});
+  if (!shown) return Error{ErrorKind::Usage, "what is to be " + shown.error().message};
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (texts[i].empty()) continue;
+    const fs::path to = fs::path(options.run_dir) / wanted[i].second;
+    std::error_code error;
+    fs::create_directory(to.parent_path(), error);
+    if (const Status kept = runtime::write_file_durably(to, as_bytes(texts[i]), 0644); !kept)
+      return kept;
+  }
+  return {};
+}
+
 Result<std::string> report_model(const std::string& run_dir) {
   const auto files = evidence::RunFiles::read(run_dir);
   if (!files) return files.error();
   const auto derived = evidence::derive(*files, run_dir);
   if (!derived) return derived.error();
+  if (!derived->attached_defect.empty())
+    return Error{ErrorKind::Preflight, run_dir + "/" + derived->attached_defect};
   for (const auto& [name, content] : derived->files) {
     if (name == evidence::kReportModelFile) return content;
   }
@@ -80,6 +112,7 @@ Result<std::string> report_model(const std::string& run_dir) {
 }  // namespace
 
 int report_command(const ReportOptions& options) {
+  if (const Status attached = attach(options); !attached) return report_error(attached.error());
   const Result<std::string> model = report_model(options.run_dir);
   if (!model) return report_error(model.error());
   const fs::path page = options.out_file.empty() ? fs::path(options.run_dir) / "report.html"

@@ -19,11 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;  // 1 had no digest of environment.json
 constexpr char kFormat[] = "roulette-run";
-// What a verdict is read from, beside everything in state/.
-constexpr std::array<const char*, 4> kTopRecords{"experiment.yaml", "events.ndjson",
-                                                 "faults.ndjson", "history.ndjson"};
+// What a verdict is read from, beside everything in state/, and what it was made on.
+constexpr std::array<const char*, 5> kTopRecords{"environment.json", "experiment.yaml",
+                                                 "events.ndjson", "faults.ndjson",
+                                                 "history.ndjson"};
 
 Result<std::string> digest_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -93,7 +94,8 @@ Result<JournalFile> read_journal(const std::string& run_dir) {
   const json j = json::parse(text.str(), nullptr, false);
   if (!j.is_object()) return Error{ErrorKind::Preflight, path + ": not a JSON object"};
   if (j.value("format", json()) != kFormat || j.value("version", json()) != kVersion) {
-    return Error{ErrorKind::Preflight, path + ": not format '" + kFormat + "' version 1"};
+    return Error{ErrorKind::Preflight, path + ": not format '" + kFormat + "' version " +
+                                           std::to_string(kVersion)};
   }
   try {
     return parse_journal(j);

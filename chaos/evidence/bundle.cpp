@@ -4,6 +4,7 @@
 #include "chaos/evidence/bundle_files.h"
 #include "chaos/evidence/event_chain.h"
 #include "chaos/evidence/statement.h"
+#include "chaos/evidence/views.h"
 
 namespace roulette::evidence {
 
@@ -17,6 +18,8 @@ Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key,
     return Error{ErrorKind::Preflight,
                  run_dir + ": its records give another verdict than verdict.json says (`roulette "
                            "judge` prints it): what was changed after the run is not bundled"};
+  if (!derived->attached_defect.empty())
+    return Error{ErrorKind::Preflight, run_dir + "/" + derived->attached_defect};
   for (auto& [name, content] : derived->files) {
     if (name == kReportModelFile && files->has(kReportFile) &&
         !shows_model(files->text(kReportFile), content))
@@ -27,7 +30,7 @@ Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key,
   const Result<std::string> pem = public_key_pem(key.public_key());
   if (!pem) return pem.error();
   files->add(kPublicKeyFile, *pem);
-  const std::string manifest = manifest_json(files->run(), files->archived());
+  const std::string manifest = manifest_json(files->run(), kViews, files->archived());
   const std::string statement = statement_json(files->run(), manifest,
                                                files->text("experiment.yaml"), derived->verdict);
   const Result<Bytes> signature = key.sign(as_bytes(pre_authentication(kStatementType, statement)));

@@ -49,7 +49,11 @@ struct Verification {
   std::string identity;      // the cluster's key that signed the records, hex; empty: none did
   std::optional<check::Verdict> verdict;  // derived again from the records
   std::vector<std::string> findings;      // each names a file, a record or a process
+  std::int64_t views = 0;                 // as the manifest numbers them
+  std::vector<std::string> unchecked;     // views of another number: files known by hash only
+  // What could be checked holds; whole() says that there was nothing else.
   [[nodiscard]] bool consistent() const { return findings.empty(); }
+  [[nodiscard]] bool whole() const { return unchecked.empty(); }
 };
 
 // `trusted`: a fingerprint, or empty. `authority`: a time stamp authority's certificate in PEM, or

@@ -7,6 +7,7 @@
 
 #include "chaos/check/judged_run.h"
 #include "chaos/check/run_journal.h"
+#include "chaos/evidence/attached.h"
 #include "chaos/evidence/event_chain.h"
 #include "chaos/evidence/run_identity.h"
 #include "chaos/evidence/views.h"
@@ -32,6 +33,11 @@ bool RunFiles::is_record(std::string_view name) {
          name.find('/', kStateFolder.size()) == std::string_view::npos;
 }
 
+bool RunFiles::is_made_later(std::string_view name) {
+  return name == kReportFile || name == kMatrixFile || name == kMutantsFile ||
+         name == kCompareFile;
+}
+
 Result<RunFiles> RunFiles::read(const std::string& run_dir) {
   const fs::path folder = fs::path(run_dir).lexically_normal();
   const fs::path name = folder.has_filename() ? folder.filename() : folder.parent_path().filename();
@@ -39,7 +45,8 @@ Result<RunFiles> RunFiles::read(const std::string& run_dir) {
     return Error{ErrorKind::Usage, run_dir + ": '" + name.string() + "' is no name for a run"};
   std::vector<std::string> names(kTopFiles.begin(), kTopFiles.end());
   std::error_code error;
-  for (const char* made_later : {kIdentityFile, kReportFile}) {
+  for (const char* made_later :
+       {kIdentityFile, kReportFile, kMatrixFile, kMutantsFile, kCompareFile}) {
     if (fs::exists(folder / made_later, error)) names.emplace_back(made_later);
   }
   for (fs::directory_iterator i(folder / "state", error), end; !error && i != end;
@@ -90,10 +97,16 @@ Result<Derived> derive(const RunFiles& files, const std::string& run_dir) {
   const Result<EventChains> chains = chain_events(files.text("events.ndjson"));
   if (!chains) return chains.error();
   Derived derived;
-  derived.files.emplace_back("chains.json", chains_json(*chains));
+  derived.files.emplace_back(kChainsFile, chains_json(*chains));
+  AttachedTexts attached{files.text(kMatrixFile), files.text(kMutantsFile),
+                         files.text(kCompareFile)};
+  if (const Status shown = check_attached(attached); !shown) {
+    derived.attached_defect = shown.error().message;
+    attached = {};
+  }
   for (View& view : views_of({files.run(), judged->history, judged->verdict,
                               files.text("environment.json"), files.text("journal.json"),
-                              files.text("events.ndjson")}))
+                              files.text("events.ndjson"), attached}))
     derived.files.emplace_back(std::move(view.name), std::move(view.content));
   derived.wallet_key = judged->history.wallet_key();
   derived.verdict = std::move(judged->verdict);

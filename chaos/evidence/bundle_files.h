@@ -22,6 +22,7 @@ inline constexpr char kPublicKeyFile[] = "operator.pub.pem";
 inline constexpr char kManifestFile[] = "manifest.json";
 inline constexpr char kEnvelopeFile[] = "statement.dsse.json";
 inline constexpr char kTimeStampFile[] = "statement.tsr";  // where one was given
+inline constexpr char kChainsFile[] = "chains.json";
 inline constexpr char kReportModelFile[] = "report.json";
 inline constexpr char kReportFile[] = "report.html";  // where one was made
 
@@ -33,6 +34,8 @@ class RunFiles {
   [[nodiscard]] static Result<RunFiles> read(const std::string& run_dir);
   // Whether a name is one that a bundle may hold.
   [[nodiscard]] static bool is_record(std::string_view name);
+  // And those that somebody may have put there after the run: the report and what it cites.
+  [[nodiscard]] static bool is_made_later(std::string_view name);
 
   [[nodiscard]] const std::string& run() const { return run_; }
   [[nodiscard]] bool has(const std::string& name) const { return files_.contains(name); }
@@ -52,6 +55,7 @@ struct Derived {
   check::Verdict verdict;
   std::vector<std::pair<std::string, std::string>> files;  // chains.json and the views
   std::optional<crypto::WalletKey> wallet_key;  // that the run's coins were spent with
+  std::string attached_defect;  // why what is attached cannot be shown; the report is without it
 };
 // A report's page holds its model whole, in the one spelling that render.mjs gives it.
 [[nodiscard]] bool shows_model(std::string_view page, const std::string& model);

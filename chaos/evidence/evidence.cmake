@@ -5,6 +5,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
   ${CMAKE_CURRENT_SOURCE_DIR}/evidence/controls.json)
 
 add_library(roulette_chaos_evidence STATIC
+  evidence/attached.cpp
   evidence/bundle.cpp
   evidence/bundle_files.cpp
   evidence/dsse.cpp

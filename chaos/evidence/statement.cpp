@@ -29,15 +29,17 @@ std::string text(const json& value) {
 
 }  // namespace
 
-std::string manifest_json(const std::string& run, const std::vector<ArchivedFile>& files) {
+std::string manifest_json(const std::string& run, std::int64_t views,
+                          const std::vector<ArchivedFile>& files) {
   json listed = json::array();
   for (const ArchivedFile& file : files)
     listed.push_back({{"name", file.name},
                       {"size", file.content.size()},
                       {"sha256", sha256_hex(file.content)}});
   return text({{"format", "roulette-manifest"},
-               {"version", 1},
+               {"version", kManifestVersion},
                {"run", run},
+               {"views", views},
                {"files", std::move(listed)}});
 }
 

@@ -5,6 +5,7 @@
 // Sources: in-toto Statement v1; in-toto test-result predicate v0.1.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,12 @@
 
 namespace roulette::evidence {
 
-// manifest.json: `{format: "roulette-manifest", version: 1, run, files[{name, size, sha256}]}`, by
-// name, of every file of the bundle but itself, the envelope and a time stamp.
-[[nodiscard]] std::string manifest_json(const std::string& run,
+inline constexpr int kManifestVersion = 2;  // 1 did not say which views it lists
+
+// manifest.json: `{format: "roulette-manifest", version: 2, run, views, files[{name, size,
+// sha256}]}`, by name, of every file of the bundle but itself, the envelope and a time stamp.
+// `views`: kViews of the build that made them (views.h).
+[[nodiscard]] std::string manifest_json(const std::string& run, std::int64_t views,
                                         const std::vector<ArchivedFile>& files);
 
 // Subject: the manifest by its SHA-256. Result PASSED, FAILED or WARNED (inconclusive); tests are

@@ -12,6 +12,7 @@
 #include "chaos/evidence/event_chain.h"
 #include "chaos/evidence/run_identity.h"
 #include "chaos/evidence/statement.h"
+#include "chaos/evidence/views.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::evidence {
@@ -99,16 +100,28 @@ class Verifier {
       return file.name == kManifestFile || file.name == kEnvelopeFile ||
              file.name == kTimeStampFile;
     });
-    if (text == manifest_json(out_.run, listed)) return;
-    name_differences(text, listed);
+    const json read = json::parse(text, nullptr, false);
+    if (!read.is_object() || read.value("format", json()) != "roulette-manifest" ||
+        read.value("version", json()) != kManifestVersion || !views_of(read))
+      return find(std::string(kManifestFile) +
+                  " cannot be read: not format 'roulette-manifest' version " +
+                  std::to_string(kManifestVersion) + " with the number of its views");
+    out_.views = *views_of(read);
+    if (text == manifest_json(out_.run, out_.views, listed)) return;
+    name_differences(read, listed);
     if (out_.consistent())
       find(std::string(kManifestFile) + " is not written as this tool writes it");
   }
 
+  static std::optional<std::int64_t> views_of(const json& manifest) {
+    const json views = manifest.value("views", json());
+    if (!views.is_number_integer() || views.get<std::int64_t>() < 1) return std::nullopt;
+    return views.get<std::int64_t>();
+  }
+
   // Which files are not those that the manifest lists.
-  void name_differences(std::string_view manifest, const std::vector<ArchivedFile>& present) {
+  void name_differences(const json& read, const std::vector<ArchivedFile>& present) {
     std::map<std::string, std::string> then;
-    const json read = json::parse(manifest, nullptr, false);
     try {
       for (const json& file : read.at("files"))
         then[file.at("name").get<std::string>()] = file.at("sha256").get<std::string>();
@@ -143,6 +156,7 @@ class Verifier {
       find("the verdict cannot be derived again: " + without(folder->path(), derived.error()));
       return {};
     }
+    if (!derived->attached_defect.empty() && !other_views()) find(derived->attached_defect);
     compare_derived(*derived);
     check_identity(*derived);
     out_.verdict = derived->verdict;
@@ -174,22 +188,27 @@ class Verifier {
     if (check::verdict_json(derived.verdict) != files_->text("verdict.json"))
       find(std::string("verdict.json is not what the records give: they give ") +
            check::verdict_name(derived.verdict.verdict) + reasons_of(derived.verdict));
-    std::set<std::string> made{kPublicKeyFile, kManifestFile, kEnvelopeFile, kTimeStampFile,
-                               kReportFile};
+    std::set<std::string> known{kPublicKeyFile, kManifestFile, kEnvelopeFile, kTimeStampFile};
     for (const auto& [name, content] : derived.files) {
-      made.insert(name);
+      if (name != kChainsFile && other_views()) continue;
+      known.insert(name);
       if (name == kReportModelFile && files_->has(kReportFile) &&
           !shows_model(files_->text(kReportFile), content))
         find(std::string(kReportFile) + " shows other figures than the records give");
       if (files_->text(name) == content) continue;
-      if (name == "chains.json") name_chains(content);
+      if (name == kChainsFile) name_chains(content);
       else find(name + " is not what the records give");
     }
     for (const auto& [name, content] : files_->all()) {
-      if (!RunFiles::is_record(name) && !made.contains(name))
-        find(name + " is no file of a bundle");
+      if (RunFiles::is_record(name) || known.contains(name)) continue;
+      if (other_views()) out_.unchecked.push_back(name);
+      else if (!RunFiles::is_made_later(name)) find(name + " is no file of a bundle");
     }
   }
+
+  // Those of another build may have other names too: the manifest's hashes cover them, and nothing
+  // is said about what they say.
+  [[nodiscard]] bool other_views() const { return out_.views > 0 && out_.views != kViews; }
 
   static std::string reasons_of(const check::Verdict& verdict) {
     std::string text;

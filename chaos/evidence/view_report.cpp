@@ -224,6 +224,7 @@ std::string report_json(const Facts& facts) {
                     {"faults", faults_json(facts.history, lines, span)},
                     {"latency", latency_json(facts.history, span)},
                     {"indeterminate", indeterminate_json(facts.history, span)},
+                    {"attached", attached_json(facts.attached)},
                     {"controls", parsed(kControlsText)}};
   return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

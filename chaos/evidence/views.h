@@ -4,13 +4,19 @@
 // compares. Nothing is judged here and nothing is left out that would make a run look better.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "chaos/check/history.h"
 #include "chaos/check/verdict.h"
+#include "chaos/evidence/attached.h"
 
 namespace roulette::evidence {
+
+// Raised by whoever changes what the same records give in a view, by a byte: a bundle says which
+// views it has, and a build that makes others does not call it inconsistent.
+inline constexpr std::int64_t kViews = 1;
 
 struct View {
   std::string name;  // within the run's folder
@@ -23,6 +29,7 @@ struct Facts {
   const check::History& history;
   const check::Verdict& verdict;
   std::string_view environment, journal, events;
+  AttachedTexts attached;  // they hold: check_attached()
 };
 
 [[nodiscard]] std::vector<View> views_of(const Facts& facts);

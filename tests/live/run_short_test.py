@@ -255,6 +255,7 @@ class ShortRun(unittest.TestCase):
             for fault in records(run / "faults.ndjson"):
                 self.assertIn(f'id="fault-{fault["fault_id"]}"', page)
             self.bundle_holds_the_report(copy, page, pathlib.Path(folder))
+            self.report_cites_other_runs(copy, pathlib.Path(folder))
 
     def page_stands_alone(self, page):
         """Complete without JavaScript and without a network."""
@@ -266,6 +267,34 @@ class ShortRun(unittest.TestCase):
         self.assertEqual([link for link in links if link not in targets], [])
         self.assertEqual(re.findall(r'(?:src|href)="(?!#)[^"]*"', static), [])
         self.assertIn("What is not claimed", static)
+
+    def report_cites_other_runs(self, copy, home):
+        """A matrix of the simulator, made here; what no tool wrote is refused before it is kept."""
+        cells = home / "cells"
+        done = roulette("matrix", "--sim", "--points", "signer.persist.*", "--out", cells)
+        self.assertIn(done.returncode, (0, 2), done.stdout + done.stderr)
+        matrix = json.loads((cells / "matrix.json").read_text())
+        broken = home / "broken.json"
+        broken.write_text(json.dumps(dict(matrix, exercised=matrix["exercised"] + 1)))
+        done = roulette("report", copy, "--matrix", broken)
+        self.assertEqual(done.returncode, 64)
+        self.assertIn("attached/matrix.json: exercised: ", done.stderr)
+        self.assertFalse((copy / "attached").exists())
+        done = roulette("report", copy, "--matrix", cells / "matrix.json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        page = (copy / "report.html").read_text()
+        static = page[:page.index('<script type="application/json"')]
+        self.assertEqual(static.count("<svg"), 4)
+        self.assertIn("Not of this run.", static)
+        self.assertIn(f"{matrix['cells']} cells: {matrix['exercised']} exercised", static)
+        for cell in matrix["list"]:
+            self.assertIn(f"<code>{cell['point']}</code>", static)
+        bundle, key = home / "bundle.tar", home / "operator.pem"
+        self.assertEqual(roulette("bundle", copy, "--key", key, "--out", bundle).returncode, 0)
+        self.assertEqual(roulette("verify", bundle).returncode, 0)
+        with tarfile.open(bundle) as archive:
+            kept = archive.extractfile(f"{copy.name}/attached/matrix.json").read()
+        self.assertEqual(kept, (cells / "matrix.json").read_bytes())
 
     def bundle_holds_the_report(self, copy, page, home):
         key, bundle = home / "operator.pem", home / "bundle.tar"

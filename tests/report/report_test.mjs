@@ -54,6 +54,7 @@ async function live(browser) {
   const grave = violations.filter((one) => ["serious", "critical"].includes(one.impact));
   check("axe finds nothing serious", grave.length === 0, grave.map((one) =>
       `${one.id} (${one.nodes.length}: ${one.nodes[0].target})`).join("; "));
+  await page.evaluate(() => window.scrollTo(0, 0));  // axe scrolls
   await page.screenshot({path: `${folder}/first-page.png`});
   await page.screenshot({path: `${folder}/whole.png`, fullPage: true});
   await page.pdf({path: `${folder}/report.pdf`, format: "A4"});

@@ -1013,7 +1013,9 @@ void Run::keep_judged(const std::string& folder, const Verdict& verdict) const {
                      {"threshold", experiment.cluster.threshold}};
   const json extension{{"cluster", cluster}};
   std::ofstream(to / "experiment.yaml") << json{{"extensions", json::array({extension})}};
-  std::ofstream(to / "journal.json") << json{{"interrupted", facts.interrupted},
+  std::ofstream(to / "journal.json") << json{{"format", "roulette-run"},
+                                             {"version", 2},
+                                             {"interrupted", facts.interrupted},
                                              {"unasked_exits", facts.unasked_exits},
                                              {"problems", facts.problems},
                                              {"records", json::object()}};

@@ -63,6 +63,10 @@ std::string text_of(const std::string& path) {
 Finished::Finished(Run made) : run(std::move(made)), folder(run.write()) {
   put(folder, "experiment.yaml", kFile);
   put(folder, "environment.json", "{}\n");
+  close();
+}
+
+void Finished::close() const {
   const auto journal = run_journal_json(folder, run.experiment, run.facts, kSpan);
   ROULETTE_ASSERT(journal.ok());
   put(folder, "journal.json", *journal);

@@ -22,6 +22,8 @@ struct Finished {
   ~Finished();
   Finished(const Finished&) = delete;
   Finished& operator=(const Finished&) = delete;
+  // Journal and verdict of what stands there now, as whoever rewrites records has to.
+  void close() const;
   void sign_as_cluster() const;
   Run run;
   std::string folder;

@@ -95,7 +95,7 @@ class Forger:
                 "lines": tree.leaves, "merkle_root": tree.root().hex(), "processes": {
                     name: {"events": events[name], "head": heads[name].hex()} for name in heads}}
 
-    def remade(self, statement=None, identity=False):
+    def remade(self, statement=None, identity=False, views=1):
         """`statement` changes what is stated, before it is signed. The cluster's signature is left
         out unless `identity`: no forger makes another."""
         files = self.files
@@ -112,7 +112,7 @@ class Forger:
             auditor.ED25519_INFO + key).decode() + auditor.PEM_END).encode()
         listed = sorted(set(files) - {auditor.MANIFEST, auditor.ENVELOPE})
         files[auditor.MANIFEST] = auditor.pretty({
-            "format": "roulette-manifest", "version": 1, "run": self.run,
+            "format": "roulette-manifest", "version": 2, "run": self.run, "views": views,
             "files": [{"name": name, "size": len(files[name]), "sha256": digest(name)}
                       for name in listed]}).encode()
         verdict = json.loads(files["verdict.json"])
@@ -639,6 +639,33 @@ class Records(Bundles):
             self.assertEqual(code, 1, said)
             self.assertTrue(any(said in one and "verdict.json says pass, but it cannot be judged"
                                 in one for one in out.splitlines()), said + " in\n" + out)
+
+    def test_an_environment_that_was_edited_and_signed_by_another_operator(self):
+        def larger(forger):
+            return forger.json("environment.json", lambda one: one.update(cores=64))
+        # Everything anew, the journal too: the cluster's own signature is of another journal.
+        self.found(larger(self.forger()).remade(identity=True).tar(),
+                   "identity.dsse.json: it was made for another journal.json")
+        # The journal as it was.
+        forger = larger(self.forger())
+        kept = forger.files["journal.json"]
+        forger.remade()
+        forger.files["journal.json"] = kept
+        self.found(forger.tar(), "journal.json: environment.json was changed after the run, yet")
+        # Taken out of the journal.
+        forger = larger(self.forger()).json("journal.json",
+                                            lambda one: one["records"].pop("environment.json"))
+        self.found(forger.remade().tar(), "journal.json: environment.json was added after the run")
+        # A journal that says it is of the version that had none.
+        forger = self.forger().json("journal.json", lambda one: one.update(version=1))
+        self.found(forger.remade().tar(), "journal.json: not roulette-run of version 2")
+
+    def test_views_are_known_by_number_only(self):
+        code, out = self.judged(self.forger().remade(views=7).tar())
+        self.assertEqual(code, 0, out)
+        self.assertIn("not checked here: what these files say (views of number 7): ", out)
+        for views in (0, "1", None, True):
+            self.found(self.forger().remade(views=views).tar(), "with the number of its views")
 
     def test_the_genesis_block(self):
         def other(line):

@@ -249,7 +249,67 @@ function pace(data) {
   };
 }
 
+// ---- a matrix of another run: a box a cell, in the column of its blow and the row of its place ----
+
+const CELL_LOOKS = {
+  "exercised": {fill: "#009e73"}, "unreachable": {fill: "#ffffff", hatch: "#5f5f5f"},
+  "unproven": {fill: "#f4c95d", hatch: "#7a4b00"}, "failed": {fill: "#9b0018"},
+  "not-run": {fill: "#d5d5d5"},
+};
+const CELL_GAP = 0.12;  // of a column of blows, between two of them
+
+// Where a cell's box is within its column: as many slots as the fullest row has there.
+function matrixBoxes({cells, blows, rows}) {
+  const taken = new Map(), slots = blows.map(() => 1);
+  const boxes = cells.map((cell) => {
+    const place = `${cell[0]} ${cell[1]}`, slot = taken.get(place) ?? 0;
+    taken.set(place, slot + 1);
+    slots[cell[1]] = Math.max(slots[cell[1]], slot + 1);
+    return {cell, slot};
+  });
+  return boxes.map(({cell, slot}) => {
+    const width = (1 - CELL_GAP) / slots[cell[1]], from = cell[1] + CELL_GAP / 2 + slot * width;
+    return {cell, value: [rows.length - 1 - cell[0], from, from + width]};
+  });
+}
+
+function matrixSeries(matrix, boxes, status, index) {
+  const {fill, hatch} = CELL_LOOKS[status];
+  const name = (cell) => `${matrix.rows[cell[0]]}/${matrix.blows[cell[1]]}/${matrix.columns[cell[2]]}`;
+  return {
+    type: "custom", name: `${status} (${matrix.counts[status]})`, encode: {x: [1, 2], y: 0},
+    itemStyle: {color: hatch ?? fill},
+    renderItem: laneRect(0.8, {fill, stroke: hatch ?? "#ffffff", lineWidth: 0.6}, hatch),
+    data: boxes.filter(({cell}) => cell[3] === index).map(({cell, value}) => ({
+      value, rec: name(cell),
+      text: `${status}${cell[4] < 0 ? "" : `: ${matrix.reasons[cell[4]]}`}`,
+    })),
+  };
+}
+
+function heat(data, size) {
+  const {matrix} = data.attached;
+  const boxes = matrixBoxes(matrix);
+  const words = matrix.blows;
+  const axis = {type: "value", min: 0, max: words.length, interval: 1, splitLine: {show: false},
+                axisTick: {show: false}, axisLabel: {show: false}};
+  return {
+    animation: false, textStyle: {fontFamily: FONT}, legend: {...LEGEND, itemWidth: 14, itemHeight: 9},
+    tooltip: {trigger: "item", confine: true, formatter: (mark) =>
+        mark.data?.text === undefined ? "" : `${mark.data.rec}<br>${mark.data.text}`},
+    grid: {left: 300, right: 20, top: 30, bottom: 40},
+    xAxis: [axis, {type: "category", data: words, position: "top", axisTick: {show: false},
+                   axisLine: {show: false}, axisLabel: {color: INK, interval: 0}}],
+    yAxis: {type: "category", data: matrix.rows.toReversed(), axisTick: {show: false},
+            axisLabel: {color: INK, fontSize: 11, interval: 0}},
+    series: [...matrix.statuses.map((status, index) => matrixSeries(matrix, boxes, status, index))
+                 .filter((series) => series.data.length > 0),
+             {type: "scatter", xAxisIndex: 1, data: []}],
+  };
+}
+
 const charts = {
+  matrix: {option: heat, height: (data) => 76 + 16 * data.attached.matrix.rows.length},
   timeline: {option: timeline, height: (data) => 234 + 26 * laneNames(data).length},
   distribution: {option: distribution, height: () => 340},
   pace: {option: pace, height: () => 380},

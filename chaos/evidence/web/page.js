@@ -198,9 +198,117 @@ function preflight(data) {
 function scenario(data) {
   const rows = Object.entries(data.verdict.faults.by_point)
       .map(([point, count]) => [code(point), escape(count)]);
-  return table("Where this run's faults struck", ["place", "#faults"], rows) +
-      "<p class=\"note\">Every place there is, struck in every way, is another command's: " +
-      "<code>roulette matrix --live</code> (<code>matrix.json</code>).</p>";
+  return table("Where this run's faults struck", ["place", "#faults"], rows);
+}
+
+// ---- what is attached: results of other runs ----
+
+// Said before the first figure of each.
+function provenance(attached, ofWhat) {
+  return "<p class=\"note\"><b>Not of this run.</b> " + ofWhat + ` The file ${code(attached.file)} was ` +
+      `given when this report was made (SHA-256 ${code(attached.sha256)}). The bundle's hashes and the ` +
+      "operator's signature cover it, and <code>verify</code> checks that this page shows what it " +
+      "says; its results are <b>not derived again</b>: their own records are not in this bundle.</p>";
+}
+
+function elsewhere(what, commands) {
+  return `<p>${escape(what)} None is attached to this report: ${
+      commands.map(code).join(", then ")} makes it and shows it here.</p>`;
+}
+
+const CELL_SIGNS = {"exercised": "✔", "unreachable": "–", "unproven": "?", "failed": "✖",
+                    "not-run": "–"};
+
+// Of each place and blow: how many cells, by status, the worst first.
+function matrixTable(matrix) {
+  const counts = matrix.rows.map(() => matrix.blows.map(() => ({})));
+  for (const [row, blow, , status] of matrix.cells) {
+    const word = matrix.statuses[status];
+    counts[row][blow][word] = (counts[row][blow][word] ?? 0) + 1;
+  }
+  const worst = ["failed", "unproven", "not-run", "unreachable", "exercised"];
+  const cell = (of) => {
+    const found = worst.filter((word) => of[word] > 0);
+    if (found.length === 0) return "";
+    return {tone: found[0] === "failed" ? "fail" : found[0] === "exercised" ? "pass" : "open",
+            html: found.map((word) => `${CELL_SIGNS[word]} ${of[word]}${
+                word === "exercised" ? "" : ` ${escape(word)}`}`).join("<br>")};
+  };
+  return table("Cells of the matrix by place and blow (✔: struck and every invariant held)",
+               ["place", ...matrix.blows],
+               matrix.rows.map((row, r) => [code(row), ...counts[r].map(cell)]));
+}
+
+function matrixReasons(matrix) {
+  const rows = new Map();
+  for (const [row, blow, column, status, reason] of matrix.cells) {
+    if (reason < 0) continue;
+    const word = matrix.statuses[status], key = `${word} ${reason}`;
+    if (!rows.has(key)) rows.set(key, {word, why: matrix.reasons[reason], cells: []});
+    rows.get(key).cells.push(`${matrix.rows[row]}/${matrix.blows[blow]}/${matrix.columns[column]}`);
+  }
+  return table("Cells that were not exercised, each with its reason", ["status", "reason", "#cells", "which"],
+               [...rows.values()].map(({word, why, cells}) =>
+                   [escape(word), escape(why), String(cells.length), escape(cells.join(", "))]));
+}
+
+function matrixSection(data, tools) {
+  const {matrix} = data.attached;
+  if (matrix === null)
+    return elsewhere("Every place at which a process can be struck, in every way.",
+                     ["roulette matrix --live --out M", "roulette report RUN --matrix M/matrix.json"]);
+  const {counts} = matrix;
+  const where = matrix.kind === "sim" ? "the simulator, in virtual time (whoever has the source can " +
+      "make it again with the same seed)" : "real processes";
+  return provenance(matrix, `A matrix of ${escape(where)}, seed ${escape(matrix.seed)}.`) +
+      `<p>${matrix.cells.length} cells: ${counts.exercised} exercised, ${counts.failed} failed, ${
+          counts.unproven} unproven, ${counts.unreachable} unreachable, ${counts["not-run"]} not run.</p>` +
+      chart("matrix", tools, `Heat map of ${matrix.cells.length} cells: ${matrix.rows.length} places by ${
+                matrix.blows.length} blows; the table below has the same`,
+            "A box is one cell: this place struck by this blow, of these victims, at this pass. Green: " +
+            "struck, and every invariant held. Red: one was violated. Hatched: unreachable (grey) or " +
+            "unproven (yellow); the reasons stand below.") +
+      matrixTable(matrix) + matrixReasons(matrix);
+}
+
+function comparisonSection(data) {
+  const {compare} = data.attached;
+  if (compare === null)
+    return elsewhere("The same load and blows for a single key, an HSM, MuSig2 and FROST.",
+                     ["roulette compare chaos/experiments/compare-signer-kill.yaml --out C",
+                      "roulette report RUN --compare C/compare.json"]);
+  const rows = compare.schemes.map((one) => [
+    `${escape(one.name)}<br>${escape(one.shape)}`, figures(one.settled, 0), figures(one.failed, 0),
+    figures(one.late, 0), one.availability === null ? "–" : `${figures(one.availability * 100)} %`,
+    figures(one.longest_stall_ms, 0), figures(one.p50_ms.disturbed), figures(one.p99_ms.disturbed),
+    figures(one.cpu_us_per_signature, 0), escape(one.verdicts.join(", "))]);
+  return provenance(compare, `A comparison: ${escape(compare.title)} (${code(compare.experiment)}, seed ${
+      escape(compare.seed)}), ${escape(compare.verdict)}.`) +
+      table(`The same load and faults for each way of signing; late: signed more than ${
+                compare.late_ms} ms after the client's intention`,
+            ["signing", "#settled", "#failed", "#late", "#answered within 1 s", "#longest stall ms",
+             "#p50 ms under faults", "#p99 ms under faults", "#CPU µs a signature", "verdicts"], rows) +
+      list(compare.schemes.map((one) => one.sentence).filter((text) => text !== "")) +
+      (compare.not_run.length === 0 ? "" :
+          `<p>Not run:</p>${list(compare.not_run.map((one) => `${one.name}: ${one.why}`))}`);
+}
+
+function mutantsSection(data) {
+  const {mutants} = data.attached;
+  if (mutants === null)
+    return elsewhere("Bugs are planted on purpose, and each must be found by the invariant that it " +
+        "breaks.", ["tools/mutants --json > mutants.json", "roulette report RUN --mutants mutants.json"]);
+  const rows = mutants.rows.map((one) => [
+    `${code(one.name)}${one.control ? " (control: no bug, nothing may be found)" : ""}<br>${
+        escape(one.wrong)}`,
+    escape(one.scheme), escape(one.must_fail || "nothing"), escape(one.found_by.join(", ") || "nothing"),
+    escape(one.schedules ?? "–"), escape(one.judged)]);
+  const bugs = mutants.rows.filter((one) => !one.control).length;
+  return provenance(mutants, `A hunt for ${bugs} planted bugs with ${
+      mutants.rows.length - bugs} controls: ${mutants.pass ? "every one was judged as it must be" :
+                                                            "NOT every one was judged as it must be"}.`) +
+      table("Planted bugs: which invariant had to find each, and which did",
+            ["planted bug", "in", "must be found by", "found by", "#schedules tried", "judged"], rows);
 }
 
 // Where a reader should look first.
@@ -283,10 +391,6 @@ function indeterminate(data) {
             ["key", "#asked at s", "told", "#resolved at s", "by", "as", "records"], shown);
 }
 
-function elsewhere(what, command) {
-  return `<p>${escape(what)} It is not part of this run: ${code(command)} makes it.</p>`;
-}
-
 function findings(data) {
   const rows = [
     ...byStatus(data, "fail").map((one) => ["critical", one.id, one.violations[0] ?? ""]),
@@ -340,7 +444,8 @@ function verifying(data) {
   return "<p>The bundle of this run is checked without trusting who made it:</p><ul>" +
       `<li>${code(`roulette verify ${data.run}.tar --trust FINGERPRINT`)} checks every byte and ` +
       "derives the verdict again from the raw records;</li>" +
-      `<li>${code(`python3 verify_bundle.py ${data.run}.tar`)} does so without any of our code;</li>` +
+      `<li>${code(`python3 verify_bundle.py ${data.run}.tar`)} checks bytes, chains, signatures, every transaction ` +
+      "and the rules about money with code of its own, in one file that can be read;</li>" +
       `<li>${code("roulette run experiment.yaml")} with the seed ${code(data.verdict.seed)} draws the ` +
       `same faults (schedule ${code(data.verdict.schedule_hash)}).</li></ul>` +
       "<p>Every figure of this page is in <code>report.json</code>, which <code>verify</code> makes " +
@@ -359,12 +464,9 @@ export function page(data, tools) {
     ["invariants", "Invariants", invariants(data)],
     ["latency", "Latency and availability", latency(data, tools)],
     ["indeterminate", "Operations of unknown outcome", indeterminate(data)],
-    ["comparison", "Single signer against threshold",
-     elsewhere("The same load and blows for a single key, an HSM, MuSig2 and FROST.",
-               "roulette compare chaos/experiments/compare-signer-kill.yaml")],
-    ["mutants", "Would these checks notice?",
-     elsewhere("Bugs are planted on purpose, and each must be found by the invariant that it breaks.",
-               "tools/mutants")],
+    ["matrix", "Every place, every blow: the matrix", matrixSection(data, tools)],
+    ["comparison", "Single signer against threshold", comparisonSection(data)],
+    ["mutants", "Would these checks notice?", mutantsSection(data)],
     ["findings", "Findings", findings(data)],
     ["remediation", "Remediation", remediation(data)],
     ["lessons", "Lessons", lessons(data)],
