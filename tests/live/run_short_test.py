@@ -249,7 +249,8 @@ class ShortRun(unittest.TestCase):
             page = (copy / "report.html").read_text()
             self.page_stands_alone(page)
             verdict = self.verdict()
-            self.assertIn(f"<b>{verdict['load']['settled']}</b>withdrawals settled", page)
+            self.assertIn(f"<b>{verdict['load']['settled']:,}</b>withdrawals settled", page)
+            self.assertIn("<b>Paid twice: no. Acknowledged and lost: no.</b>", page)
             for invariant in verdict["invariants"]:
                 self.assertIn(f'id="invariant-{invariant["id"]}"', page)
             for fault in records(run / "faults.ndjson"):

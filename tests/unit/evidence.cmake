@@ -19,5 +19,7 @@ python_test("unit: Python alone verifies a bundle and finds every forgery"
   ${CMAKE_CURRENT_SOURCE_DIR}/verify_bundle_test.py $<TARGET_FILE:small_bundle>)
 python_test("unit: Python alone says of every planted run what the checkers say"
   ${CMAKE_CURRENT_SOURCE_DIR}/verify_planted_test.py $<TARGET_FILE:test_check>)
+python_test("unit: JUnit files of a run and of a matrix are valid by a schema"
+  ${CMAKE_CURRENT_SOURCE_DIR}/junit_test.py $<TARGET_FILE:small_bundle> $<TARGET_FILE:roulette>)
 python_test("unit: a bundle's views are what the Chaos Toolkit and OSCAL document"
   ${CMAKE_CURRENT_SOURCE_DIR}/evidence_views_test.py $<TARGET_FILE:small_bundle>)

@@ -1,8 +1,9 @@
-// Writes two bundles of the hand-made run for tests that are no C++:
-//   small_bundle FOLDER    makes FOLDER/pass.tar and FOLDER/fail.tar, and prints the fingerprint
+// Writes three bundles of the hand-made run for tests that are no C++:
+//   small_bundle FOLDER    makes pass.tar, fail.tar and open.tar there, and prints the fingerprint
 //
 // Invariant: fail.tar is the same run, but one withdrawal is paid twice and a client was told so by
-// nobody: an authentic bundle of a failed run. Both are signed by the key named "operator".
+// nobody: an authentic bundle of a failed run. open.tar was interrupted: inconclusive. All are
+// signed by the key named "operator".
 #define CATCH_CONFIG_RUNNER  // check_run.cpp has expectations of its own; none is used here
 #include <catch2/catch.hpp>
 
@@ -35,7 +36,11 @@ int main(int count, char** words) {
   if (count != 2) return 64;
   Run twice;
   twice.blocks[8] = {twice.spend_spare(twice.paid[0].script, twice.paid[0].amount_sat)};
-  const int failed = write(words[1], "pass.tar", Run()) + write(words[1], "fail.tar", twice);
+  Run stopped;
+  stopped.facts.interrupted = true;
+  stopped.facts.interruption = "by a signal";
+  const int failed = write(words[1], "pass.tar", Run()) + write(words[1], "fail.tar", twice) +
+                     write(words[1], "open.tar", stopped);
   const auto key = roulette::check::test::key_of("operator").public_key();
   std::puts(roulette::evidence::fingerprint(key).c_str());
   return failed == 0 ? 0 : 1;

@@ -84,6 +84,7 @@ const code = (value) => value === "" || value == null ? "" : `<code>${escape(val
 const list = (items) => items.length === 0 ? "" :
     `<ul>${items.map((item) => `<li>${escape(item)}</li>`).join("")}</ul>`;
 const figures = (value, digits = 1) => value == null ? "–" : Number(value).toFixed(digits);
+const whole = (value) => Number(value).toLocaleString("en-US");
 const inSeconds = (ms) => ms == null ? "–" : (ms / 1000).toFixed(3);
 const tone = (status) => status === "pass" ? "pass" : status === "fail" ? "fail" : "open";
 
@@ -123,11 +124,30 @@ function byStatus(data, status) {
   return data.verdict.invariants.filter((one) => one.status === status);
 }
 
+// For somebody who knows neither the tool nor its words.
 function summary(data) {
-  const {load, faults} = data.verdict;
-  const kills = `${faults.proven} of ${faults.requested} planned faults were struck and proven`;
-  return `${shape(data.plan.cluster)} were asked for ${load.requested} withdrawals; ${
-      load.settled} were settled on the chain while ${kills}.`;
+  const {load, faults} = data.verdict, {cluster} = data.plan;
+  const signing = cluster.threshold > 1 ?
+      `a payment needs ${cluster.threshold} of ${cluster.signers} signers, and none of them holds the key` :
+      `a payment needs one of ${cluster.signers} signers`;
+  return `A system that pays out bitcoin (${signing}; ${shape(cluster)}) was asked for ${
+      whole(load.requested)} withdrawals while its processes were killed, stopped or paused on purpose: ${
+      whole(faults.proven)} of ${whole(faults.requested)} planned faults were struck and proven. ${
+      whole(load.settled)} withdrawals were settled on the (test) chain.`;
+}
+
+// What a reader fears first, from the two rules that judge it.
+function money(data) {
+  const status = (id) => data.verdict.invariants.find((one) => one.id === id)?.status;
+  const told = {pass: "no", fail: "YES", inconclusive: "cannot be said"};
+  const word = (id) => told[status(id)] ?? "was not tried";
+  return `Paid twice: ${word("no-duplicate-payment")}. Acknowledged and lost: ${
+      word("no-lost-withdrawal")}.`;
+}
+
+// The rule in words, before its name.
+function ruled(one, text) {
+  return `${INVARIANTS[one.id] ?? ""} (${one.id}) ${text}`.trim();
 }
 
 function verdictPage(data) {
@@ -138,19 +158,21 @@ function verdictPage(data) {
   const word = verdict.verdict;
   return `<div class="verdict ${tone(word)}"><strong>${STATUS_SIGNS[word]} ${escape(word)}</strong>` +
       `<p>${escape(MEANING[word])}</p></div>` +
-      `<p>${escape(summary(data))}</p>${list(verdict.reasons)}` +
-      `<ul class="facts"><li><b>${verdict.load.settled}</b>withdrawals settled</li>` +
+      `<p>${escape(summary(data))}</p><p><b>${escape(money(data))}</b></p>` +
+      (verdict.reasons.length === 0 ? "" : `<h3>Why ${escape(word)}</h3>${list(verdict.reasons)}`) +
+      `<ul class="facts"><li><b>${whole(verdict.load.settled)}</b>withdrawals settled</li>` +
       `<li><b>${verdict.faults.proven} / ${verdict.faults.requested}</b>faults proven / planned</li>` +
-      `<li><b>${held.length} / ${verdict.invariants.length}</b>invariants held / judged</li>` +
+      `<li><b>${held.length} / ${verdict.invariants.length}</b>rules (invariants) held / judged</li>` +
       `<li><b>${figures(verdict.availability * 100, 2)} %</b>of new requests answered within 1 s</li>` +
-      `<li><b>${data.indeterminate.total}</b>operations whose outcome a client did not see</li></ul>` +
+      `<li><b>${whole(data.indeterminate.total)}</b>requests whose outcome a client did not see at first</li></ul>` +
       '<div class="columns"><section><h3>What held</h3>' +
       `${list(held.map((one) => INVARIANTS[one.id] ?? one.id))}</section><section>` +
       `<h3>What did not hold</h3>${failed.length === 0 ? "<p>Nothing that was judged failed.</p>" :
-          `<ul>${failed.map((one) => `<li><a href="#invariant-${escape(one.id)}">${
-              escape(one.id)}</a>: ${escape(one.violations[0])}</li>`).join("")}</ul>`}` +
+          `<ul>${failed.map((one) => `<li>Broken: ${escape(INVARIANTS[one.id] ?? "")} <a href="#invariant-${
+              escape(one.id)}">${escape(one.id)}</a>, first finding: ${
+              escape(one.violations[0])}</li>`).join("")}</ul>`}` +
       (open.length === 0 ? "" : "<h3>What was not shown</h3>" +
-          list(open.map((one) => `${one.id} (${one.status}): ${one.note}`))) +
+          list(open.map((one) => ruled(one, `${one.status}: ${one.note}`)))) +
       `</section><section><h3>What is not claimed</h3>${list(NOT_CLAIMED)}</section></div>`;
 }
 
