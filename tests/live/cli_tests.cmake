@@ -80,7 +80,7 @@ tool_test(NAME "a key in a token pays under kills and refuses while its signer i
   COMMAND scheme_run_test.py hsm)
 tool_test(NAME "a token that fails while payments wait costs none of them" TIMEOUT 180
   COMMAND token_faults_test.py $<TARGET_FILE:faulty_token>)
-tool_test(NAME "each fault of a token in an experiment has the proof of its kind" TIMEOUT 180
+tool_test(NAME "each fault of a token in an experiment has the proof of its kind" TIMEOUT 300
   COMMAND token_run_test.py TokenRun.test_each_kind)
 tool_test(NAME "a token's fault that no call met makes a run inconclusive" TIMEOUT 150
   COMMAND token_run_test.py TokenRun.test_no_call_no_proof)

@@ -5,9 +5,12 @@ and against what the signer said of its readiness; payments are looked up on the
 run's own checkers.
 """
 import json
+import os
 import pathlib
+import subprocess
 import unittest
 
+import run_tool
 from run_tool import fresh_runs, records, roulette, run_folder
 
 HERE = pathlib.Path(__file__).parent
@@ -52,6 +55,15 @@ class TokenRun(unittest.TestCase):
                     and e["reason"] == "key-unavailable"
                     and proof["sent_us"] <= e["t_us"] <= proof["token_back_us"]]
             self.assertEqual(len(said), 1, "it says once that its key is out of reach")
+        self.doctored(folder)
+
+    def doctored(self, folder):
+        """Twenty changed copies of an hsm's records: none passes that is not excused by name."""
+        done = subprocess.run([run_tool.ROOT / "tools/check-evidence", folder,
+                               "--tool", os.environ["ROULETTE"], "--sample", "20"],
+                              text=True, capture_output=True, timeout=170)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue(done.stdout.startswith("20 changes: "), done.stdout)
 
     def test_no_call_no_proof(self):
         runs = fresh_runs("token-no-call")

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "common/base/limits.h"
+#include "coordinator/core/patience.h"
 #include "tests/unit/coordinator_world.h"
 
 using namespace roulette;
@@ -281,6 +282,19 @@ TEST_CASE("answers that waited for somebody buy a dead signer no time") {
   CHECK(until_company(w) <= 200);
   sign_slowly(w, 12, 1);
   CHECK(until_company(w) == 50);
+}
+
+TEST_CASE("patience follows the median of answers: not the latest ones, and not the largest") {
+  co::Patience patience;
+  for (int i = 0; i < 300; ++i)  // each third one slow
+    patience.answered(i % 3 == 0 ? milliseconds(180) : milliseconds(1));
+  CHECK(patience.now() == limits::kSignerOverdue);
+  for (int i = 0; i < 3; ++i) patience.answered(seconds(10));
+  CHECK(patience.now() == limits::kSignerOverdue);
+  for (int i = 0; i < 300; ++i) patience.answered(seconds(10));
+  CHECK(patience.now() == limits::kSessionPatienceMost);
+  for (int i = 0; i < 30; ++i) patience.answered(milliseconds(1));  // ten sessions
+  CHECK(patience.now() == limits::kSignerOverdue);
 }
 
 TEST_CASE("one slow signer among quick ones does not make the others' sessions wait") {
