@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::array<const char*, 5> kCellStatuses{"exercised", "unreachable", "unproven", "failed",
                                                    "not-run"};
+constexpr std::array<const char*, 2> kMatrixKinds{"live", "simulated"};
 constexpr std::array<const char*, 3> kVerdicts{"pass", "fail", "inconclusive"};
 
 // What is wrong, with its place in the file.
@@ -135,7 +136,7 @@ Json matrix_of(const Json& read) {
   }
   check_totals(read, counts);
   Json out = copied(read, {"scheme", "points", "took_s", "lives"});
-  out["kind"] = field(read, "kind", Kind::Text, "");
+  out["kind"] = one_of(field(read, "kind", Kind::Text, ""), kMatrixKinds, "kind");
   out["seed"] = field(read, "seed", Kind::Count, "");
   out["counts"] = std::move(counts);
   out["statuses"] = kCellStatuses;

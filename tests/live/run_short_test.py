@@ -286,6 +286,7 @@ class ShortRun(unittest.TestCase):
         page = (copy / "report.html").read_text()
         static = page[:page.index('<script type="application/json"')]
         self.assertEqual(static.count("<svg"), 4)
+        self.assertIn("A matrix of the simulator", static)
         self.assertIn("Not of this run.", static)
         self.assertIn(f"{matrix['cells']} cells: {matrix['exercised']} exercised", static)
         for cell in matrix["list"]:

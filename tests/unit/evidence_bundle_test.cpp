@@ -342,6 +342,7 @@ TEST_CASE("an attached file that is none is refused with its place and the remed
            {"\"status\": \"exercised\"", "\"status\": \"fine\"", "list[0].status: 'fine'"},
            {"p.after/pause/other/first\", \"point", "p.after/SIGKILL/other/first\", \"point",
             "list[1].cell: a second p.after/SIGKILL/other/first"},
+           {"\"kind\": \"live\"", "\"kind\": \"dreamt\"", "kind: 'dreamt'"},
            {"\"seed\": 4", "\"seed\": -4", "seed: not a whole number"},
            {"\"point\": \"p.after\", ", "", "list[0].point: missing"}}) {
     const std::string text = replaced(kMatrix, wrong.from, wrong.to);

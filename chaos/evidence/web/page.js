@@ -280,7 +280,7 @@ function matrixSection(data, tools) {
     return elsewhere("Every place at which a process can be struck, in every way.",
                      ["roulette matrix --live --out M", "roulette report RUN --matrix M/matrix.json"]);
   const {counts} = matrix;
-  const where = matrix.kind === "sim" ? "the simulator, in virtual time (whoever has the source can " +
+  const where = matrix.kind === "simulated" ? "the simulator, in virtual time (whoever has the source can " +
       "make it again with the same seed)" : "real processes";
   return provenance(matrix, `A matrix of ${escape(where)}, seed ${escape(matrix.seed)}.`) +
       `<p>${matrix.cells.length} cells: ${counts.exercised} exercised, ${counts.failed} failed, ${
@@ -408,7 +408,7 @@ function indeterminate(data) {
     `${code(row.record)} ${code(row.resolved_record)}`]);
   return `<p>${total} requests left their client without knowing the outcome (no answer, or a 5xx). ` +
       "Each was asked again under its key; none may be paid twice, and that is judged from the chain." +
-      `${total > rows.length ? ` The first ${rows.length} are listed.` : ""}</p>` +
+      `${total > rows.length ? ` The first ${rows.length} are listed; <code>operations.csv</code> has every request.` : ""}</p>` +
       table("Operations of unknown outcome, and how each was resolved",
             ["key", "#asked at s", "told", "#resolved at s", "by", "as", "records"], shown);
 }
