@@ -40,8 +40,14 @@ struct LiveRow {
     for (const json& one : end.value("failed", json::array())) ids.push_back(one.at("id"));
     return ids;
   }
+  // A signer that says why it never serves is found before it is asked for anything.
+  [[nodiscard]] bool never_started() const {
+    const std::string said = "(" + std::string(mutant->live_must_fail) + ")";
+    return end.value("broke", std::string()).find(said) != std::string::npos;
+  }
   [[nodiscard]] const char* judged() const {
     if (control()) return verdict() == "pass" ? "green" : "NOT GREEN";
+    if (never_started()) return "found";
     if (verdict() != "fail") return "SURVIVED";
     const auto ids = failed();
     const bool named = std::find(ids.begin(), ids.end(), mutant->live_must_fail) != ids.end();
@@ -96,7 +102,10 @@ void print(const LiveRow& row, std::FILE* to) {
   for (const std::string& id : row.failed()) ids += (ids.empty() ? "" : " ") + id;
   std::fprintf(to, "%-26s %-12s %8.1f  %-22s %s\n", std::string(row.mutant->name).c_str(),
                row.judged(), row.end.value("seconds", 0.0),
-               std::string(row.mutant->live_cell).c_str(), ids.empty() ? "nothing" : ids.c_str());
+               std::string(row.mutant->live_cell).c_str(),
+               !ids.empty()          ? ids.c_str()
+               : row.never_started() ? "it never started, and says why"
+                                     : "nothing");
   if (row.good()) return;
   if (!row.control())
     std::fprintf(to, "    expected: %s\n", std::string(row.mutant->live_must_fail).c_str());

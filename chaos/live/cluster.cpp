@@ -139,8 +139,10 @@ struct Cluster::State {
     if (cancelled) return interrupted();
     std::string missing;
     for (const ProcessName& name : supervisor.all()) {
-      if (std::count(roles.begin(), roles.end(), name.role) > 0 && !supervisor.serving(name))
-        missing += " " + name.text();
+      if (std::count(roles.begin(), roles.end(), name.role) == 0 || supervisor.serving(name))
+        continue;
+      const std::string why = supervisor.why_not_ready(name);
+      missing += " " + name.text() + (why.empty() ? "" : " (" + why + ")");
     }
     std::string why = ended() ? supervisor.unasked_exits().front() : "not ready in time:" + missing;
     return Error{ErrorKind::Preflight, why + last_words()};

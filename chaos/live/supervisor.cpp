@@ -36,6 +36,7 @@ struct Child {
   bool up = false;               // as recorded by `up` and `down`
   bool says_ready = false;       // its own last word
   bool was_ready = false;        // said so once since it was started
+  std::string why_not;           // its own reason, while it says that it is not ready
   bool token_away = false;       // by a fault of the tool: it serves nobody
   bool struck = false;           // a signal that ends or stops it left, and it did not go on since
   std::uint64_t generation = 0;  // of starts; late timers of an earlier one do nothing
@@ -211,6 +212,7 @@ struct Supervisor::State {
     if (child.pid < 0) return;
     child.says_ready = ready;
     child.was_ready = child.was_ready || ready;
+    child.why_not = ready ? "" : reason;
     if (ready && child.state == ProcessState::Starting) child.state = ProcessState::Up;
     if (child.state != ProcessState::Paused)
       record_up(name, child, ready, ready ? "ready" : reason);
@@ -390,6 +392,10 @@ void Supervisor::token_returns(ProcessName name) {
 
 ProcessState Supervisor::state(ProcessName name) const {
   return state_->children.at(name).state;
+}
+
+std::string Supervisor::why_not_ready(ProcessName name) const {
+  return state_->children.at(name).why_not;
 }
 
 bool Supervisor::serving(ProcessName name) const {

@@ -91,6 +91,8 @@ class Supervisor {
   [[nodiscard]] ProcessState state(ProcessName name) const;
   // Recorded as up: it said ready and nobody killed, paused or stopped it since.
   [[nodiscard]] bool serving(ProcessName name) const;
+  // Its own last word; empty when it is ready, or said nothing.
+  [[nodiscard]] std::string why_not_ready(ProcessName name) const;
   [[nodiscard]] std::optional<pid_t> pid(ProcessName name) const;
   [[nodiscard]] std::vector<ProcessName> all() const;
   // Exits nobody asked for, as text; each makes the verdict fail.

@@ -62,7 +62,7 @@ constexpr Mutant kMutants[] = {
      "hsm-pays", "no-lost-withdrawal", "hsm"},
     {"hsm-session-after-fork", "a process uses the token session that its parent opened",
      "a token that ends its sessions at a fork, as PKCS#11 has it", "",
-     "hsm-pays", "no-lost-withdrawal", "hsm"},
+     "hsm-pays", "key-unavailable", "hsm"},
 
     // ---- ledger ----
     {"signed-unverified", "the books take any bytes for a signature",

@@ -22,7 +22,9 @@ struct Mutant {
   std::string_view exposed_by;  // the fault or adversary, named beforehand
   std::string_view must_fail;   // invariants, one of which must; empty: see below
   std::string_view live_cell = {};       // the experiment in chaos/mutants; empty: simulator only
-  std::string_view live_must_fail = {};  // the invariant of chaos/check; of a control: none
+  // The invariant of chaos/check, or the reason that a process says it is not ready for: then the
+  // cluster never starts. Of a control: none.
+  std::string_view live_must_fail = {};
   std::string_view scheme = {};          // what it breaks, and is hunted under; empty: any scheme
 
   [[nodiscard]] constexpr bool control() const {
