@@ -130,7 +130,7 @@ Status LiveCoordinator::open_machine() {
   machine_ = std::make_unique<Coordinator>(
       CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, signing, wallet_script,
                         crypto::WalletKey::from(signing->wallet_key()).value(),
-                        limits::kNoncePoolTarget, {}});
+                        limits::kNoncePoolTarget, live_cadence(signing->n())});
   return {};
 }
 
