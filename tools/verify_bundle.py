@@ -2491,7 +2491,10 @@ def compare(check, stated, word, report):
 def check_identity(archive, report, run):
     """The cluster's own signature, under the key that its coins were spent with."""
     if IDENTITY not in archive.files:
-        return report.unchecked.append("the cluster's own signature: there is none")
+        if run.ecdsa:  # a key in a token signs payments only
+            return report.unchecked.append("the cluster's own signature: there is none")
+        return report.find(IDENTITY + ": missing: the cluster's own key signed nothing of this "
+                           "run")
     if run.defects["journals"]:
         return report.find("%s: the journals tell no key for it" % IDENTITY)
     opened = open_envelope(archive.read(IDENTITY))
@@ -2511,6 +2514,16 @@ def check_identity(archive, report, run):
         return report.find(IDENTITY + ": not the signature of the key that the coins were spent "
                            "with")
     return report.count("signature of the cluster's own key over journal.json and verdict.json")
+
+
+def check_time_stamp(archive, report):
+    """That it is of this envelope; by whom, and so when, needs the authority's own format."""
+    if TIME_STAMP not in archive.files:
+        return None
+    imprint = b"\x04\x20" + hashlib.sha256(archive.read(ENVELOPE)).digest()  # an OCTET STRING
+    if imprint not in archive.read(TIME_STAMP):
+        return report.find("%s: no time stamp of %s" % (TIME_STAMP, ENVELOPE))
+    return report.unchecked.append(TIME_STAMP + ": who signed it, and so its time")
 
 
 def check_run(archive, report, verdict):
@@ -2538,13 +2551,15 @@ def verify(file, trusted, first, report):
     try:
         verdict = archive.json("verdict.json")
         signer = check_envelope(archive, report, verdict, trusted)
+        check_time_stamp(archive, report)
         check_chains(archive, report)
         check_run(archive, report, verdict)
     except Unreadable as error:
         report.find(str(error))
     except MISREAD as error:
         report.find("the bundle cannot be read to its end: %r" % error)
-    known = set(TOP_RECORDS + ["chains.json", MANIFEST, ENVELOPE, PUBLIC_KEY, IDENTITY])
+    known = set(TOP_RECORDS + ["chains.json", MANIFEST, ENVELOPE, PUBLIC_KEY, IDENTITY,
+                               TIME_STAMP])
     views = [name for name in archive.files if name not in known and not name.startswith("state/")]
     report.unchecked += ELSEWHERE + [
         "the schedule against its seed, floors, the steady state and latencies",

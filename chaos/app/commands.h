@@ -135,8 +135,8 @@ struct ReportOptions {
 
 struct VerifyOptions {
   std::string bundle;
-  std::string trust;  // a fingerprint or a key's file; empty: nobody in particular
-  std::string authority;  // of time stamps: a certificate's file
+  std::optional<std::string> trust;  // a fingerprint or a key's file; none: nobody in particular
+  std::optional<std::string> authority;  // of time stamps: a certificate's file
   bool json = false;
 };
 // 1 when anything in the bundle is not as it must be; its verdict is printed, and does not count.

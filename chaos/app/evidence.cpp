@@ -40,8 +40,9 @@ void print_findings(const evidence::Verification& found) {
 }
 
 std::string signer_words(const evidence::Verification& found) {
-  if (found.pinned) return "consistent, signed by the trusted key " + found.signer;
-  return "consistent, signer not pinned: " + found.signer;
+  const std::string word = found.whole() ? "consistent" : "checked in part (last line)";
+  if (found.pinned) return word + ", signed by the trusted key " + found.signer;
+  return word + ", signer not pinned: " + found.signer;
 }
 
 void print_consistent(const evidence::Verification& found) {
@@ -53,6 +54,8 @@ void print_consistent(const evidence::Verification& found) {
             << (found.time_stamp && !found.time_stamp->pinned ? ", authority not pinned" : "")
             << "\nverdict, derived again from the records: "
             << check::verdict_name(found.verdict->verdict) << "\n";
+  if (found.report_page)
+    std::cout << "report.html: its figures were compared, how it presents them was not\n";
 }
 
 // The last line: what was not checked is not passed over.
@@ -77,6 +80,7 @@ json as_json(const evidence::Verification& found) {
           {"consistent", found.consistent() && found.whole()},
           {"views", found.views},
           {"checked_by_hash_only", found.unchecked},
+          {"report_page_presentation_checked", found.report_page ? json(false) : json(nullptr)},
           {"files", found.files},
           {"bytes", found.bytes},
           {"signer", found.signer.empty() ? json(nullptr) : json(found.signer)},
@@ -126,7 +130,8 @@ int bundle_command(const BundleOptions& options) {
           ? (fs::path(options.run_dir) / "").parent_path().string() + ".tar"
           : options.out_file;
   const Status written = runtime::write_file_durably(out, as_bytes(bundle->archive), 0644);
-  if (!written) return report_error(written.error());
+  if (!written)
+    return report_error({ErrorKind::Preflight, out + ": " + written.error().message});
   std::cerr << bundle->files << " files, verdict "
             << check::verdict_name(bundle->verdict.verdict) << ", signed by "
             << evidence::fingerprint(key->public_key()) << "\n";
@@ -135,13 +140,19 @@ int bundle_command(const BundleOptions& options) {
 }
 
 int verify_command(const VerifyOptions& options) {
+  // An unset variable of a script is nobody to trust.
+  for (const auto& [flag, value] : {std::pair{"--trust", &options.trust},
+                                    std::pair{"--tsa", &options.authority}}) {
+    if (*value && (*value)->empty())
+      return report_error({ErrorKind::Usage, std::string(flag) + " names nothing"});
+  }
   std::string trusted;
-  if (!options.trust.empty()) {
-    const auto named = evidence::trusted_fingerprint(options.trust);
+  if (options.trust) {
+    const auto named = evidence::trusted_fingerprint(*options.trust);
     if (!named) return report_error(named.error());
     trusted = *named;
   }
-  const auto authority = small_file(options.authority);
+  const auto authority = small_file(options.authority.value_or(""));
   if (!authority) return report_error(authority.error());
   const auto archive = runtime::read_whole_file(options.bundle, kMaxBundle);
   if (!archive) return report_error({ErrorKind::Preflight, archive.error().message});

@@ -339,6 +339,7 @@ int dispatch(int argc, char** argv) {
       "Quorum Roulette: kills a threshold-signing cluster inside its rounds and proves that money "
       "moved exactly once"};
   app.require_subcommand(1);
+  app.set_version_flag("--version", "roulette " ROULETTE_VERSION);
   app.footer(
       "Exit codes: 0 pass, 1 fail, 2 inconclusive or something missing, 64 wrong file or flags, 70 "
       "internal error.");

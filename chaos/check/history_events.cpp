@@ -71,6 +71,8 @@ class EventReader {
   // A process numbers its events as it writes them, and its clock does not go back: in the order of
   // time the numbers of a boot are 1, 2, 3, ...
   void note_sequence(Fields& f, const EventHead& head, std::uint64_t seq) {
+    if (head.t_us < last_us_) return f.fail("it is not in the order of time");
+    last_us_ = head.t_us;
     Numbers& seen = boots_[{head.process, head.boot}];
     if (seq <= seen.last) {
       return f.fail("seq " + std::to_string(seq) + " of this boot stands behind " +
@@ -234,6 +236,7 @@ class EventReader {
   }
 
   Events& out_;
+  std::int64_t last_us_ = 0;  // of the line before: the merged file is in the order of time
   const crypto::SchemeFacts& scheme_;
   std::map<std::pair<std::string, std::string>, Numbers> boots_;
 };

@@ -48,6 +48,7 @@ struct Verification {
   std::optional<TimeStamp> time_stamp;
   std::string identity;      // the cluster's key that signed the records, hex; empty: none did
   std::optional<check::Verdict> verdict;  // derived again from the records
+  bool report_page = false;               // there is one; how it presents figures nobody checks
   std::vector<std::string> findings;      // each names a file, a record or a process
   std::int64_t views = 0;                 // as the manifest numbers them
   std::vector<std::string> unchecked;     // views of another number: files known by hash only

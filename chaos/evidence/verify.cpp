@@ -28,8 +28,10 @@ class TemporaryFolder {
     std::error_code error;
     std::string pattern = (fs::temp_directory_path(error) / "roulette-verify-XXXXXX").string();
     if (error || ::mkdtemp(pattern.data()) == nullptr)
-      return Error{ErrorKind::Io, "no folder for the records can be made in " +
-                                      fs::path(pattern).parent_path().string() + " (TMPDIR)"};
+      return Error{ErrorKind::Preflight, "no folder for the records can be made in " +
+                                             (error ? std::string(std::getenv("TMPDIR"))
+                                                    : fs::path(pattern).parent_path().string()) +
+                                             " (TMPDIR)"};
     return TemporaryFolder(pattern);
   }
   TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
@@ -48,6 +50,8 @@ class TemporaryFolder {
 std::string sha256_hex(std::string_view bytes) {
   return to_hex(crypto::sha256(as_bytes(bytes)));
 }
+
+constexpr std::size_t kXOnlyKeyBytes = 32;  // BIP 340; an ECDSA wallet's key has 33
 
 class Verifier {
  public:
@@ -157,6 +161,7 @@ class Verifier {
       return {};
     }
     if (!derived->attached_defect.empty() && !other_views()) find(derived->attached_defect);
+    out_.report_page = files_->has(kReportFile);
     compare_derived(*derived);
     check_identity(*derived);
     out_.verdict = derived->verdict;
@@ -173,7 +178,14 @@ class Verifier {
   }
 
   void check_identity(const Derived& derived) {
-    if (!files_->has(kIdentityFile)) return;
+    if (!files_->has(kIdentityFile)) {
+      // A key in a token signs payments only: such a run has none.
+      const bool in_token = derived.wallet_key && derived.wallet_key->size() != kXOnlyKeyBytes;
+      if (!in_token)
+        find(std::string(kIdentityFile) + ": missing: the cluster's own key signed nothing of "
+                                          "this run");
+      return;
+    }
     if (!derived.wallet_key)
       return find(std::string(kIdentityFile) + ": no record names the wallet's key");
     const ByteSpan key(derived.wallet_key->data(), derived.wallet_key->size());

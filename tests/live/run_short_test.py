@@ -230,8 +230,17 @@ class ShortRun(unittest.TestCase):
             self.assertRegex(verified(stamped, "--tsa", ours.certificate), "time stamp: [0-9.]+Z\n")
             self.assertIn("by the trusted authority",
                           verified(stamped, "--tsa", other.certificate, code=1))
+            for flag in ("--trust", "--tsa"):  # as a script with an unset variable has it
+                done = roulette("verify", stamped, flag, "")
+                self.assertEqual(done.returncode, 64, done.stdout)
             self.assertIn("statement.tsr is missing",
                           verified(bundle, "--tsa", ours.certificate, code=1))
+            year = time.strftime("%Y").encode()
+            self.assertIn(b"\x18\x0f" + year, token.read_bytes(), "the token's own time")
+            token.write_bytes(token.read_bytes().replace(b"\x18\x0f" + year, b"\x18\x0f2019"))
+            done = roulette("bundle", run, "--key", key, "--out", stamped, "--time-stamp", token)
+            self.assertEqual(done.returncode, 64)
+            self.assertIn("its signature is not that of the certificate in it", done.stderr)
             token.write_bytes(ours.stamp(envelope + b" "))
             done = roulette("bundle", run, "--key", key, "--out", stamped, "--time-stamp", token)
             self.assertEqual(done.returncode, 64)

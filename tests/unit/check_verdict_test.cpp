@@ -408,6 +408,25 @@ TEST_CASE("events of one boot that change places are a defect") {
   std::filesystem::remove_all(folder);
 }
 
+// The merge wrote them in the order of time: who moves a line moves what happened before what.
+TEST_CASE("an event that stands before earlier ones is a defect") {
+  Run run;
+  const std::string folder = run.write();
+  std::ifstream in(folder + "/events.ndjson");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  REQUIRE(lines.size() > 10);
+  std::swap(lines[1], lines[lines.size() - 1]);
+  std::ofstream out(folder + "/events.ndjson");
+  for (const std::string& line : lines) out << line << "\n";
+  out.close();
+  const Verdict verdict = run.judged_at(folder);
+  CHECK(verdict.verdict != VerdictKind::Pass);
+  CHECK(invariant(verdict, "share-has-its-record").note.find("not in the order of time") !=
+        std::string::npos);
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("an address that two withdrawals share cannot be judged by the chain") {
   Run run;
   run.line("history.ndjson", {{"type", "key"}, {"key", "key-3"}})["address"] = run.paid[0].address;

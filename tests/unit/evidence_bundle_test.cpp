@@ -144,6 +144,10 @@ TEST_CASE("the cluster's own signature over its records is checked under the coi
   INFO(all_of(found));
   CHECK(found.consistent());
   CHECK(found.identity.size() == 64);
+  SECTION("taken away") {
+    fs::remove(run.folder + "/" + std::string(kIdentityFile));
+    expect(bundle_of(run.folder), {"identity.dsse.json: missing"});
+  }
   SECTION("of another verdict") {
     put(run.folder, kIdentityFile, envelope(identity_statement(journal, verdict + " ")));
     expect(bundle_of(run.folder), {"identity.dsse.json: it was made for another"});
@@ -354,6 +358,10 @@ TEST_CASE("an attached file that is none is refused with its place and the remed
   }
   CHECK(refused({{}, replaced(kMutants, "\"control\": false, ", ""), {}})
             .find("attached/mutants.json: mutants[0].control: missing") == 0);
+  CHECK(refused({{}, {}, replaced(kCompare, "[{\"verdict\": \"pass", "[{\"verdict\": \"fail")})
+            .find("attached/compare.json: verdict: pass, and a repeat of") == 0);
+  CHECK(refused({{}, replaced(kMutants, "\"judged\": \"found", "\"judged\": \"missed"), {}})
+            .find("attached/mutants.json: pass: true, and `mutants` has rows") == 0);
   CHECK(refused({{}, {}, replaced(kCompare, "[{\"verdict\": \"pass", "[{\"verdict\": \"good")})
             .find("attached/compare.json: schemes[0].repeats[0].verdict: 'good'") == 0);
   CHECK(refused({{}, {}, replaced(kCompare, "\"settled\": 9", "\"settled\": \"9\"")})
@@ -434,6 +442,7 @@ TEST_CASE("a forgery that is consistent in itself is found under --trust") {
   const auto claim = [&](const std::string& text) {
     put(run.folder, "environment.json", text);
     run.close();
+    run.sign_as_cluster();
   };
   claim("{\"cores\": 64}\n");
   const std::string forged = bundle_of(run.folder, "forger");

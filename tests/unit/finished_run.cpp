@@ -64,6 +64,7 @@ Finished::Finished(Run made) : run(std::move(made)), folder(run.write()) {
   put(folder, "experiment.yaml", kFile);
   put(folder, "environment.json", "{}\n");
   close();
+  sign_as_cluster();
 }
 
 void Finished::close() const {

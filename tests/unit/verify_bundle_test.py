@@ -195,7 +195,7 @@ class Accepts(Bundles):
         self.assertIn("verdict stated: fail", out)
 
     def test_what_the_forger_makes_anew_without_a_change(self):
-        code, out = self.judged(self.forger().remade().tar())
+        code, out = self.judged(self.forger().remade(identity=True).tar())
         self.assertEqual(code, 0, out)
 
     def test_exit_codes(self):
@@ -361,7 +361,7 @@ class Forgeries(Bundles):
     """By somebody who has all records and makes everything anew but the operator's signature."""
 
     def test_signed_with_another_key(self):
-        forged = self.forger().remade().tar()
+        forged = self.forger().remade(identity=True).tar()
         self.assertEqual(self.judged(forged)[0], 0)
         self.found(forged, "statement.dsse.json: signed by SHA256:",
                    words=("--trust", self.trusted))
@@ -660,8 +660,21 @@ class Records(Bundles):
         forger = self.forger().json("journal.json", lambda one: one.update(version=1))
         self.found(forger.remade().tar(), "journal.json: not roulette-run of version 2")
 
+    def test_the_clusters_signature_taken_away(self):
+        self.found(self.forger().remade().tar(), "identity.dsse.json: missing")
+
+    def test_a_time_stamp_of_something_else(self):
+        forger = self.forger().remade(identity=True)
+        imprint = hashlib.sha256(forger.files[auditor.ENVELOPE]).digest()
+        forger.files[auditor.TIME_STAMP] = b"0 or more fields \x04\x20" + imprint
+        code, out = self.judged(forger.tar())
+        self.assertEqual(code, 0, out)
+        self.assertIn("not checked here: statement.tsr", out)
+        forger.files[auditor.TIME_STAMP] = b"any text"
+        self.found(forger.tar(), "statement.tsr: no time stamp of statement.dsse.json")
+
     def test_views_are_known_by_number_only(self):
-        code, out = self.judged(self.forger().remade(views=7).tar())
+        code, out = self.judged(self.forger().remade(identity=True, views=7).tar())
         self.assertEqual(code, 0, out)
         self.assertIn("not checked here: what these files say (views of number 7): ", out)
         for views in (0, "1", None, True):
