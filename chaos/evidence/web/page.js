@@ -162,8 +162,8 @@ function verdictPage(data) {
       (verdict.reasons.length === 0 ? "" : `<h3>Why ${escape(word)}</h3>${list(verdict.reasons)}`) +
       `<ul class="facts"><li><b>${whole(verdict.load.settled)}</b>withdrawals settled</li>` +
       `<li><b>${verdict.faults.proven} / ${verdict.faults.requested}</b>faults proven / planned</li>` +
-      `<li><b>${held.length} / ${verdict.invariants.length}</b>rules (invariants) held / judged</li>` +
-      `<li><b>${figures(verdict.availability * 100, 2)} %</b>of new requests answered within 1 s</li>` +
+      `<li><b>${held.length} / ${held.length + failed.length}</b>rules (invariants) held / judged</li>` +
+      `<li><b>${figures(verdict.availability * 100, 2)} %</b>of new requests answered within 1 s, repeats under their key counted</li>` +
       `<li><b>${whole(data.indeterminate.total)}</b>requests whose outcome a client did not see at first</li></ul>` +
       '<div class="columns"><section><h3>What held</h3>' +
       `${list(held.map((one) => INVARIANTS[one.id] ?? one.id))}</section><section>` +
@@ -229,8 +229,8 @@ function scenario(data) {
 function provenance(attached, ofWhat) {
   return "<p class=\"note\"><b>Not of this run.</b> " + ofWhat + ` The file ${code(attached.file)} was ` +
       `given when this report was made (SHA-256 ${code(attached.sha256)}). The bundle's hashes and the ` +
-      "operator's signature cover it, and <code>verify</code> checks that this page shows what it " +
-      "says; its results are <b>not derived again</b>: their own records are not in this bundle.</p>";
+      "operator's signature cover it, and <code>verify</code> checks that the figures in this page's data are " +
+      "its; its results are <b>not derived again</b>: their own records are not in this bundle.</p>";
 }
 
 function elsewhere(what, commands) {
@@ -406,8 +406,8 @@ function indeterminate(data) {
     code(row.key), inSeconds(row.ms), escape(row.status ?? "no answer"), inSeconds(row.resolved_ms),
     escape(row.resolved_by), `${escape(row.state)} ${code(row.txid)}`,
     `${code(row.record)} ${code(row.resolved_record)}`]);
-  return `<p>${total} requests left their client without knowing the outcome (no answer, or a 5xx). ` +
-      "Each was asked again under its key; none may be paid twice, and that is judged from the chain." +
+  return `<p>${total} requests ended without an answer that tells the outcome (none came, or a 5xx; what could ` +
+      "not even be sent is among them). Each was asked again under its key; none may be paid twice, and that is judged from the chain." +
       `${total > rows.length ? ` The first ${rows.length} are listed; <code>operations.csv</code> has every request.` : ""}</p>` +
       table("Operations of unknown outcome, and how each was resolved",
             ["key", "#asked at s", "told", "#resolved at s", "by", "as", "records"], shown);
@@ -440,7 +440,8 @@ function lessons(data) {
   const slow = Object.entries(data.verdict.recovery_ms).sort((a, b) => b[1].max - a[1].max)[0];
   const {withdrawal} = data.verdict.latency_ms;
   const said = [];
-  if (slow) said.push(`The slowest to return was a ${slow[0]}: ${figures(slow[1].max, 0)} ms.`);
+  if (slow) said.push(`The longest absence that ended was of a ${slow[0]}: ${figures(slow[1].max, 0)} ms, with the ` +
+                      "delay that the experiment asks for.");
   if (withdrawal?.undisturbed?.n > 0 && withdrawal?.disturbed?.n > 0)
     said.push(`Faults took the 99th percentile of a withdrawal from ${
         figures(withdrawal.undisturbed.p99)} to ${figures(withdrawal.disturbed.p99)} ms.`);
@@ -466,11 +467,12 @@ function verifying(data) {
   return "<p>The bundle of this run is checked without trusting who made it:</p><ul>" +
       `<li>${code(`roulette verify ${data.run}.tar --trust FINGERPRINT`)} checks every byte and ` +
       "derives the verdict again from the raw records;</li>" +
-      `<li>${code(`python3 verify_bundle.py ${data.run}.tar`)} checks bytes, chains, signatures, every transaction ` +
+      `<li>${code(`python3 verify_bundle.py ${data.run}.tar --trust FINGERPRINT`)} checks bytes, chains, signatures, every transaction ` +
       "and the rules about money with code of its own, in one file that can be read;</li>" +
       `<li>${code("roulette run experiment.yaml")} with the seed ${code(data.verdict.seed)} draws the ` +
       `same faults (schedule ${code(data.verdict.schedule_hash)}).</li></ul>` +
-      "<p>Every figure of this page is in <code>report.json</code>, which <code>verify</code> makes " +
+      "<p>The fingerprint comes from the operator, by another way than the bundle: without it anybody " +
+      "may have signed.</p><p>Every figure of this page is in <code>report.json</code>, which <code>verify</code> makes " +
       "again from the records. This page is a presentation of it: it is covered by the bundle's " +
       "hashes and signature only.</p>";
 }
