@@ -18,6 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kCurvePoints = 160;  // of a distribution
+constexpr double kSoonMs = 1'000;  // as the verdict's availability has it
 constexpr std::size_t kMostListed = 200;   // indeterminate operations
 
 Json parsed(std::string_view text) {
@@ -140,24 +141,47 @@ std::vector<Payment> payments_of(const check::History& history) {
   return out;
 }
 
+// The last thing that any fault did or undid; nothing when none was recorded.
+std::optional<std::int64_t> last_fault_us(const check::History& history) {
+  std::optional<std::int64_t> last;
+  for (const check::FaultMoment& moment : history.events.moments)
+    last = std::max(last.value_or(moment.t_us), moment.t_us);
+  for (const check::FaultRecord& fault : history.faults) {
+    if (fault.fired && fault.ready_us) last = std::max(last.value_or(0), *fault.ready_us);
+  }
+  return last;
+}
+
+Json phase_figures(std::vector<double> values) {
+  const auto quick = std::count_if(values.begin(), values.end(),
+                                   [](double ms) { return ms <= kSoonMs; });
+  const double share = static_cast<double>(quick) / static_cast<double>(values.size());
+  const check::Quantiles q = check::quantiles(std::move(values));
+  return {{"n", q.n}, {"p50", q.p50}, {"p99", q.p99}, {"max", q.max}, {"signed_within_1_s", share}};
+}
+
 Json latency_json(const check::History& history, const RunSpan& span) {
   const check::Phases phases = check::phases_of(history.events);
   std::map<std::string, std::vector<double>> by_phase;
   std::map<std::int64_t, std::vector<double>> by_second;
+  const std::optional<std::int64_t> last_fault = last_fault_us(history);
   for (const Payment& payment : payments_of(history)) {
-    const char* phase = "after";
+    const char* phase = "during";
     if (phases.disturbed && payment.intended_us < *phases.disturbed) phase = "before";
-    else if (!phases.drain || payment.intended_us < *phases.drain) phase = "during";
+    else if (last_fault && payment.intended_us > *last_fault) phase = "after";
     by_phase[phase].push_back(payment.ms);
     by_second[(payment.intended_us - span.begin) / 1'000'000].push_back(payment.ms);
   }
-  Json curves = Json::object(), seconds = Json::array();
+  Json curves = Json::object(), figures = Json::object(), seconds = Json::array();
+  for (const auto& [phase, values] : by_phase) figures[phase] = phase_figures(values);
   for (auto& [phase, values] : by_phase) curves[phase] = curve(std::move(values));
   for (auto& [second, values] : by_second) {
     const check::Quantiles q = check::quantiles(std::move(values));
     seconds.push_back({second, q.n, q.p50, q.p99, q.max});
   }
-  return {{"curves", std::move(curves)}, {"seconds", std::move(seconds)}};
+  return {{"curves", std::move(curves)},
+          {"phases", std::move(figures)},
+          {"seconds", std::move(seconds)}};
 }
 
 // Keys whose first request told the client nothing, and what became of them.

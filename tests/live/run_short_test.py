@@ -264,6 +264,12 @@ class ShortRun(unittest.TestCase):
                 self.assertIn(f'id="invariant-{invariant["id"]}"', page)
             for fault in records(run / "faults.ndjson"):
                 self.assertIn(f'id="fault-{fault["fault_id"]}"', page)
+            rows = re.findall(r">(before the first fault|under faults|after the last fault was over)"
+                              r"</td><td[^>]*>([0-9,]+)<", page)
+            self.assertEqual(len(rows), 3, rows)
+            signed = sum(int(n.replace(",", "")) for _, n in rows)
+            self.assertLessEqual(signed, verdict["load"]["acknowledged"])
+            self.assertGreaterEqual(signed, verdict["load"]["settled"])
             self.bundle_holds_the_report(copy, page, pathlib.Path(folder))
             self.report_cites_other_runs(copy, pathlib.Path(folder))
 

@@ -191,7 +191,7 @@ function timeline(data, size) {
 }
 
 const PHASE_WORDS = {before: "before the first fault", during: "under faults",
-                     after: "after the load"};
+                     after: "after the last fault"};
 const PHASE_LINES = {before: ["#0072b2", "solid"], during: ["#b3001b", "solid"],
                      after: ["#5f5f5f", "dashed"]};
 

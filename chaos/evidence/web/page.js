@@ -150,6 +150,15 @@ function ruled(one, text) {
   return `${INVARIANTS[one.id] ?? ""} (${one.id}) ${text}`.trim();
 }
 
+// Of each victim the last fault counts: who was never ready again after it stayed away to the end.
+function stayedAway(data) {
+  const last = new Map();
+  for (const fault of data.faults.filter((one) => one.fired).sort((a, b) => a.sent_ms - b.sent_ms))
+    last.set(fault.victim, fault);
+  return [...last.values()].filter((fault) => fault.ready_ms === null)
+      .map((fault) => `${fault.victim} (${fault.signal}, recovery: ${fault.recover})`);
+}
+
 function verdictPage(data) {
   const {verdict} = data;
   const failed = byStatus(data, "fail"), open = [...byStatus(data, "inconclusive"),
@@ -165,6 +174,8 @@ function verdictPage(data) {
       `<li><b>${held.length} / ${held.length + failed.length}</b>rules (invariants) held / judged</li>` +
       `<li><b>${figures(verdict.availability * 100, 2)} %</b>of new requests answered within 1 s, repeats under their key counted</li>` +
       `<li><b>${whole(data.indeterminate.total)}</b>requests whose outcome a client did not see at first</li></ul>` +
+      (stayedAway(data).length === 0 ? "" : `<p><b>Never ready again after its last fault: ${
+          escape(stayedAway(data).join(", "))}.</b> What the quorum did without it is what was judged.</p>`) +
       '<div class="columns"><section><h3>What held</h3>' +
       `${list(held.map((one) => INVARIANTS[one.id] ?? one.id))}</section><section>` +
       `<h3>What did not hold</h3>${failed.length === 0 ? "<p>Nothing that was judged failed.</p>" :
@@ -390,11 +401,22 @@ function latency(data, tools) {
       Object.entries(phases).map(([when, q]) => row(what, when, q)));
   const recovery = Object.entries(data.verdict.recovery_ms).map(([role, q]) =>
       [escape(role), escape(q.n), figures(q.p50), figures(q.p99), figures(q.max)]);
+  const words = {before: "before the first fault", during: "under faults",
+                 after: "after the last fault was over"};
+  const phases = Object.keys(words).map((phase) => {
+    const q = data.latency.phases[phase];
+    return q ? [words[phase], escape(q.n), figures(q.p50), figures(q.p99), figures(q.max),
+                figures(q.signed_within_1_s * 100, 1)] :
+               [words[phase], "0", "–", "–", "–", "–"];
+  });
   return chart("distribution", tools, "Share of payments signed within so many milliseconds, by phase",
                "From a client's intended start to the ledger holding the signature. Counted from the " +
                "intention, so a stall counts for everybody who waited.") +
       chart("pace", tools, "Latency quantiles and payments for each second of the run",
             "By the second of the intended start; red lines are faults.") +
+      table("Request to signature, ms, and who was signed within 1 s: before, during and after. Of " +
+            "fewer than 100 payments the 99th percentile is the slowest one.",
+            ["phase", "#payments signed", "#p50", "#p99", "#max", "#% within 1 s"], phases) +
       table("Latency, ms", ["what", "phase", "#n", "#p50", "#p95", "#p99", "#max"], rows) +
       table("Recovery, ms: signal to ready again, restart delay included",
             ["role", "#n", "#p50", "#p99", "#max"], recovery);
