@@ -692,7 +692,7 @@ def views_of(manifest):
             return None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return views if type(views) is int and views > 0 else None
+    return views if type(views) is int and 0 < views < 2**63 else None
 
 
 def check_manifest(archive, report):
@@ -2516,6 +2516,11 @@ def check_identity(archive, report, run):
     return report.count("signature of the cluster's own key over journal.json and verdict.json")
 
 
+VIEWS = {"junit.xml", "operations.csv", "report.json", "report.html", "chaos-toolkit/journal.json",
+         "oscal/assessment-plan.json", "oscal/assessment-results.json", "attached/matrix.json",
+         "attached/mutants.json", "attached/compare.json"}  # of number 1
+
+
 def check_time_stamp(archive, report):
     """That it is of this envelope; by whom, and so when, needs the authority's own format."""
     if TIME_STAMP not in archive.files:
@@ -2561,6 +2566,9 @@ def verify(file, trusted, first, report):
     known = set(TOP_RECORDS + ["chains.json", MANIFEST, ENVELOPE, PUBLIC_KEY, IDENTITY,
                                TIME_STAMP])
     views = [name for name in archive.files if name not in known and not name.startswith("state/")]
+    for name in views:
+        if archive.views == 1 and name not in VIEWS:
+            report.find(name + " is no file of a bundle")
     report.unchecked += ELSEWHERE + [
         "the schedule against its seed, floors, the steady state and latencies",
         "what these files say (views of number %s): %s"

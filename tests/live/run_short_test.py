@@ -264,8 +264,8 @@ class ShortRun(unittest.TestCase):
                 self.assertIn(f'id="invariant-{invariant["id"]}"', page)
             for fault in records(run / "faults.ndjson"):
                 self.assertIn(f'id="fault-{fault["fault_id"]}"', page)
-            rows = re.findall(r">(before the first fault|under faults|after the last fault was over)"
-                              r"</td><td[^>]*>([0-9,]+)<", page)
+            phases = "before the first fault|under faults|after the last fault was over"
+            rows = re.findall(f">({phases})</td><td[^>]*>([0-9,]+)<", page)
             self.assertEqual(len(rows), 3, rows)
             signed = sum(int(n.replace(",", "")) for _, n in rows)
             self.assertLessEqual(signed, verdict["load"]["acknowledged"])

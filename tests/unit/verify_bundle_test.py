@@ -660,6 +660,12 @@ class Records(Bundles):
         forger = self.forger().json("journal.json", lambda one: one.update(version=1))
         self.found(forger.remade().tar(), "journal.json: not roulette-run of version 2")
 
+    def test_a_file_that_no_bundle_has(self):
+        forger = self.forger()
+        forger.files["README-verified.html"] = b"<p>verified</p>"
+        self.found(forger.remade(identity=True).tar(),
+                   "README-verified.html is no file of a bundle")
+
     def test_the_clusters_signature_taken_away(self):
         self.found(self.forger().remade().tar(), "identity.dsse.json: missing")
 
@@ -677,7 +683,7 @@ class Records(Bundles):
         code, out = self.judged(self.forger().remade(identity=True, views=7).tar())
         self.assertEqual(code, 0, out)
         self.assertIn("not checked here: what these files say (views of number 7): ", out)
-        for views in (0, "1", None, True):
+        for views in (0, "1", None, True, 2**63):
             self.found(self.forger().remade(views=views).tar(), "with the number of its views")
 
     def test_the_genesis_block(self):
