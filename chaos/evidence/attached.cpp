@@ -173,15 +173,20 @@ Json mutant_row(const Json& read, const std::string& where) {
 Json mutants_of(const Json& read) {
   const Json& list = field(read, "mutants", Kind::List, "");
   Json rows = Json::array();
-  bool as_expected = true;
+  bool as_expected = !list.empty();
   for (std::size_t i = 0; i < list.size(); ++i) {
     rows.push_back(mutant_row(list[i], at("mutants", i)));
     const std::string judged = rows.back()["judged"];
-    as_expected = as_expected && judged == (rows.back()["control"] ? "green" : "found");
+    // A cluster that never started found its bug without an invariant, and says what broke.
+    const bool named = !rows.back()["found_by"].empty();
+    as_expected = as_expected && (rows.back()["control"]
+                                      ? judged == "green" && !named
+                                      : judged == "found" && (named || list[i].contains("broke")));
   }
   // An interrupted hunt may be no pass though every row is good.
   const bool pass = field(read, "pass", Kind::Flag, "");
-  if (pass && !as_expected) throw Misfit{"pass: true, and `mutants` has rows that are not"};
+  if (pass && !as_expected)
+    throw Misfit{"pass: true, and `mutants` is empty or has rows that are not"};
   return {{"pass", pass}, {"rows", std::move(rows)}};
 }
 
@@ -221,7 +226,11 @@ Json compare_of(const Json& read) {
   const Json& schemes = field(read, "schemes", Kind::List, "");
   for (std::size_t i = 0; i < schemes.size(); ++i)
     out["schemes"].push_back(scheme_row(schemes[i], at("schemes", i)));
+  if (out["verdict"] == "pass" && out["schemes"].empty())
+    throw Misfit{"verdict: pass, and `schemes` is empty"};
   for (const Json& row : out["schemes"]) {
+    if (out["verdict"] == "pass" && row["verdicts"].empty())
+      throw Misfit{"verdict: pass, and " + row["name"].get<std::string>() + " never ran"};
     for (const Json& one : row["verdicts"]) {
       if (out["verdict"] == "pass" && one != "pass")
         throw Misfit{"verdict: pass, and a repeat of " + row["name"].get<std::string>() + " is " +

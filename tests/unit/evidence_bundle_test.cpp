@@ -360,8 +360,16 @@ TEST_CASE("an attached file that is none is refused with its place and the remed
             .find("attached/mutants.json: mutants[0].control: missing") == 0);
   CHECK(refused({{}, {}, replaced(kCompare, "[{\"verdict\": \"pass", "[{\"verdict\": \"fail")})
             .find("attached/compare.json: verdict: pass, and a repeat of") == 0);
+  const std::string nothing = "attached/mutants.json: pass: true, and `mutants` is empty or has";
+  CHECK(refused({{}, "{\"pass\": true, \"mutants\": []}", {}}).find(nothing) == 0);
+  CHECK(refused({{}, replaced(kMutants, "[\"share-has-its-record\"]", "[]"), {}})
+            .find(nothing) == 0);
+  CHECK(refused({{}, replaced(kMutants, "\"failed\": []", "\"failed\": [{\"id\": \"x\"}]"), {}})
+            .find(nothing) == 0);
+  CHECK(refused({{}, {}, replaced(kCompare, "[{\"verdict\": \"pass\"}]", "[]")})
+            .find("attached/compare.json: verdict: pass, and frost never ran") == 0);
   CHECK(refused({{}, replaced(kMutants, "\"judged\": \"found", "\"judged\": \"missed"), {}})
-            .find("attached/mutants.json: pass: true, and `mutants` has rows") == 0);
+            .find("attached/mutants.json: pass: true, and `mutants` is empty or has") == 0);
   CHECK(refused({{}, {}, replaced(kCompare, "[{\"verdict\": \"pass", "[{\"verdict\": \"good")})
             .find("attached/compare.json: schemes[0].repeats[0].verdict: 'good'") == 0);
   CHECK(refused({{}, {}, replaced(kCompare, "\"settled\": 9", "\"settled\": \"9\"")})
