@@ -164,6 +164,7 @@ function verdictPage(data) {
   const failed = byStatus(data, "fail"), open = [...byStatus(data, "inconclusive"),
                                                  ...byStatus(data, "not-exercised")];
   const held = byStatus(data, "pass");
+  const unexercised = byStatus(data, "not-exercised");
   const word = verdict.verdict;
   return `<div class="verdict ${tone(word)}"><strong>${STATUS_SIGNS[word]} ${escape(word)}</strong>` +
       `<p>${escape(MEANING[word])}</p></div>` +
@@ -171,7 +172,7 @@ function verdictPage(data) {
       (verdict.reasons.length === 0 ? "" : `<h3>Why ${escape(word)}</h3>${list(verdict.reasons)}`) +
       `<ul class="facts"><li><b>${whole(verdict.load.settled)}</b>withdrawals settled</li>` +
       `<li><b>${verdict.faults.proven} / ${verdict.faults.requested}</b>faults proven / planned</li>` +
-      `<li><b>${held.length} / ${held.length + failed.length}</b>rules (invariants) held / judged</li>` +
+      `<li><b>${held.length} / ${verdict.invariants.length - unexercised.length}</b>rules (invariants) held / exercised</li>` +
       `<li><b>${figures(verdict.availability * 100, 2)} %</b>of new requests answered within 1 s, repeats under their key counted</li>` +
       `<li><b>${whole(data.indeterminate.total)}</b>requests whose outcome a client did not see at first</li></ul>` +
       (stayedAway(data).length === 0 ? "" : `<p><b>Never ready again after its last fault: ${
