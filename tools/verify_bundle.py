@@ -17,6 +17,7 @@ import bisect
 import collections
 import hashlib
 import json
+import math
 import os
 import re
 import sys
@@ -534,6 +535,7 @@ class Report:
         self.first = first
         self.findings, self.violations, self.unchecked = [], [], []
         self.counts = collections.OrderedDict()
+        self.other_views = None  # their number, where it is not ours
 
     def find(self, what):
         self.findings.append(what)
@@ -627,7 +629,7 @@ class Archive:
 
     def json(self, name):
         try:
-            return json.loads(self.read(name))
+            return from_json(self.read(name))
         except (ValueError, RecursionError) as error:
             raise Unreadable("%s: %s" % (name, error))
 
@@ -656,7 +658,7 @@ class Archive:
         for number, line in self.lines(name):
             where = "%s:%d" % (name, number)
             try:
-                record = json.loads(line)
+                record = from_json(line)
             except (ValueError, RecursionError):
                 raise Unreadable(where + ": not JSON")
             if not isinstance(record, dict):
@@ -669,6 +671,10 @@ class Archive:
 
 # ---- manifest, chains, statement -----------------------------------------------------------------
 MANIFEST, ENVELOPE, PUBLIC_KEY = "manifest.json", "statement.dsse.json", "operator.pub.pem"
+VIEWS = {"junit.xml", "operations.csv", "report.json", "report.html", "chaos-toolkit/journal.json",
+         "oscal/assessment-plan.json", "oscal/assessment-results.json", "attached/matrix.json",
+         "attached/mutants.json", "attached/compare.json"}
+VIEWS_NUMBER = 1  # those are its names
 TIME_STAMP = "statement.tsr"  # beside the manifest, as the envelope that it is of
 IDENTITY = "identity.dsse.json"
 TOP_RECORDS = ["environment.json", "events.ndjson", "experiment.yaml", "faults.ndjson",
@@ -679,6 +685,20 @@ ED25519_INFO = bytes.fromhex("302a300506032b6570032100")  # RFC 8410, SubjectPub
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
+def no_number(word):
+    raise ValueError("%s is no JSON number" % word)
+
+
+def finite(word):
+    number = float(word)
+    return number if math.isfinite(number) else no_number(word)
+
+
+def from_json(text):
+    """RFC 8259, which has neither NaN nor numbers that no double holds."""
+    return json.loads(text, parse_constant=no_number, parse_float=finite)
+
+
 def pretty(value):
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -686,7 +706,7 @@ def pretty(value):
 def views_of(manifest):
     """How the views of a bundle are spelled, by number; None where no manifest says it."""
     try:
-        told = json.loads(manifest)
+        told = from_json(manifest)
         views = told["views"]
         if told["format"] != "roulette-manifest" or told["version"] != 2:
             return None
@@ -717,7 +737,7 @@ def check_manifest(archive, report):
         return None
     before = len(report.findings)
     try:
-        listed = {file["name"]: file["sha256"] for file in json.loads(text)["files"]}
+        listed = {file["name"]: file["sha256"] for file in from_json(text)["files"]}
     except (ValueError, KeyError, TypeError):
         return report.find(MANIFEST + " cannot be read")
     for name, file in sorted(present.items()):
@@ -761,7 +781,7 @@ def check_chains(archive, report):
         if number == 1:
             continue
         try:
-            name = json.loads(line)["process"]
+            name = from_json(line)["process"]
             head = chains.get(name) or sha256(b"roulette-chain" + name.encode())
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Unreadable("events.ndjson:%d: not an object with a process" % number)
@@ -778,7 +798,7 @@ def check_chains(archive, report):
         return
     before = len(report.findings)
     try:
-        told = json.loads(text)
+        told = from_json(text)
         old, root = dict(told["processes"]), told["merkle_root"]
     except (ValueError, KeyError, TypeError):
         return report.find("chains.json cannot be read")
@@ -832,7 +852,7 @@ def statement_of(archive, verdict):
 
 def check_statement(archive, report, payload, verdict):
     try:
-        told, due = json.loads(payload), statement_of(archive, verdict)
+        told, due = from_json(payload), statement_of(archive, verdict)
         for what, told_part, due_part in (
                 ("another manifest", told["subject"], due["subject"]),
                 ("another experiment", told["predicate"]["configuration"],
@@ -850,7 +870,7 @@ def check_statement(archive, report, payload, verdict):
 def open_envelope(text):
     """(payload, [(key id, signature)]) of the one spelling of an envelope; else what is wrong."""
     try:
-        told = json.loads(text)
+        told = from_json(text)
         payload = base64.b64decode(told["payload"], validate=True)
         signatures = [(one["keyid"], base64.b64decode(one["sig"], validate=True))
                       for one in told["signatures"]]
@@ -1181,7 +1201,7 @@ class Run:
         """Scheme and threshold as the experiment says them; signers are those that were seen."""
         written = self.archive.read("experiment.yaml").decode("utf-8")
         try:
-            said = json.loads(written)["extensions"][0]["cluster"]
+            said = from_json(written)["extensions"][0]["cluster"]
         except MISREAD:
             said = cluster_of_yaml(written)
         self.scheme = str(said.get("scheme") or "frost")
@@ -2516,11 +2536,6 @@ def check_identity(archive, report, run):
     return report.count("signature of the cluster's own key over journal.json and verdict.json")
 
 
-VIEWS = {"junit.xml", "operations.csv", "report.json", "report.html", "chaos-toolkit/journal.json",
-         "oscal/assessment-plan.json", "oscal/assessment-results.json", "attached/matrix.json",
-         "attached/mutants.json", "attached/compare.json"}  # of number 1
-
-
 def check_time_stamp(archive, report):
     """That it is of this envelope; by whom, and so when, needs the authority's own format."""
     if TIME_STAMP not in archive.files:
@@ -2534,9 +2549,15 @@ def check_time_stamp(archive, report):
 def check_run(archive, report, verdict):
     run = Run(archive)
     check_identity(archive, report, run)
-    if verdict["verdict"] != "inconclusive":
-        for defect in run.defects["journal.json"]:
+    for defect in run.defects["journal.json"]:
+        record = defect.split(": ", 1)[-1].split(" ", 1)[0]
+        admitted = verdict["verdict"] == "inconclusive" and any(
+            reason.startswith(record + " ") for reason in verdict["reasons"])
+        if not admitted:
             report.find("%s, yet verdict.json says %s" % (defect, verdict["verdict"]))
+    if not run.defects["journal.json"] and \
+            verdict["schedule_hash"] != run.journal["schedule_hash"]:
+        report.find("verdict.json: its schedule_hash is not the one of journal.json")
     check_weights(run, report, verdict)
     check_faults(run, report, verdict)
     stated = {one["id"]: one["status"] for one in verdict["invariants"]}
@@ -2567,8 +2588,10 @@ def verify(file, trusted, first, report):
                                TIME_STAMP])
     views = [name for name in archive.files if name not in known and not name.startswith("state/")]
     for name in views:
-        if archive.views == 1 and name not in VIEWS:
+        if archive.views == VIEWS_NUMBER and name not in VIEWS:
             report.find(name + " is no file of a bundle")
+    if archive.views not in (None, VIEWS_NUMBER):
+        report.other_views = archive.views
     report.unchecked += ELSEWHERE + [
         "the schedule against its seed, floors, the steady state and latencies",
         "what these files say (views of number %s): %s"
@@ -2601,6 +2624,10 @@ def say(report, verdict, signer, trusted):
               else "consistent, signer not pinned: " + signer)
     stated = verdict.get("verdict") if isinstance(verdict, dict) else None
     print("verdict stated: %s; money rules violated: %d" % (stated, len(report.violations)))
+    if report.other_views is not None:
+        print("CHECKED IN PART: the bundle has views of number %d, this file knows those of number "
+              "%d: their names and what they say were not looked at" %
+              (report.other_views, VIEWS_NUMBER))
 
 
 def main(arguments):
@@ -2637,7 +2664,9 @@ def main(arguments):
         print("%s: %s" % (words[0], error.strerror), file=sys.stderr)
         return 2
     say(report, verdict, signer, trusted)
-    return 1 if report.findings else 0
+    if report.findings:
+        return 1
+    return 0 if report.other_views is None else 2
 
 
 if __name__ == "__main__":

@@ -354,6 +354,7 @@ constexpr std::string_view kForCompare = "compare-";
 
 Result<std::vector<std::string>> experiment_files(const std::vector<std::string>& paths) {
   std::vector<std::string> files;
+  std::size_t left_out = 0;
   for (const std::string& path : paths) {
     if (!fs::is_directory(path)) {
       files.push_back(path);
@@ -362,15 +363,17 @@ Result<std::vector<std::string>> experiment_files(const std::vector<std::string>
     std::vector<std::string> inside;
     for (const auto& entry : fs::directory_iterator(path)) {
       const std::string extension = entry.path().extension().string();
-      const bool compared = entry.path().filename().string().starts_with(kForCompare);
-      if (!compared && (extension == ".yaml" || extension == ".yml" || extension == ".json"))
-        inside.push_back(entry.path().string());
+      if (extension != ".yaml" && extension != ".yml" && extension != ".json") continue;
+      if (entry.path().filename().string().starts_with(kForCompare)) ++left_out;
+      else inside.push_back(entry.path().string());
     }
     if (inside.empty())
       return Error{ErrorKind::Usage, path + ": no experiment (*.yaml, *.json) in this folder"};
     std::sort(inside.begin(), inside.end());
     files.insert(files.end(), inside.begin(), inside.end());
   }
+  if (left_out > 0)
+    std::fprintf(stderr, "%zu files named compare-* are left to `roulette compare`\n", left_out);
   return files;
 }
 
@@ -413,17 +416,11 @@ struct Ran {
   double took_s = 0;
 };
 
-Ran run_one(const std::string& path, const RunOptions& options) {
+Ran run_one(Experiment experiment, const RunOptions& options) {
   Ran ran;
-  ran.path = path;
-  if (options.dry_run) {
-    const Result<Experiment> experiment = load(path, options);
-    if (experiment) print_schedule(*experiment);
-    else ran.code = report_error(experiment.error());
-    return ran;
-  }
+  ran.path = experiment.path;
   const auto began = std::chrono::steady_clock::now();
-  Result<RunEnd> end = run_experiment(path, options);
+  Result<RunEnd> end = run_experiment(std::move(experiment), options);
   ran.took_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   if (!end) {
     ran.code = report_error(end.error());
@@ -487,20 +484,27 @@ int run_command(const RunOptions& options) {
   if (!files) return report_error(files.error());
   int code = kExitPass;
   // A wrong file is told of before the first one runs, not an hour later.
+  std::vector<Experiment> experiments;
   for (const std::string& file : *files) {
-    const Result<Experiment> experiment = load(file, options);
-    if (!experiment) code = gravest(code, report_error(experiment.error()));
+    Result<Experiment> experiment = load(file, options);
+    if (experiment) experiments.push_back(std::move(experiment).value());
+    else code = gravest(code, report_error(experiment.error()));
   }
   if (code != kExitPass) return code;
+  if (options.dry_run) {
+    for (const Experiment& experiment : experiments) print_schedule(experiment);
+    return code;
+  }
   std::vector<Ran> all;
-  for (const std::string& file : *files) {
+  for (Experiment& experiment : experiments) {
     if (files->size() > 1)
-      std::fprintf(stderr, "\n%zu of %zu: %s\n", all.size() + 1, files->size(), file.c_str());
-    all.push_back(run_one(file, options));
+      std::fprintf(stderr, "\n%zu of %zu: %s\n", all.size() + 1, files->size(),
+                   experiment.path.c_str());
+    all.push_back(run_one(std::move(experiment), options));
     code = gravest(code, all.back().code);
     if (all.back().end && all.back().end->interrupted_by_signal) break;
   }
-  if (files->size() > 1 && !options.dry_run) print_suite(all, files->size());
+  if (files->size() > 1) print_suite(all, files->size());
   return code;
 }
 

@@ -18,6 +18,9 @@ Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key,
     return Error{ErrorKind::Preflight,
                  run_dir + ": its records give another verdict than verdict.json says (`roulette "
                            "judge` prints it): what was changed after the run is not bundled"};
+  if (const Status status = check_cluster_signature(*files, *derived); !status)
+    return Error{ErrorKind::Preflight, run_dir + "/" + status.error().message +
+                                           " (such a run is not bundled)"};
   if (!derived->attached_defect.empty())
     return Error{ErrorKind::Preflight, run_dir + "/" + derived->attached_defect};
   for (auto& [name, content] : derived->files) {

@@ -16,6 +16,8 @@
 namespace roulette::evidence {
 namespace {
 
+constexpr std::size_t kXOnlyKeyBytes = 32;  // BIP 340; an ECDSA wallet's key has 33
+
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxRecord = std::size_t{2} << 30;
@@ -111,6 +113,22 @@ Result<Derived> derive(const RunFiles& files, const std::string& run_dir) {
   derived.wallet_key = judged->history.wallet_key();
   derived.verdict = std::move(judged->verdict);
   return derived;
+}
+
+Status check_cluster_signature(const RunFiles& files, const Derived& derived) {
+  const auto wrong = [](const std::string& what) {
+    return Error{ErrorKind::Corrupt, std::string(kIdentityFile) + ": " + what};
+  };
+  const auto& key = derived.wallet_key;
+  if (!files.has(kIdentityFile)) {
+    const bool in_token = key && key->size() != kXOnlyKeyBytes;
+    if (in_token) return {};
+    return wrong("missing: the cluster's own key signed nothing of this run");
+  }
+  if (!key) return wrong("no record names the wallet's key");
+  const Status status = check_identity(files.text(kIdentityFile), files.text("journal.json"),
+                                       files.text("verdict.json"), {key->data(), key->size()});
+  return status ? status : wrong(status.error().message);
 }
 
 }  // namespace roulette::evidence

@@ -57,6 +57,9 @@ struct Derived {
   std::optional<crypto::WalletKey> wallet_key;  // that the run's coins were spent with
   std::string attached_defect;  // why what is attached cannot be shown; the report is without it
 };
+// The cluster's own signature is there and of these records. A key in a token signs payments only:
+// such a run has none.
+[[nodiscard]] Status check_cluster_signature(const RunFiles& files, const Derived& derived);
 // A report's page holds its model whole, in the one spelling that render.mjs gives it.
 [[nodiscard]] bool shows_model(std::string_view page, const std::string& model);
 // `run_dir` holds the same records as `files`.

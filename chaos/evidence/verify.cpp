@@ -26,12 +26,14 @@ class TemporaryFolder {
  public:
   static Result<TemporaryFolder> make() {
     std::error_code error;
-    std::string pattern = (fs::temp_directory_path(error) / "roulette-verify-XXXXXX").string();
-    if (error || ::mkdtemp(pattern.data()) == nullptr)
+    const fs::path folder = fs::temp_directory_path(error);
+    std::string pattern = (folder / "roulette-verify-XXXXXX").string();
+    if (error || ::mkdtemp(pattern.data()) == nullptr) {
+      const char* named = std::getenv("TMPDIR");
       return Error{ErrorKind::Preflight, "no folder for the records can be made in " +
-                                             (error ? std::string(std::getenv("TMPDIR"))
-                                                    : fs::path(pattern).parent_path().string()) +
+                                             (named == nullptr ? folder.string() : named) +
                                              " (TMPDIR)"};
+    }
     return TemporaryFolder(pattern);
   }
   TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
@@ -50,8 +52,6 @@ class TemporaryFolder {
 std::string sha256_hex(std::string_view bytes) {
   return to_hex(crypto::sha256(as_bytes(bytes)));
 }
-
-constexpr std::size_t kXOnlyKeyBytes = 32;  // BIP 340; an ECDSA wallet's key has 33
 
 class Verifier {
  public:
@@ -178,22 +178,10 @@ class Verifier {
   }
 
   void check_identity(const Derived& derived) {
-    if (!files_->has(kIdentityFile)) {
-      // A key in a token signs payments only: such a run has none.
-      const bool in_token = derived.wallet_key && derived.wallet_key->size() != kXOnlyKeyBytes;
-      if (!in_token)
-        find(std::string(kIdentityFile) + ": missing: the cluster's own key signed nothing of "
-                                          "this run");
-      return;
-    }
-    if (!derived.wallet_key)
-      return find(std::string(kIdentityFile) + ": no record names the wallet's key");
-    const ByteSpan key(derived.wallet_key->data(), derived.wallet_key->size());
-    const Status status = evidence::check_identity(
-        files_->text(kIdentityFile), files_->text("journal.json"), files_->text("verdict.json"),
-        key);
-    if (!status) return find(std::string(kIdentityFile) + ": " + status.error().message);
-    out_.identity = to_hex(key);
+    const Status status = check_cluster_signature(*files_, derived);
+    if (!status) return find(status.error().message);
+    if (files_->has(kIdentityFile))
+      out_.identity = to_hex(ByteSpan(derived.wallet_key->data(), derived.wallet_key->size()));
   }
 
   void compare_derived(const Derived& derived) {

@@ -141,14 +141,11 @@ std::vector<Payment> payments_of(const check::History& history) {
   return out;
 }
 
-// The last thing that any fault did or undid; nothing when none was recorded.
+// The last thing that any fault did or undid, a return too; nothing when none was recorded.
 std::optional<std::int64_t> last_fault_us(const check::History& history) {
   std::optional<std::int64_t> last;
   for (const check::FaultMoment& moment : history.events.moments)
     last = std::max(last.value_or(moment.t_us), moment.t_us);
-  for (const check::FaultRecord& fault : history.faults) {
-    if (fault.fired && fault.ready_us) last = std::max(last.value_or(0), *fault.ready_us);
-  }
   return last;
 }
 

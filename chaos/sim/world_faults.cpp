@@ -8,11 +8,6 @@
 #include "signer/core/founding.h"
 
 namespace roulette::sim {
-namespace {
-
-constexpr Duration kKeyProbe = milliseconds(250);  // live_signer.cpp
-
-}  // namespace
 
 // ---- the budget: how many of a role may be down, weak or away at once ----
 
@@ -200,7 +195,7 @@ bool World::take_token(const Fault& fault) {
   ++seat.weak;
   seat.token->away = true;
   open_window(fault);
-  agenda.after(kKeyProbe, [token = seat.token] { token->missed = token->away; });
+  agenda.after(limits::kKeyProbe, [token = seat.token] { token->missed = token->away; });
   return true;
 }
 

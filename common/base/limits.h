@@ -50,6 +50,7 @@ inline constexpr std::size_t kNoncePoolTarget = 32;           // public nonces k
 inline constexpr Duration kSignerOverdue = milliseconds(50);  // DESIGN 6.5: chosen last afterwards
 // Company for a session comes between kSignerOverdue and this (coordinator/core/patience.h).
 inline constexpr Duration kSessionPatienceMost = milliseconds(200);
+inline constexpr Duration kKeyProbe = milliseconds(250);  // a key in a token is tried
 inline constexpr Duration kSignerPing = milliseconds(100);
 inline constexpr Duration kSignerSilent = milliseconds(400);  // not counted as known afterwards
 inline constexpr Duration kHeartbeat = milliseconds(25);      // DESIGN 7

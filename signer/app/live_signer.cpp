@@ -23,7 +23,6 @@ using runtime::PointEffect;
 using runtime::PointWhen;
 
 constexpr Duration kTick = seconds(1);              // `limits` events (docs/RECORDS.md)
-constexpr Duration kKeyProbe = milliseconds(250);   // of a key in a token
 constexpr char kKeyUnavailable[] = "key-unavailable";
 constexpr Duration kFlushPoll = microseconds(500);  // while draining: has the kernel taken it all?
 constexpr int kDiskFailedExitCode = 70;
@@ -165,7 +164,7 @@ void LiveSigner::look_at_key() {
   if (!probe_) return;
   (void)probe_();
   tell_readiness();
-  key_timer_.arm(env_.loop.now() + kKeyProbe);
+  key_timer_.arm(env_.loop.now() + limits::kKeyProbe);
 }
 
 void LiveSigner::set_not_ready(const std::string& reason) {

@@ -1015,6 +1015,7 @@ void Run::keep_judged(const std::string& folder, const Verdict& verdict) const {
   std::ofstream(to / "experiment.yaml") << json{{"extensions", json::array({extension})}};
   std::ofstream(to / "journal.json") << json{{"format", "roulette-run"},
                                              {"version", 2},
+                                             {"schedule_hash", facts.schedule_hash},
                                              {"interrupted", facts.interrupted},
                                              {"unasked_exits", facts.unasked_exits},
                                              {"problems", facts.problems},

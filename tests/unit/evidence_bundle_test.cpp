@@ -127,67 +127,6 @@ TEST_CASE("secrets, logs and process folders never get into a bundle") {
   CHECK(bundle_of(run.folder).find(secret) == std::string::npos);
 }
 
-// The fixture's wallet is one key, so that its signature is a plain BIP 340 one.
-TEST_CASE("the cluster's own signature over its records is checked under the coins' key") {
-  const Finished run;
-  const std::string journal = text_of(run.folder + "/journal.json");
-  const std::string verdict = text_of(run.folder + "/verdict.json");
-  const auto envelope = [&](const std::string& statement) {
-    const Hash32 message =
-        crypto::tagged_hash(kRunIdentityTag, as_bytes(identity_message(statement)));
-    const auto [key, signature] = run.run.sign_as_wallet(message);
-    return identity_envelope(statement, key, signature);
-  };
-  const std::string honest = envelope(identity_statement(journal, verdict));
-  put(run.folder, kIdentityFile, honest);
-  const Verification found = verified(bundle_of(run.folder));
-  INFO(all_of(found));
-  CHECK(found.consistent());
-  CHECK(found.identity.size() == 64);
-  SECTION("taken away") {
-    fs::remove(run.folder + "/" + std::string(kIdentityFile));
-    expect(bundle_of(run.folder), {"identity.dsse.json: missing"});
-  }
-  SECTION("of another verdict") {
-    put(run.folder, kIdentityFile, envelope(identity_statement(journal, verdict + " ")));
-    expect(bundle_of(run.folder), {"identity.dsse.json: it was made for another"});
-  }
-  SECTION("under the coins' key by somebody who has it not") {
-    std::string forged = honest;
-    const std::size_t at = forged.find("\"sig\":\"") + 20;
-    forged[at] = forged[at] == 'A' ? 'B' : 'A';
-    put(run.folder, kIdentityFile, forged);
-    expect(bundle_of(run.folder), {"identity.dsse.json: not the signature of the key"});
-  }
-  SECTION("under another key") {
-    const std::string statement = identity_statement(journal, verdict);
-    put(run.folder, kIdentityFile, identity_envelope(statement, Bytes(32, 1), Bytes(64, 1)));
-    expect(bundle_of(run.folder), {"identity.dsse.json: not the signature of the key"});
-  }
-}
-
-// What the records were made on is none of the checkers' business: only hashes keep it.
-TEST_CASE("an environment that was edited after the run is found by the journal and the cluster") {
-  const Finished run;
-  run.sign_as_cluster();
-  put(run.folder, "environment.json", "{\"cores\": 64}\n");
-  const auto bundle = make_bundle(run.folder, key_of("forger"));
-  REQUIRE_FALSE(bundle.ok());
-  CHECK(bundle.error().message.find("another verdict") != std::string::npos);
-  run.close();
-  expect(bundle_of(run.folder, "forger"), {"identity.dsse.json: it was made for another"});
-}
-
-TEST_CASE("a journal of the version that had no digest of the environment is refused by name") {
-  const Finished run;
-  std::string journal = text_of(run.folder + "/journal.json");
-  journal.replace(journal.find("\"version\": 2"), 12, "\"version\": 1");
-  put(run.folder, "journal.json", journal);
-  const auto bundle = make_bundle(run.folder, key_of("operator"));
-  REQUIRE_FALSE(bundle.ok());
-  CHECK(bundle.error().message.find("not format 'roulette-run' version 2") != std::string::npos);
-}
-
 // A bundle that a build with other views makes: `change` stands for how it spells them.
 using Change = std::function<void(std::map<std::string, std::string>&)>;
 static std::string bundle_with_views(const std::string& archive, std::int64_t views,
@@ -213,6 +152,80 @@ static std::string bundle_with_views(const std::string& archive, std::int64_t vi
   made.add(kManifestFile, manifest);
   made.add(kEnvelopeFile, seal({statement, {{fingerprint(key.public_key()), *signature}}}));
   return write_ustar(made.archived_under_run()).value();
+}
+
+static std::string with_identity(const std::string& archive, const std::string& text) {
+  return bundle_with_views(archive, kViews, [&](auto& files) { files[kIdentityFile] = text; });
+}
+
+// The fixture's wallet is one key, so that its signature is a plain BIP 340 one.
+TEST_CASE("the cluster's own signature over its records is checked under the coins' key") {
+  const Finished run;
+  const std::string journal = text_of(run.folder + "/journal.json");
+  const std::string verdict = text_of(run.folder + "/verdict.json");
+  const auto envelope = [&](const std::string& statement) {
+    const Hash32 message =
+        crypto::tagged_hash(kRunIdentityTag, as_bytes(identity_message(statement)));
+    const auto [key, signature] = run.run.sign_as_wallet(message);
+    return identity_envelope(statement, key, signature);
+  };
+  const std::string honest = envelope(identity_statement(journal, verdict));
+  put(run.folder, kIdentityFile, honest);
+  const std::string archive = bundle_of(run.folder);
+  const Verification found = verified(archive);
+  INFO(all_of(found));
+  CHECK(found.consistent());
+  CHECK(found.identity.size() == 64);
+  SECTION("taken away") {
+    fs::remove(run.folder + "/" + std::string(kIdentityFile));
+    CHECK_FALSE(make_bundle(run.folder, key_of("operator")).ok());
+    expect(bundle_with_views(archive, kViews, [](auto& files) { files.erase(kIdentityFile); }),
+           {"identity.dsse.json: missing"});
+  }
+  SECTION("of another verdict") {
+    const std::string stale = envelope(identity_statement(journal, verdict + " "));
+    put(run.folder, kIdentityFile, stale);
+    const auto bundle = make_bundle(run.folder, key_of("operator"));
+    REQUIRE_FALSE(bundle.ok());
+    CHECK(bundle.error().message.find("identity.dsse.json: it was made for") != std::string::npos);
+    expect(with_identity(archive, stale), {"identity.dsse.json: it was made for another"});
+  }
+  SECTION("under the coins' key by somebody who has it not") {
+    std::string forged = honest;
+    const std::size_t at = forged.find("\"sig\":\"") + 20;
+    forged[at] = forged[at] == 'A' ? 'B' : 'A';
+    expect(with_identity(archive, forged), {"identity.dsse.json: not the signature of the key"});
+  }
+  SECTION("under another key") {
+    const std::string statement = identity_statement(journal, verdict);
+    expect(with_identity(archive, identity_envelope(statement, Bytes(32, 1), Bytes(64, 1))),
+           {"identity.dsse.json: not the signature of the key"});
+  }
+}
+
+// What the records were made on is none of the checkers' business: only hashes keep it.
+TEST_CASE("an environment that was edited after the run is found by the journal and the cluster") {
+  const Finished run;
+  const std::string honest = text_of(run.folder + "/" + std::string(kIdentityFile));
+  put(run.folder, "environment.json", "{\"cores\": 64}\n");
+  const auto bundle = make_bundle(run.folder, key_of("forger"));
+  REQUIRE_FALSE(bundle.ok());
+  CHECK(bundle.error().message.find("another verdict") != std::string::npos);
+  run.close();
+  CHECK_FALSE(make_bundle(run.folder, key_of("forger")).ok());
+  run.sign_as_cluster();  // so that there is a bundle to put the cluster's own one into
+  expect(with_identity(bundle_of(run.folder, "forger"), honest),
+         {"identity.dsse.json: it was made for another"});
+}
+
+TEST_CASE("a journal of the version that had no digest of the environment is refused by name") {
+  const Finished run;
+  std::string journal = text_of(run.folder + "/journal.json");
+  journal.replace(journal.find("\"version\": 2"), 12, "\"version\": 1");
+  put(run.folder, "journal.json", journal);
+  const auto bundle = make_bundle(run.folder, key_of("operator"));
+  REQUIRE_FALSE(bundle.ok());
+  CHECK(bundle.error().message.find("not format 'roulette-run' version 2") != std::string::npos);
 }
 
 TEST_CASE("views of another number are named as unchecked, and everything else is checked") {

@@ -666,6 +666,19 @@ class Records(Bundles):
         self.found(forger.remade(identity=True).tar(),
                    "README-verified.html is no file of a bundle")
 
+    def test_what_is_no_json(self):
+        for word in (b"NaN", b"-Infinity", b"1e400"):
+            forger = self.forger()
+            forger.files["history.ndjson"] = forger.files["history.ndjson"].replace(
+                b'"t_us":', b'"odd":' + word + b',"t_us":', 1)
+            self.assertIn(word, forger.files["history.ndjson"])
+            self.found(forger.remade().tar(), "history.ndjson")
+
+    def test_another_schedule(self):
+        forger = self.forger().json("verdict.json",
+                                    lambda one: one.update(schedule_hash="00" * 32))
+        self.found(forger.remade().tar(), "verdict.json: its schedule_hash is not the one of")
+
     def test_the_clusters_signature_taken_away(self):
         self.found(self.forger().remade().tar(), "identity.dsse.json: missing")
 
@@ -681,7 +694,8 @@ class Records(Bundles):
 
     def test_views_are_known_by_number_only(self):
         code, out = self.judged(self.forger().remade(identity=True, views=7).tar())
-        self.assertEqual(code, 0, out)
+        self.assertEqual(code, 2, out)
+        self.assertTrue(out.splitlines()[-1].startswith("CHECKED IN PART: "), out)
         self.assertIn("not checked here: what these files say (views of number 7): ", out)
         for views in (0, "1", None, True, 2**63):
             self.found(self.forger().remade(views=views).tar(), "with the number of its views")

@@ -415,8 +415,8 @@ function latency(data, tools) {
                "intention, so a stall counts for everybody who waited.") +
       chart("pace", tools, "Latency quantiles and payments for each second of the run",
             "By the second of the intended start; red lines are faults.") +
-      table("Request to signature, ms, and who was signed within 1 s: before, during and after. Of " +
-            "fewer than 100 payments the 99th percentile is the slowest one.",
+      table("Request to signature, ms, and who was signed within 1 s: before, during and after " +
+            "(who never came back is still away then). Of fewer than 100 payments the 99th percentile is the slowest one.",
             ["phase", "#payments signed", "#p50", "#p99", "#max", "#% within 1 s"], phases) +
       table("Latency, ms", ["what", "phase", "#n", "#p50", "#p95", "#p99", "#max"], rows) +
       table("Recovery, ms: signal to ready again, restart delay included",
