@@ -36,10 +36,11 @@ Result<Bundle> make_bundle(const std::string& run_dir, const OperatorKey& key,
   const std::string manifest = manifest_json(files->run(), kViews, files->archived());
   const std::string statement = statement_json(files->run(), manifest,
                                                files->text("experiment.yaml"), derived->verdict);
-  const Result<Bytes> signature = key.sign(as_bytes(pre_authentication(kStatementType, statement)));
+  const auto signature = key.sign(as_bytes(pre_authentication(kStatementType, statement)));
   if (!signature) return signature.error();
   files->add(kManifestFile, manifest);
-  files->add(kEnvelopeFile, seal({statement, {{fingerprint(key.public_key()), *signature}}}));
+  files->add(kEnvelopeFile, seal({statement, {{fingerprint(key.public_key()),
+                                          {signature->begin(), signature->end()}}}}));
   if (!time_stamp.empty()) {
     const auto stamped = check_time_stamp(time_stamp, files->text(kEnvelopeFile), {});
     if (!stamped)

@@ -13,30 +13,16 @@
 #include "common/base/bytes.h"
 #include "common/base/entropy.h"
 #include "common/base/result.h"
-#include "common/base/secret.h"
+#include "common/crypto/ed25519.h"
 
 namespace roulette::evidence {
 
 inline constexpr std::string_view kStatementType = "application/vnd.in-toto+json";
 
-using PublicKey = ByteArray<32>;  // Ed25519, as RFC 8032 encodes it
+using PublicKey = crypto::Ed25519PublicKey;
+using OperatorKey = crypto::Ed25519Key;
 // "SHA256:" and 64 hex digits: of the 32 bytes of the key.
 [[nodiscard]] std::string fingerprint(const PublicKey& key);
-
-// The operator's key. Move-only.
-class OperatorKey {
- public:
-  [[nodiscard]] static Result<OperatorKey> from_seed(Secret<32> seed);
-  [[nodiscard]] const PublicKey& public_key() const { return public_key_; }
-  [[nodiscard]] Result<Bytes> sign(ByteSpan message) const;
-  [[nodiscard]] const Secret<32>& seed() const { return seed_; }
-
- private:
-  OperatorKey() = default;
-  Secret<32> seed_;
-  PublicKey public_key_{};
-};
-[[nodiscard]] bool verify_ed25519(const PublicKey& key, ByteSpan message, ByteSpan signature);
 
 struct EnvelopeSignature {
   std::string key_id;

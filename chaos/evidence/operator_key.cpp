@@ -31,17 +31,6 @@ std::string text_of(BIO* bio) {
   return size <= 0 ? std::string() : std::string(data, static_cast<std::size_t>(size));
 }
 
-Result<std::string> private_key_pem(const OperatorKey& key) {
-  const Key raw(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, key.seed().data(),
-                                             key.seed().size()));
-  const Bio out(BIO_new(BIO_s_secmem()));
-  if (!raw || !out ||
-      PEM_write_bio_PKCS8PrivateKey(out.get(), raw.get(), nullptr, nullptr, 0, nullptr,
-                                    nullptr) != 1)
-    return Error{ErrorKind::Internal, "OpenSSL cannot write an Ed25519 key"};
-  return text_of(out.get());
-}
-
 Result<std::string> key_file(const fs::path& path) {
   struct stat facts {};
   if (::stat(path.c_str(), &facts) != 0)
@@ -77,7 +66,7 @@ Result<OperatorKey> make_operator_key(const fs::path& path, EntropySource& entro
   entropy.fill({seed.data(), seed.size()});
   Result<OperatorKey> key = OperatorKey::from_seed(std::move(seed));
   if (!key) return key;
-  const Result<std::string> pem = private_key_pem(*key);
+  const Result<std::string> pem = crypto::private_key_pem(*key);
   if (!pem) return pem.error();
   if (const Status made = runtime::create_folder_durably(path.parent_path()); !made)
     return made.error();
@@ -89,14 +78,9 @@ Result<OperatorKey> make_operator_key(const fs::path& path, EntropySource& entro
 Result<OperatorKey> read_operator_key(const fs::path& path) {
   const Result<std::string> pem = key_file(path);
   if (!pem) return pem.error();
-  const Bio in = reader(*pem);
-  const Key key(in ? PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr) : nullptr);
-  Secret<32> seed;
-  std::size_t size = seed.size();
-  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519 ||
-      EVP_PKEY_get_raw_private_key(key.get(), seed.data(), &size) != 1 || size != seed.size())
-    return Error{ErrorKind::Usage, path.string() + ": no Ed25519 private key in PEM"};
-  return OperatorKey::from_seed(std::move(seed));
+  Result<OperatorKey> key = crypto::private_key_from_pem(*pem);
+  if (!key) return Error{ErrorKind::Usage, path.string() + ": " + key.error().message};
+  return key;
 }
 
 Result<std::string> public_key_pem(const PublicKey& key) {

@@ -255,7 +255,8 @@ class Verifier {
     const std::string signed_bytes = pre_authentication(kStatementType, envelope->payload);
     if (envelope->signatures.size() != 1 ||
         envelope->signatures.front().key_id != fingerprint(*key) ||
-        !verify_ed25519(*key, as_bytes(signed_bytes), envelope->signatures.front().signature))
+        !crypto::verify_ed25519(*key, as_bytes(signed_bytes),
+                                envelope->signatures.front().signature))
       return find(name + ": no signature of it by " + kPublicKeyFile);
     out_.signer = fingerprint(*key);
     out_.pinned = out_.signer == trusted_;

@@ -165,8 +165,8 @@ TEST_CASE("an Ed25519 key signs as RFC 8032 says") {
   CHECK(to_hex(*signature) ==
         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
         "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
-  CHECK(verify_ed25519(key->public_key(), message, *signature));
-  CHECK_FALSE(verify_ed25519(key->public_key(), Bytes{0x73}, *signature));
+  CHECK(crypto::verify_ed25519(key->public_key(), message, *signature));
+  CHECK_FALSE(crypto::verify_ed25519(key->public_key(), Bytes{0x73}, *signature));
 }
 
 TEST_CASE("what an envelope signs is the pre-authentication encoding of DSSE") {

@@ -150,7 +150,8 @@ static std::string bundle_with_views(const std::string& archive, std::int64_t vi
   const OperatorKey key = key_of("operator");
   const auto signature = key.sign(as_bytes(pre_authentication(kStatementType, statement)));
   made.add(kManifestFile, manifest);
-  made.add(kEnvelopeFile, seal({statement, {{fingerprint(key.public_key()), *signature}}}));
+  made.add(kEnvelopeFile, seal({statement, {{fingerprint(key.public_key()),
+                                         {signature->begin(), signature->end()}}}}));
   return write_ustar(made.archived_under_run()).value();
 }
 
