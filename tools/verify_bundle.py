@@ -15,11 +15,13 @@ violations are lines `VIOLATION  ...`, and the verdict stands in the last line.
 import base64
 import bisect
 import collections
+import functools
 import hashlib
 import json
 import math
 import os
 import re
+import struct
 import sys
 
 if sys.version_info < (3, 8):  # pow() with a negative exponent
@@ -77,28 +79,43 @@ def ed_add(p, q):
     return (e * f % ED_P, g * h % ED_P, f * g % ED_P, e * h % ED_P)
 
 
-def ed_times(scalar, point):
+@functools.lru_cache(maxsize=8)
+def ed_multiples(key):
+    """Of an encoded point: 43 rows of 0..63 times 64^row; None for what encodes none."""
+    point, rows = ed_decode(key), []
+    if point is None:
+        return None
+    for _ in range(43):
+        row = [(0, 1, 1, 0)]
+        for _ in range(63):
+            row.append(ed_add(row[-1], point))
+        rows.append(row)
+        point = ed_add(row[-1], point)
+    return rows
+
+
+def ed_times(scalar, key):
     out = (0, 1, 1, 0)
-    for bit in bin(scalar)[2:]:
-        out = ed_add(out, out)
-        if bit == "1":
-            out = ed_add(out, point)
+    for row in ed_multiples(key):
+        if scalar & 63:
+            out = ed_add(out, row[scalar & 63])
+        scalar >>= 6
     return out
 
 
-ED_BASE = ed_decode((4 * pow(5, -1, ED_P) % ED_P).to_bytes(32, "little"))
+ED_BASE = (4 * pow(5, -1, ED_P) % ED_P).to_bytes(32, "little")
 
 
 def ed25519_verify(key, message, signature):
     """S B = R + k A, compared as encodings, as OpenSSL does."""
     if len(key) != 32 or len(signature) != 64:
         return False
-    a, s = ed_decode(key), int.from_bytes(signature[32:], "little")
-    if a is None or s >= ED_L:
+    s = int.from_bytes(signature[32:], "little")
+    if ed_multiples(bytes(key)) is None or s >= ED_L:
         return False
     k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % ED_L
-    minus_a = (ED_P - a[0], a[1], 1, ED_P - a[3])
-    return ed_encode(ed_add(ed_times(s, ED_BASE), ed_times(k, minus_a))) == signature[:32]
+    x, y, z, t = ed_times(k, bytes(key))
+    return ed_encode(ed_add(ed_times(s, ED_BASE), (ED_P - x, y, z, ED_P - t))) == signature[:32]
 
 
 # ---- secp256k1: BIP 340 and ECDSA ----------------------------------------------------------------
@@ -1070,7 +1087,7 @@ class Replica:
                 "balance": lambda _, record: self.balances.append(record),
                 "journal_head": lambda *_: None, "tables": lambda *_: None,
                 "state": self.take_state, "base": self.take_base}
-        for where, record in run.archive.records(file, "roulette-ledger", 3):
+        for where, record in run.archive.records(file, "roulette-ledger", 4):
             try:
                 record["where"] = where
                 take[record["type"]](run, record)
@@ -1176,7 +1193,7 @@ class Run:
     def __init__(self, archive):
         self.archive, self.defects = archive, collections.defaultdict(list)
         self.same, self.parsed, self.spawned = {}, {}, set()
-        self.keys, self.operations, self.faults = {}, {}, []
+        self.client, self.keys, self.operations, self.faults = None, {}, {}, []
         self.events = collections.defaultdict(list)
         self.journals, self.replicas, self.chain, self.transactions = {}, [], Chain(), []
         self.interrupted = False
@@ -1209,6 +1226,7 @@ class Run:
         seen = [int(name[13:-7]) for name in self.archive.files
                 if re.match(r"state/signer-\d+\.ndjson\Z", name)]
         self.signers = max(seen, default=-1) + 1
+        self.clients_sign = said.get("client_signatures") not in (False, "false")
         all_sign = self.scheme == "musig2" or self.scheme in ONE_SIGNER
         self.threshold = int(said.get("threshold") or (self.signers if all_sign else 3))
 
@@ -1222,12 +1240,17 @@ class Run:
 
     def load_history(self):
         ended, addresses = None, set()
-        for where, record in self.archive.records("history.ndjson", "roulette-history"):
+        for where, record in self.archive.records("history.ndjson", "roulette-history", 2):
             try:
                 kind = record["type"]
                 if ended:
                     raise ValueError("a line behind the end of the record")
-                if kind == "key":
+                if kind == "client":
+                    if self.keys or self.client:
+                        raise ValueError("a client behind the first line of the record")
+                    self.client = (text(record, "name"), text(record, "cluster_id"),
+                                   bytes.fromhex(text(record, "public_key")))
+                elif kind == "key":
                     key = Key(text(record, "key"), script_of_address(record["address"]),
                               integer(record, "amount_sat"), text(record, "account"),
                               record["address"], where)
@@ -1248,6 +1271,9 @@ class Run:
                     raise ValueError("unknown type " + kind)
             except MISREAD as error:
                 raise Unreadable("%s: %r" % (where, error))
+        if self.clients_sign != (self.client is not None):
+            raise Unreadable("history.ndjson: %s client's key, and the experiment's clients %s" % (
+                "a" if self.client else "no", "sign" if self.clients_sign else "need not sign"))
         if ended != (len(self.keys), len(self.operations)):
             raise Unreadable("history.ndjson: its end does not count what stands in it")
         for operation in self.operations.values():
@@ -1645,7 +1671,7 @@ class Policy:
 
     def __init__(self, run):
         self.run, self.good, self.seen, self.known = run, set(), set(), {}
-        self.rows, self.most_fee = {}, 10_000
+        self.rows, self.requests, self.most_fee = {}, {}, 10_000
         self.check = Check(run, "signing-policy-respected", "history", "events", "faults", "chain",
                            "transactions", "journals", "replicas")
 
@@ -1708,11 +1734,32 @@ class Policy:
             check.violate(where, name + " with %d nonces" % len(record["nonces"]))
         return self.money(record, name, tx, row, prevouts)
 
+    def asked(self, record, name, row, key):
+        """The client's word, under the key that its own record names."""
+        if self.run.client is None:
+            return
+        client, cluster, public_key = self.run.client
+        if key.key not in self.requests:
+            said = b"".join(struct.pack(">I", len(part)) + part for part in (
+                b"roulette/payment-request/1", cluster.encode(), client.encode(), key.key.encode(),
+                key.account.encode(), key.script)) + struct.pack(">q", key.amount)
+            self.requests[key.key] = row.get("client") == client and ed25519_verify(
+                public_key, said, bytes.fromhex(row.get("client_signature") or ""))
+        if not self.requests[key.key]:
+            self.check.violate(record["where"], name + " for a request that bears no signature of "
+                               "client '%s'" % client)
+        name_of_key = b"roulette/withdrawal-id"
+        tagged = b"".join(struct.pack(">I", len(part)) + part
+                          for part in (name_of_key, key.key.encode()))
+        if record["withdrawal_id"] != hashlib.sha256(tagged).hexdigest()[:32]:
+            self.check.violate(record["where"], name + " for a withdrawal that is not its key's")
+
     def money(self, record, name, tx, row, prevouts):
         """One output to the client, the rest back to the wallet, a fee within bounds."""
         check, where, key = self.check, record["where"], self.run.keys.get(row["key"])
         if key is None:
             return check.violate(where, name + " for a key that no client made")
+        self.asked(record, name, row, key)
         change = [amount for amount, script in tx.outputs if script == self.run.wallet]
         paid = [amount for amount, script in tx.outputs if script == key.script]
         if paid != [key.amount] or len(change) > 1 or len(paid + change) != len(tx.outputs):

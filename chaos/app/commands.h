@@ -103,6 +103,14 @@ struct BenchOptions {
 };
 [[nodiscard]] int bench_command(const BenchOptions& options);
 
+struct ClientSignatureOptions {
+  std::string key_file, cluster, client = "roulette";
+  std::string idempotency_key, account, address;
+  std::int64_t amount_sat = 0;
+};
+// Prints the value of Client-Signature (docs/API.md).
+[[nodiscard]] int client_signature_command(const ClientSignatureOptions& options);
+
 struct JudgeOptions {
   std::string run_dir;
   bool json = false;

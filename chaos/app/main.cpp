@@ -114,6 +114,19 @@ void add_judge(CLI::App& app, JudgeOptions& o) {
   judge->add_flag("--json", o.json, "Print the verdict as JSON on stdout");
 }
 
+void add_client_signature(CLI::App& app, ClientSignatureOptions& o) {
+  CLI::App* sign = app.add_subcommand(
+      "client-signature", "Print the Client-Signature header of one request for a payment");
+  sign->add_option("--key-file", o.key_file, "The client's Ed25519 key (PEM; up: client.key_file)")
+      ->required();
+  sign->add_option("--cluster", o.cluster, "The cluster's id (up: client.cluster_id)")->required();
+  sign->add_option("--client", o.client, "The client's name")->capture_default_str();
+  sign->add_option("--idempotency-key", o.idempotency_key, "The request's key")->required();
+  sign->add_option("--account", o.account, "The account that pays")->required();
+  sign->add_option("--address", o.address, "Who is paid")->required();
+  sign->add_option("--amount-sat", o.amount_sat, "How much")->required();
+}
+
 void add_up(CLI::App& app, UpOptions& o) {
   CLI::App* up =
       app.add_subcommand("up", "Start a funded cluster and keep it until Ctrl-C or SIGTERM");
@@ -122,6 +135,8 @@ void add_up(CLI::App& app, UpOptions& o) {
   up->add_option("--vault", o.plan.vault,
                  "What seals each signer's share: file, or token (a SoftHSM token of its own)")
       ->capture_default_str();
+  up->add_flag("!--no-client-signatures", o.plan.client_signatures,
+               "Take requests that no client signed");
   up->add_option("--signers", o.signers, "How many signers (5; musig2: 3; single and hsm: 1)");
   up->add_option("--threshold", o.threshold,
                  "How many of them sign: more than half (3; musig2, single, hsm: all)");
@@ -345,6 +360,7 @@ int dispatch(int argc, char** argv) {
       "internal error.");
   RunOptions run;
   CompareOptions compare;
+  ClientSignatureOptions client_signature;
   JudgeOptions judge;
   UpOptions up;
   SimOptions sim;
@@ -361,6 +377,7 @@ int dispatch(int argc, char** argv) {
   bool json = false;
   add_run(app, run);
   add_compare(app, compare);
+  add_client_signature(app, client_signature);
   add_judge(app, judge);
   add_up(app, up);
   add_sim(app, sim);
@@ -387,6 +404,8 @@ int dispatch(int argc, char** argv) {
     return kExitUsage;
   }
   run.program = judge.program = mutants.program = argv[0];
+  if (app.got_subcommand("client-signature"))
+    return client_signature_command(client_signature);
   if (app.got_subcommand("judge")) return judge_command(judge);
   if (app.got_subcommand("bundle")) return bundle_command(bundle);
   if (app.got_subcommand("verify")) return verify_command(verify);

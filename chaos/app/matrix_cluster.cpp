@@ -101,7 +101,8 @@ Status MatrixCluster::start() {
           0644);
       !written)
     return written;
-  LoadTarget target{s_->cluster->coordinators(), s_->cluster->token(), s_->cluster->accounts()};
+  LoadTarget target{s_->cluster->coordinators(), s_->cluster->token(), s_->cluster->client(),
+                   s_->cluster->accounts()};
   target.request_deadline = milliseconds(500);
   target.longest_retry = milliseconds(100);
   auto load = Load::create(s_->loop, experiment_.workload, options_.seed, std::move(target),

@@ -115,7 +115,8 @@ class Run {
       return written;
     auto load = Load::create(
         s_->loop, e_.workload, e_.seed,
-        LoadTarget{s_->cluster->coordinators(), s_->cluster->token(), s_->cluster->accounts()},
+        LoadTarget{s_->cluster->coordinators(), s_->cluster->token(), s_->cluster->client(),
+                   s_->cluster->accounts()},
         s_->run_dir + "/history.ndjson");
     if (!load) return load.error();
     load_ = std::move(load).value();

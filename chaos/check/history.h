@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "chaos/plan/experiment.h"
+#include "common/crypto/ed25519.h"
 #include "common/crypto/scheme.h"
 #include "common/base/result.h"
 #include "common/bitcoin/transaction.h"
@@ -41,6 +42,12 @@ struct ClientKey {
   std::string key, account, address;
   Bytes script;  // of the address
   std::int64_t amount_sat = 0;
+};
+// Who asked, where clients sign: what every request is checked against.
+struct RequestingClient {
+  At at;
+  std::string name, cluster_id;
+  crypto::Ed25519PublicKey public_key{};
 };
 struct Operation {  // one request: invoke, then answer or no_answer
   At at;
@@ -270,6 +277,7 @@ struct KeptHeadRow {  // the longest of the newest share epoch, as the ledger's 
 struct LedgerCommand {
   std::string command, outcome, detail, withdrawal_id;
   std::string key, account, script, payload_digest;  // withdraw
+  std::string client, client_signature;              // likewise; empty where clients need not sign
   std::int64_t amount_sat = 0, requested_at_us = 0;
   std::string txid;  // signed, broadcast
   std::vector<std::string> signatures;
@@ -295,6 +303,7 @@ struct WithdrawalRow {
   At at;
   std::string withdrawal_id, key, account, script, payload_digest, state, txid, unsigned_tx,
       signed_tx;
+  std::string client, client_signature;  // empty where clients need not sign
   std::int64_t amount_sat = 0, fee_sat = 0;
   std::uint32_t height = 0;
 };
@@ -355,6 +364,7 @@ struct History {
   std::vector<Source> sources;
   std::uint16_t client = 0, faults_file = 0, events_file = 0, chain_file = 0, transactions_file = 0;
 
+  std::optional<RequestingClient> client_key;
   std::vector<ClientKey> keys;
   std::vector<Operation> operations;  // in the order of their invokes
   std::vector<FaultRecord> faults;

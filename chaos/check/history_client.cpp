@@ -19,6 +19,7 @@ class ClientReader {
     const std::string type = fields.text("type");
     if (fields.good() && ended_) return fields.fail("a line behind the end of the record");
     if (type == "end") return take_end(fields);
+    if (type == "client") return take_client(fields);
     if (type == "key") return take_key(fields);
     if (type == "invoke") return take_invoke(fields);
     if (type == "answer" || type == "no_answer") return take_answer(fields, type == "answer");
@@ -29,6 +30,10 @@ class ClientReader {
   // could have been any.
   void report_open(Source& source) const {
     if (!ended_) note_defect(source, 0, "the client never ended its record");
+    if (history_.experiment.cluster.client_signatures != history_.client_key.has_value())
+      note_defect(source, 0,
+                  history_.client_key ? "a client's key, but the experiment's need none"
+                                      : "no key of the client whose requests are signed");
     for (const Operation& op : history_.operations) {
       if (op.answered || op.unanswered) continue;
       note_defect(source, op.at.line,
@@ -46,6 +51,19 @@ class ClientReader {
     fields.fail("the client made " + std::to_string(keys) + " keys and " + std::to_string(ops) +
                 " requests; " + std::to_string(keys_.size()) + " and " +
                 std::to_string(operations_.size()) + " stand here");
+  }
+
+  void take_client(Fields& fields) {
+    RequestingClient client;
+    client.at = fields.at();
+    client.name = fields.text("name");
+    client.cluster_id = fields.text("cluster_id");
+    const auto key = array_from_hex<32>(fields.hex("public_key", 32));
+    if (!fields.good()) return;
+    if (history_.client_key || !keys_.empty())
+      return fields.fail("a client behind the first line of the record");
+    client.public_key = *key;
+    history_.client_key = client;
   }
 
   void take_key(Fields& fields) {

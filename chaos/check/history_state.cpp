@@ -16,7 +16,7 @@
 namespace roulette::check::load {
 namespace {
 
-constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kKey = 33;
+constexpr std::size_t kTxid = 32, kDigest = 32, kId = 16, kKey = 33, kSignature = 64;
 
 void keep_block(Fields& fields, History& history, const bitcoin::Block& block,
                 std::uint32_t height) {
@@ -77,6 +77,8 @@ void take_command(Fields& f, LedgerCommand& c) {
     c.script = f.any_hex("script");
     c.amount_sat = f.integer("amount_sat");
     c.payload_digest = f.hex("payload_digest", kDigest);
+    c.client = f.text_or_empty("client");
+    c.client_signature = f.hex_or_empty("client_signature", kSignature);
     c.requested_at_us = f.maybe_integer("requested_at_us").value_or(0);
   } else if (c.command == "signed" || c.command == "broadcast") {
     c.txid = f.hex("txid", kTxid);
@@ -180,6 +182,8 @@ class ReplicaReader {
     row.script = f.any_hex("script");
     row.amount_sat = f.integer("amount_sat");
     row.payload_digest = f.hex("payload_digest", kDigest);
+    row.client = f.text_or_empty("client");
+    row.client_signature = f.hex_or_empty("client_signature", kSignature);
     row.state = f.text("state");
     row.txid = f.hex_or_empty("txid", kTxid);
     row.unsigned_tx = f.any_hex_or_empty("unsigned_tx");

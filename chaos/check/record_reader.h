@@ -20,9 +20,10 @@
 namespace roulette::check {
 
 // Of the file's header. `roulette-ledger`: 2 tells the base and the journal heads, 3 the form of
-// signatures.
+// signatures, 4 who asked. `roulette-history`: 2 tells the client's key.
 [[nodiscard]] constexpr int record_version(std::string_view format) {
-  return format == "roulette-ledger" ? 3 : 1;
+  if (format == "roulette-ledger") return 4;
+  return format == "roulette-history" ? 2 : 1;
 }
 inline constexpr std::size_t kMaxDefectsKept = 5;
 

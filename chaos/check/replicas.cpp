@@ -179,7 +179,8 @@ class Agreement {
     const std::string name = "withdrawal " + row.withdrawal_id;
     const LedgerCommand& c = *w.withdraw;
     if (row.key != c.key || row.account != c.account || row.script != c.script ||
-        row.amount_sat != c.amount_sat || row.payload_digest != c.payload_digest) {
+        row.amount_sat != c.amount_sat || row.payload_digest != c.payload_digest ||
+        row.client != c.client || row.client_signature != c.client_signature) {
       out_.violation(row.at, name + " differs from the command that made it");
     }
     const bool same =

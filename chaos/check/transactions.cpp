@@ -12,6 +12,7 @@
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/spend.h"
+#include "common/wire/client_list.h"
 #include "common/wire/commands.h"
 
 namespace roulette::check {
@@ -363,6 +364,25 @@ class Policy {
     }
   }
 
+  // The word of the client's own record, under the key that stands there: nobody else asks.
+  void check_request(const SigningRecord& record, const Known& known, const ClientKey& key,
+                     const std::string& name) {
+    if (!history_.client_key) return;
+    const RequestingClient& client = *history_.client_key;
+    const auto signature = array_from_hex<64>(known.row->client_signature);
+    const wire::PaymentRequest asked{key.key, key.account, key.script, key.amount_sat};
+    if (known.row->client != client.name || !signature ||
+        !crypto::verify_ed25519(client.public_key,
+                                wire::signed_text(client.cluster_id, client.name, asked),
+                                *signature))
+      out_.violation(record.at, name + " for key " + key.key + ", whose request bears no " +
+                                    "signature of client '" + client.name + "' (" +
+                                    history_.where(known.row->at) + ")");
+    if (record.withdrawal_id != to_hex(wire::withdrawal_id_of(key.key).value()))
+      out_.violation(record.at, name + " for withdrawal " + record.withdrawal_id +
+                                    ", which is not that of key " + key.key);
+  }
+
   // One output to the client, the rest back to the wallet, a fee within bounds.
   void check_outputs(const SigningRecord& record, const Known& known, const std::string& name) {
     const auto client = keys_.find(known.row->key);
@@ -371,6 +391,7 @@ class Policy {
                             name + " for key " + known.row->key + ", which no client made");
     }
     const ClientKey& key = *client->second;
+    check_request(record, known, key, name);
     std::size_t payments = 0, changes = 0;
     for (const bitcoin::TxOut& output : known.tx.outputs) {
       if (output.script == key.script) {

@@ -559,6 +559,9 @@ void Cluster::ask_pending(std::function<void(Result<std::int64_t>)> done) {
 const std::vector<Endpoint>& Cluster::coordinators() const {
   return state_->files.coordinator_http;
 }
+const std::shared_ptr<const RequestSigner>& Cluster::client() const {
+  return state_->files.client;
+}
 const std::string& Cluster::token() const {
   return state_->files.token;
 }
@@ -583,10 +586,16 @@ std::string Cluster::up_json() const {
     coordinators.push_back("http://" + e.host + ":" + std::to_string(e.port));
   const std::string rpc =
       "http://" + s.files.node_rpc.host + ":" + std::to_string(s.files.node_rpc.port);
+  json client;
+  if (s.files.client)
+    client = {{"name", s.files.client->client()},
+              {"key_file", s.files.client->key_file()},
+              {"cluster_id", s.files.client->cluster_id()}};
   return json{{"run_dir", s.files.run_dir},
               {"pids", pids},
               {"coordinators", coordinators},
               {"token_file", s.files.token_file.string()},
+              {"client", client},
               {"accounts", s.files.accounts},
               {"bitcoind", {{"rpc", rpc}, {"cookie", s.files.node_cookie.string()}}}}
       .dump();

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "chaos/live/request_signer.h"
 #include "chaos/live/supervisor.h"
 #include "chaos/plan/experiment.h"
 #include "common/runtime/http_client.h"
@@ -111,6 +112,8 @@ class Cluster {
 
   [[nodiscard]] const std::vector<Endpoint>& coordinators() const;
   [[nodiscard]] const std::string& token() const;
+  // Signs requests; null where clients need not.
+  [[nodiscard]] const std::shared_ptr<const RequestSigner>& client() const;
   [[nodiscard]] const std::vector<std::string>& accounts() const;
   [[nodiscard]] const std::string& run_dir() const;
   [[nodiscard]] std::string up_json() const;  // the line of `up --json` (DESIGN 10)

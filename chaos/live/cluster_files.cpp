@@ -59,8 +59,9 @@ class Maker {
   Result<ClusterFiles> make() {
     for (const auto step :
          {&Maker::make_folders, &Maker::choose_ports, &Maker::make_certificates,
-          &Maker::deal_shares, &Maker::make_token, &Maker::make_signers, &Maker::make_token_keys,
-          &Maker::make_ledgers, &Maker::make_coordinators, &Maker::make_etcd, &Maker::make_node}) {
+          &Maker::make_client, &Maker::deal_shares, &Maker::make_token, &Maker::make_signers,
+          &Maker::make_token_keys, &Maker::make_ledgers, &Maker::make_coordinators,
+          &Maker::make_etcd, &Maker::make_node}) {
       if (const Status status = (this->*step)(); !status) return status.error();
     }
     return std::move(out_);
@@ -138,6 +139,39 @@ class Maker {
     }
     // One that no process runs as: the peer that the tool itself can play.
     return authority->issue_into(out_.secrets, {Role::Coordinator, plan_.coordinators});
+  }
+
+  // One client that may pay from every account. Each daemon gets a list of its own.
+  Status make_client() {
+    if (!plan_.client_signatures) return {};
+    Secret<32> seed;
+    entropy_.fill({seed.data(), seed.size()});
+    auto key = crypto::Ed25519Key::from_seed(std::move(seed));
+    if (!key) return key.error();
+    const Result<std::string> pem = crypto::private_key_pem(*key);
+    if (!pem) return pem.error();
+    json accounts = json::array();
+    for (const std::string& name : out_.accounts)
+      accounts.push_back({{"name", name}, {"max_amount_sat", kMaxAmountSat}});
+    clients_ = {{"format", "roulette-clients"},
+                {"version", 1},
+                {"clients", {{{"name", kClientName},
+                              {"public_key", to_hex(key->public_key())},
+                              {"accounts", out_.accounts}}}},
+                {"accounts", accounts}};
+    const fs::path file = out_.secrets / kClientKeyFile;
+    if (const Status status = runtime::write_file_durably(file, as_bytes(*pem), 0600); !status)
+      return status;
+    out_.client = std::make_shared<RequestSigner>(cluster_id_, kClientName, file.string(),
+                                                  std::move(key).value());
+    return {};
+  }
+
+  Status give_clients(const ProcessName& name, json& config) {
+    if (!plan_.client_signatures) return {};
+    const fs::path file = out_.work / name.text() / "clients.json";
+    config["clients"] = file.string();
+    return runtime::write_file_durably(file, as_bytes(clients_.dump(2) + "\n"), 0644);
   }
 
   Status deal_shares() {
@@ -239,6 +273,7 @@ class Maker {
       const ProcessName name{Role::Signer, i};
       json config = common(name, at_.signer_tls[i], at_.signer_http[i]);
       config["group"] = group_file().string();
+      if (const Status status = give_clients(name, config); !status) return status;
       if (in_token_ || plan_.vault == "token") {
         if (const Status status = prepare_token(name, config); !status) return status;
       }
@@ -407,6 +442,7 @@ class Maker {
       const ProcessName name{Role::Coordinator, i};
       json config = common(name, at_.coordinator_tls[i], at_.coordinator_http[i]);
       config["group"] = group_file().string();
+      if (const Status status = give_clients(name, config); !status) return status;
       config["token"] = out_.token_file.string();
       config["signers"] = peers(Role::Signer, at_.signer_tls);
       config["ledgers"] = peers(Role::Ledger, at_.ledger_tls);
@@ -485,6 +521,7 @@ class Maker {
   ClusterFiles out_;
   Listeners at_;
   std::string cluster_id_;
+  json clients_;
   crypto::SignatureForm form_ = crypto::SignatureForm::Bip340;
   Bytes output_key_;
   bool in_token_ = false;

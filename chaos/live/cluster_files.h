@@ -30,6 +30,7 @@ struct ClusterFiles {
   bool faulty_tokens = false;  // each signer's module fails as its token_control() says
   // Command lines that print a stopped daemon's records as NDJSON.
   std::vector<std::pair<ProcessName, std::vector<std::string>>> exports;
+  std::shared_ptr<const RequestSigner> client;  // null where clients need not sign
   std::shared_ptr<const RunIdentity> identity;  // null where the key is in a token
 };
 

@@ -253,6 +253,14 @@ struct Load::State {
     call.target = "/v1/withdrawals";
     call.headers = {{"authorization", "Bearer " + target.token},
                     {"idempotency-key", "\"" + w.key + "\""}};
+    if (target.client) {
+      const auto script = bitcoin::script_from_address(payload.address);
+      ROULETTE_ASSERT(script.ok());  // we made it
+      const auto signature =
+          target.client->header({w.key, payload.account, *script, payload.amount_sat});
+      ROULETTE_ASSERT(signature.ok());
+      call.headers.emplace_back(kClientHeader, *signature);
+    }
     call.body = json{{"account", payload.account},
                      {"address", payload.address},
                      {"amount_sat", payload.amount_sat}}
@@ -427,7 +435,12 @@ Result<std::unique_ptr<Load>> Load::create(runtime::EventLoop& loop, const Workl
   if (state->history_fd < 0) {
     return Error{ErrorKind::Io, history_path + ": " + strerror(errno)};
   }
-  state->record({{"format", "roulette-history"}, {"version", 1}});
+  state->record({{"format", "roulette-history"}, {"version", 2}});
+  if (const RequestSigner* client = state->target.client.get())
+    state->record({{"type", "client"},
+                   {"name", client->client()},
+                   {"cluster_id", client->cluster_id()},
+                   {"public_key", to_hex(client->public_key())}});
   for (const Endpoint& endpoint : state->target.coordinators) {
     runtime::HttpClient::Options options;
     options.address = endpoint.host;

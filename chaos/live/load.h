@@ -21,6 +21,7 @@ namespace roulette::chaos {
 struct LoadTarget {
   std::vector<Endpoint> coordinators;
   std::string token;
+  std::shared_ptr<const RequestSigner> client;  // null where clients need not sign
   std::vector<std::string> accounts;
   Duration request_deadline = seconds(2);  // a paused coordinator answers nobody
   Duration longest_retry = seconds(1);

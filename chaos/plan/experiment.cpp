@@ -155,6 +155,7 @@ FaultRule read_fault(const json& object) {
 void read_cluster(const json& object, ClusterPlan& plan) {
   read(object, "scheme", plan.scheme);
   read(object, "vault", plan.vault);
+  read(object, "client_signatures", plan.client_signatures);
   std::optional<std::uint16_t> signers, threshold;
   if (object.contains("signers")) signers = object.at("signers").get<std::uint16_t>();
   if (object.contains("threshold")) threshold = object.at("threshold").get<std::uint16_t>();

@@ -21,6 +21,7 @@ namespace roulette::chaos {
 
 struct ClusterPlan {
   std::string scheme = "frost";
+  bool client_signatures = true;  // coordinators and signers check who asked
   std::string vault = "file";  // what each signer's share is sealed under: "file" or "token"
   std::uint16_t signers = 5;
   std::uint16_t threshold = 3;

@@ -37,6 +37,7 @@ enum class Probe : std::uint8_t {
   DamagedSnapshotRefused,       // a replica read a damaged snapshot and started from another
   KeyAwayTold,                  // a signer told a coordinator that its token is away
   KeyAwayInRound,               // a token was away when a signer came to sign, behind its record
+  UnrequestedRefused,           // a payment that no client asked for was refused
   kCount
 };
 
@@ -67,6 +68,7 @@ inline constexpr std::size_t kProbes = static_cast<std::size_t>(Probe::kCount);
     case Probe::ProvisionedAgainSigns: return "a signer provisioned again signs";
     case Probe::OldEpochRefused: return "a request of another share epoch refused";
     case Probe::DamagedSnapshotRefused: return "a damaged snapshot refused, another one taken";
+    case Probe::UnrequestedRefused: return "an unrequested payment refused";
     case Probe::KeyAwayTold: return "a signer tells that its token is away";
     case Probe::KeyAwayInRound: return "a token is away in the middle of a round";
     case Probe::kCount: break;

@@ -26,6 +26,7 @@ inline constexpr std::array kRequiredProbes = {
     Probe::ForkLeft,                  Probe::ProvisionedAgainSigns,
     Probe::OldEpochRefused,           Probe::DamagedSnapshotRefused,
     Probe::KeyAwayTold,               Probe::KeyAwayInRound,
+    Probe::UnrequestedRefused,
 };
 
 // Where all must sign, no journal is ever taken: the quorum would be lost for good. So none is

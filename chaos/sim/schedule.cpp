@@ -33,6 +33,7 @@ class Drawing {
     pace();
     damages();
     tokens();
+    requests();
     Duration over = microseconds(faults_us());
     for (const Fault& fault : schedule_.faults) over = std::max(over, over_at(fault));
     schedule_.safety = over;
@@ -366,6 +367,17 @@ class Drawing {
       away.at = away.at + milliseconds(prng_.between(0, 20));
     }
   }
+  // Drawn last, for the same reason. Half of all clusters take anybody's word, so that what is
+  // checked without the clients' is tried as well.
+  void requests() {
+    schedule_.world.clients_sign = prng_.below(2) == 0;
+    if (!schedule_.world.clients_sign || prng_.below(4) != 0) return;
+    Fault theft = fault_of(FaultKind::BadCoordinator);
+    theft.a = one_of(Role::Coordinator, schedule_.world.shape.coordinators);
+    theft.amount = static_cast<std::uint32_t>(CoordinatorLie::Unrequested);
+    theft.down = milliseconds(prng_.between(500, brisk_ ? 1'500 : 4'000));
+    schedule_.faults.push_back(theft);
+  }
   // In the second half, when there are snapshots.
   void late(FaultKind kind) {
     Fault fault = fault_of(kind);
@@ -385,7 +397,8 @@ class Drawing {
       fault.amount = static_cast<std::uint32_t>(prng_.below(kSignerLies));
     } else if (fault.kind == FaultKind::BadCoordinator) {
       fault.a = one_of(Role::Coordinator, shape.coordinators);
-      fault.amount = static_cast<std::uint32_t>(prng_.below(kCoordinatorLies));
+      fault.amount = static_cast<std::uint32_t>(
+          prng_.below(static_cast<std::uint64_t>(CoordinatorLie::Unrequested)));
     } else {
       fault.a = one_of(Role::Ledger, shape.ledgers);
     }

@@ -66,6 +66,7 @@ struct WorldOptions {
   std::uint64_t snapshot_interval = 16;  // log indices, of kCheckpointEvery a multiple; 0: never
   std::size_t snapshot_chunk_bytes = 1024;
   bool over_budget = false;             // any number may be down at once
+  bool clients_sign = false;  // signers and coordinators hold a list of clients (client_list.h)
   std::uint32_t pace = 1;  // heartbeats, pings and the silences they are judged by take this longer
   friend bool operator==(const WorldOptions&, const WorldOptions&) = default;
 };
@@ -133,6 +134,8 @@ enum class CoordinatorLie : std::uint8_t {
   Replay, Mixed, NoncesOfOthers, Disordered,          // the right bytes with wrong nonces
   Hurried,            // another payee, while the right one's record is not durable yet
   ForgedSignature,    // to the ledger: "signed", as soon as anybody asks a signer
+  Unrequested,        // a payment that no client asked for, where clients sign
+  OtherCoins,         // for a withdrawal that is bound already: part of AnotherWithdrawal
   Count
 };
 inline constexpr std::uint32_t kCoordinatorLies = static_cast<std::uint32_t>(CoordinatorLie::Count);

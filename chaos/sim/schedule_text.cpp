@@ -149,6 +149,7 @@ void schedule_fields(Of& schedule, F&& field) {
   field("snapshot_interval", world.snapshot_interval);
   field("snapshot_chunk_bytes", world.snapshot_chunk_bytes);
   field("over_budget", world.over_budget);
+  field("clients_sign", world.clients_sign);
   field("pace", world.pace);
   field("payments", schedule.payments);
   field("duplicate_per_mille", schedule.duplicate_per_mille);

@@ -97,12 +97,12 @@ class Clients {
   }
 
   [[nodiscard]] co::CreateWithdrawal wanted(const Client& client) const {
-    return {client.key.key,
-            client.key.account,
-            client.key.script,
-            client.key.amount_sat,
-            (world_.agenda.now() - Instant{}).us + kUnixEpoch.us,
-            options_.wait};
+    return payment({client.key.key, client.key.account, client.key.script, client.key.amount_sat});
+  }
+  [[nodiscard]] co::CreateWithdrawal payment(wire::PaymentRequest request) const {
+    auto signature = world_.client_signature(request);
+    return {std::move(request), (world_.agenda.now() - Instant{}).us + kUnixEpoch.us,
+            options_.wait, std::move(signature)};
   }
 
   void create(std::size_t i) {
@@ -124,11 +124,12 @@ class Clients {
   }
 
   void conflict(std::size_t i, std::uint16_t at) {
-    co::CreateWithdrawal changed = wanted(clients_[i]);
+    wire::PaymentRequest changed = wanted(clients_[i]).payment;
     changed.amount_sat += 1;
-    world_.ask(at, changed, kPatience, [this, i, asked = world_.agenda.now()](auto reply) {
-      if (reply) (void)note(i, false, asked, *reply);
-    });
+    world_.ask(at, payment(std::move(changed)), kPatience,
+               [this, i, asked = world_.agenda.now()](auto reply) {
+                 if (reply) (void)note(i, false, asked, *reply);
+               });
   }
 
   void created(std::size_t i, Instant asked, const std::optional<co::ReplyBody>& reply) {

@@ -4,6 +4,7 @@
 // effects; a closure that concerns a process checks that it is still the same life of it.
 #include "chaos/sim/world.h"
 
+#include "chaos/sim/simulated_client.h"
 #include "common/base/assert.h"
 #include "common/base/limits.h"
 #include "common/wire/codec.h"
@@ -25,10 +26,11 @@ coordinator::Event shutdown(const coordinator::Coordinator&) {
 ledger::Event shutdown(const ledger::Ledger&) { return ledger::ShutdownRequested{}; }
 
 constexpr const char* kClusterId = "sim";
+constexpr std::int64_t kMaxAmountSat = 10'000'000;
 
 signer::SignerConfig signer_config(const Wallet& wallet, std::uint32_t epoch, std::uint16_t id) {
   return {SignerId(id), kClusterId, epoch, wallet.group, wallet.shares[id],
-          signer::Policy{wallet.script, 20'000, 100, 10'000'000}, true};
+          signer::Policy{wallet.script, 20'000, 100, kMaxAmountSat}, true};
 }
 
 }  // namespace
@@ -73,6 +75,8 @@ World::World(WorldOptions options, const std::vector<Fault>& faults, Plants plan
   genesis_.signature_form = scheme_.facts().signatures;
   genesis_.wallet_output_key = crypto::WalletKey::from(wallet(1).group->wallet_key()).value();
   genesis_.accounts = {"alice", "bob"};
+  if (options_.clients_sign)
+    clients_ = simulated_clients(kClusterId, genesis_.accounts, kMaxAmountSat);
   genesis_.anchor_block = chain_->blocks().front().hash;
   const auto place_all = [this](auto& seats, Role role) {
     for (std::uint16_t i = 0; i < seats.size(); ++i) {
@@ -139,6 +143,7 @@ void World::start(SignerSeat& seat) {
     return probes.hit(Probe::KillInRestore);
   }
   auto config = signer_config(wallet(seat.share_epoch), seat.share_epoch, seat.name.index);
+  config.clients = clients_;
   if (seat.token) {
     seat.token->missed = seat.token->away;  // a start tries it
     config.share = std::make_shared<TokenShare>(config.share, seat.token);
@@ -163,6 +168,7 @@ void World::start(CoordinatorSeat& seat) {
   config.wallet_script = configured.script;
   config.wallet_output_key = crypto::WalletKey::from(configured.group->wallet_key()).value();
   config.nonce_pool = options_.shape.nonce_pool;
+  config.clients = clients_;
   const std::int64_t pace = options_.pace;
   config.cadence.heartbeat = config.cadence.heartbeat * pace;
   config.cadence.peer_silent = config.cadence.peer_silent * pace;
@@ -266,6 +272,12 @@ void World::set_alarm(SeatType& seat) {
     if (now_due && *now_due <= agenda.now()) step(seat, deadline(*seat.machine));
     else set_alarm(seat);
   });
+}
+
+std::optional<wire::ClientSignature> World::client_signature(
+    const wire::PaymentRequest& request) const {
+  if (!clients_) return std::nullopt;
+  return sign_simulated(kClusterId, request);
 }
 
 Hash32 World::replayed_digest(std::uint16_t signer, BootId boot,

@@ -70,6 +70,9 @@ class World {
   void let_mine(bool yes) { mining_ = yes; }
 
   // ---- clients ----
+  // What a client sends with its request; nothing where clients need not sign.
+  [[nodiscard]] std::optional<wire::ClientSignature> client_signature(
+      const wire::PaymentRequest& request) const;
   // Calls back once: with the reply, or without when the coordinator was not there, died, or was
   // silent for `patience`.
   void ask(std::uint16_t coordinator, coordinator::ClientRequestBody body, Duration patience,
@@ -372,6 +375,7 @@ class World {
   [[nodiscard]] bool consumed(std::uint16_t signer, const wire::SignRequest& request) const;
   bool renew_nonces(wire::SignRequest& request, std::uint16_t target, std::uint16_t whose);
   bool twist(wire::SignRequest& request, CoordinatorLie as);
+  void twist_unrequested(wire::SignRequest& request, bitcoin::Transaction& tx);
   void tell(CoordinatorSeat& liar, ProcessName to, wire::Message message, Duration delay);
   void hurry(const SignerSeat& signer, const signer::Record& record);
   void forge(const wire::SignRequest& request);
@@ -403,6 +407,7 @@ class World {
   Plants plants_;
   chaos::Prng prng_;
   wire::Genesis genesis_;
+  std::shared_ptr<const wire::ClientList> clients_;  // nothing: nobody has to sign
   std::vector<SignerSeat> signers_;
   std::vector<CoordinatorSeat> coordinators_;
   std::vector<LedgerSeat> ledgers_;

@@ -3,9 +3,9 @@
 // Invariant: a liar has what its place gives it (its connections, the nonces handed to them, what
 // it saw) and the other parties' real machines; it never gets their secrets. All it asks for here
 // must be refused, so the judge's rules hold for the honest ones unchanged: what only a binding
-// forbids is asked of who is bound, what the policy forbids of anybody. Not modelled: a coordinator
-// that binds coins to a payment of its own before anybody else does: signers cannot tell that from
-// an honest one (docs/THREAT_MODEL.md).
+// forbids is asked of who is bound, what the policy forbids of anybody. A coordinator that binds
+// coins to a payment of its own before anybody else does lies only where clients sign: elsewhere
+// signers cannot tell it from an honest one (docs/THREAT_MODEL.md).
 #include <algorithm>
 
 #include "chaos/sim/world.h"
@@ -30,7 +30,8 @@ bool against_policy(CoordinatorLie as) {
     case CoordinatorLie::ThirdOutput:
     case CoordinatorLie::PrevoutsLie:
     case CoordinatorLie::Annexed:
-    case CoordinatorLie::Disordered: return true;
+    case CoordinatorLie::Disordered:
+    case CoordinatorLie::Unrequested: return true;
     default: return false;
   }
 }
@@ -158,8 +159,10 @@ void World::hurry(const SignerSeat& signer, const signer::Record& record) {
   for (const auto& [from, heard] : requests_heard_) {
     if (heard.withdrawal_id != signing->withdrawal_id) continue;
     wire::SignRequest request = heard;
-    if (!renew_nonces(request, signer.name.index, liar.name.index) ||
-        !twist(request, CoordinatorLie::AnotherPayee)) {
+    // Where the client's word would tell, its own payment is asked for with other coins.
+    const auto as =
+        options_.clients_sign ? CoordinatorLie::OtherCoins : CoordinatorLie::AnotherPayee;
+    if (!renew_nonces(request, signer.name.index, liar.name.index) || !twist(request, as)) {
       return;
     }
     forbid(request, signer.name.index);
@@ -252,10 +255,31 @@ bool World::twist(wire::SignRequest& request, CoordinatorLie as) {
       break;
     case CoordinatorLie::PayloadLie: request.payload_digest[0] ^= 1; break;
     case CoordinatorLie::Annexed: tx->inputs[0].script_sig = {0}; break;
+    case CoordinatorLie::OtherCoins: tx->inputs[0].outpoint.vout += 7; break;
+    case CoordinatorLie::Unrequested: twist_unrequested(request, *tx); break;
     default: return false;
   }
   request.unsigned_tx = bitcoin::serialize(*tx);
   return true;
+}
+
+// Coins that nobody bound yet, for a withdrawal of its own: nothing but the client's word can stop
+// it (DESIGN 6.3 binds what was signed before).
+void World::twist_unrequested(wire::SignRequest& request, bitcoin::Transaction& tx) {
+  for (bitcoin::TxIn& input : tx.inputs) input.outpoint.vout += 100;
+  ByteArray<16> id{};
+  for (std::uint8_t& byte : id) byte = static_cast<std::uint8_t>(prng_.below(256));
+  request.withdrawal_id = WithdrawalId(id);
+  const std::uint64_t as = prng_.below(4);
+  if (as == 0) return;  // a client's one request, paid a second time
+  tx.outputs[0].script = stranger();
+  request.payload_digest = wire::payload_digest(
+      request.client ? request.client->account : "alice", stranger(), tx.outputs[0].amount_sat);
+  if (as == 1) request.client.reset();
+  if (!request.client) return;
+  // In its name and under its key, or under one of the liar's.
+  if (as == 2) request.client->key += "'";
+  request.withdrawal_id = wire::withdrawal_id_of(request.client->key);
 }
 
 void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
@@ -263,6 +287,7 @@ void World::attack(CoordinatorSeat& seat, std::uint32_t amount) {
   const auto& [from, heard] = requests_heard_[prng_.below(requests_heard_.size())];
   wire::SignRequest request = heard;
   const auto as = static_cast<CoordinatorLie>(amount % kCoordinatorLies);
+  if (as == CoordinatorLie::Unrequested && !options_.clients_sign) return;
   const std::vector<std::uint16_t> bound = bound_to(request);
   if (bound.empty()) return;
   std::uint16_t target = bound[prng_.below(bound.size())];

@@ -44,6 +44,8 @@ void World::execute(SignerSeat& seat, signer::Effect& effect) {
                        const auto* no = std::get_if<wire::SignRefusal>(&order.message);
                        if (no != nullptr && no->reason == wire::RefusalReason::WrongGroup)
                          world.probes.hit(Probe::OldEpochRefused);
+                       if (no != nullptr && no->reason == wire::RefusalReason::Unrequested)
+                         world.probes.hit(Probe::UnrequestedRefused);
                        world.send(seat, order.connection, std::move(order.message));
                      });
     }

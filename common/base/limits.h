@@ -104,6 +104,9 @@ inline constexpr Duration kFullLogRetry = milliseconds(500);        // after a s
 // Client
 inline constexpr std::size_t kMaxIdempotencyKeyBytes = 255;
 inline constexpr std::size_t kMaxAccountNameBytes = 64;
+inline constexpr std::size_t kMaxClientNameBytes = 64;
+inline constexpr std::size_t kMaxClients = 1024;
+inline constexpr std::size_t kMaxAllowedAddresses = 10'000;  // of one account
 
 // Process
 inline constexpr Duration kDrain = milliseconds(3000);  // DESIGN 5, SIGTERM

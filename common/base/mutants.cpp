@@ -42,6 +42,8 @@ constexpr Mutant kMutants[] = {
      "signing-policy-respected"},
     {"fee-unchecked", "any fee is signed", "a lying coordinator, a high fee",
      "signing-policy-respected"},
+    {"client-unchecked", "a payment is signed that no client asked for",
+     "a lying coordinator, a payment of its own", "signing-policy-respected"},
     {"prevout-trusted", "a coin's script is taken from the request, not from the configuration",
      "a lying coordinator, another script", "signing-policy-respected"},
     {"founded-empty", "a journal that is founded anew imports nothing",

@@ -77,6 +77,9 @@ void put(const WithdrawalView& v, pb::WithdrawalView& out) {
   out.set_signed_tx(octets(v.signed_tx));
   add_arrays(*out.mutable_parents(), v.parents);
   out.set_height(v.height);
+  if (!v.client) return;
+  out.set_client(v.client->client);
+  out.set_client_signature(octets(v.client->signature));
 }
 
 void put(const Hello& v, pb::Envelope& envelope) {
@@ -109,6 +112,12 @@ void put(const SignRequest& v, pb::Envelope& envelope) {
     add_arrays(*added.mutable_nonces(), signer.nonces);
   }
   out.set_group(octets(v.group));
+  if (!v.client) return;
+  pb::ClientRequest& client = *out.mutable_client();
+  client.set_key(v.client->key);
+  client.set_account(v.client->account);
+  client.set_client(v.client->by.client);
+  client.set_signature(octets(v.client->by.signature));
 }
 
 void put(const JournalCheck& v, pb::Envelope& envelope) {
@@ -366,6 +375,10 @@ WithdrawalView get(const pb::WithdrawalView& in, Checked& check) {
   v.signed_tx = check.bytes(in.signed_tx(), limits::kMaxTransactionBytes, "view.signed_tx");
   v.parents = check.arrays<32>(in.parents(), limits::kMaxUnsettledAncestors, "view.parents");
   v.height = in.height();
+  if (in.client().empty() && in.client_signature().empty()) return v;
+  v.client = ClientSignature{
+      check.text(in.client(), limits::kMaxClientNameBytes, "view.client"),
+      check.array<64>(in.client_signature(), "view.client_signature")};
   return v;
 }
 
@@ -386,6 +399,14 @@ SignRequest get(const pb::SignRequest& in, Checked& check) {
   v.unsigned_tx = check.bytes(in.unsigned_tx(), limits::kMaxTransactionBytes, "unsigned_tx");
   v.prevouts = outputs(in.prevouts(), check);
   v.group = check.array<32>(in.group(), "group");
+  if (in.has_client()) {
+    const pb::ClientRequest& client = in.client();
+    v.client = ClientRequest{
+        check.text(client.key(), limits::kMaxIdempotencyKeyBytes, "client.key"),
+        check.text(client.account(), limits::kMaxAccountNameBytes, "client.account"),
+        {check.text(client.client(), limits::kMaxClientNameBytes, "client.client"),
+         check.array<64>(client.signature(), "client.signature")}};
+  }
   if (!check.list(in.signers(), limits::kMaxSigners, "signers")) return v;
   for (const pb::SessionSigner& signer : in.signers()) {
     SessionSigner added;
@@ -447,7 +468,7 @@ SignRefusal get(const pb::SignRefusal& in, Checked& check) {
   SignRefusal v;
   v.session_digest = check.array<32>(in.session_digest(), "session_digest");
   v.reason =
-      check.one_of(in.reason(), RefusalReason::StaleEpoch, RefusalReason::KeyUnavailable, "reason");
+      check.one_of(in.reason(), RefusalReason::StaleEpoch, RefusalReason::Unrequested, "reason");
   v.detail = check.human(in.detail(), "detail");
   if (in.has_blamed()) v.blamed = SignerId(check.u16(in.blamed(), "blamed"));
   return v;

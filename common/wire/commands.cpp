@@ -67,6 +67,7 @@ void write(CanonicalWriter& w, const Withdraw& v) {
   w.raw(v.payload_digest);
   w.u16(v.owner.value());
   w.i64(v.requested_at_us);
+  write_client(w, v.client);
 }
 
 void write(CanonicalWriter& w, const Signed& v) {
@@ -201,6 +202,7 @@ Withdraw read_withdraw(CanonicalReader& r) {
   v.payload_digest = r.array<32>();
   v.owner = CoordinatorId(r.u16());
   v.requested_at_us = r.i64();
+  v.client = read_client(r);
   return v;
 }
 

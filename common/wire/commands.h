@@ -47,7 +47,7 @@ struct Genesis {
 };
 
 struct Withdraw {
-  WithdrawalId id;  // drawn by the proposer; a duplicate key keeps the first one's
+  WithdrawalId id;  // withdrawal_id_of(key), where signers check requests
   std::string key;
   std::string account;
   Bytes script;
@@ -55,6 +55,7 @@ struct Withdraw {
   Hash32 payload_digest{};
   CoordinatorId owner;
   std::int64_t requested_at_us = 0;  // Unix time
+  std::optional<ClientSignature> client;
   friend bool operator==(const Withdraw&, const Withdraw&) = default;
 };
 

@@ -27,6 +27,7 @@ const char* refusal_name(RefusalReason reason) {
     case RefusalReason::WrongGroup: return "wrong-group";
     case RefusalReason::Quarantined: return "quarantined";
     case RefusalReason::KeyUnavailable: return "key-unavailable";
+    case RefusalReason::Unrequested: return "unrequested";
   }
   return "unknown";
 }

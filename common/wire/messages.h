@@ -22,7 +22,7 @@
 namespace roulette::wire {
 
 inline constexpr std::uint16_t kProtocolMajor = 1;
-inline constexpr std::uint16_t kProtocolMinor = 2;
+inline constexpr std::uint16_t kProtocolMinor = 3;
 
 // Of whatever scheme the group signs with; the machines check sizes against SchemeFacts.
 using PubNonce = BoundedBytes<limits::kMaxPublicNonceBytes>;
@@ -53,6 +53,14 @@ struct SessionSigner {
   std::vector<PubNonce> nonces;  // one per input; none in a scheme of one round
   friend bool operator==(const SessionSigner&, const SessionSigner&) = default;
 };
+// What a client asked for, in its own words: signers that hold a list of clients sign nothing else.
+// Script and amount are those of the transaction's payment.
+struct ClientRequest {
+  std::string key;
+  std::string account;
+  ClientSignature by;
+  friend bool operator==(const ClientRequest&, const ClientRequest&) = default;
+};
 struct SignRequest {  // all inputs of one transaction in one request (DESIGN 6.2)
   WithdrawalId withdrawal_id;
   Hash32 payload_digest{};
@@ -61,6 +69,7 @@ struct SignRequest {  // all inputs of one transaction in one request (DESIGN 6.
   std::vector<SessionSigner> signers;  // ascending ids, the receiver among them
   // crypto::SigningGroup::id: old and new shares of a refreshed key never mix.
   Hash32 group{};
+  std::optional<ClientRequest> client;  // since 1.3
   friend bool operator==(const SignRequest&, const SignRequest&) = default;
 };
 // What the applied ledger keeps of the receiver's journal; answered by JournalAnswer. Nonces are
@@ -134,7 +143,8 @@ enum class RefusalReason : std::uint8_t {
   BadNonce = 12,
   WrongGroup = 13,  // the request is of another group or share epoch
   Quarantined = 14,  // the journal is missing, rolled back or forked (DESIGN 6.8)
-  KeyUnavailable = 15  // the key lies in a token that does not sign now: ask again later
+  KeyUnavailable = 15,  // the key lies in a token that does not sign now: ask again later
+  Unrequested = 16  // no listed client asked for this payment, or may
 };
 [[nodiscard]] const char* refusal_name(RefusalReason reason);  // "stale-epoch", ...
 struct SignRefusal {

@@ -4,6 +4,8 @@
 // project read them. Parsing the spellings back is nobody's need here.
 #include "common/wire/withdrawal.h"
 
+#include "common/base/limits.h"
+
 namespace roulette::wire {
 
 const char* state_name(WithdrawalState state) {
@@ -29,6 +31,22 @@ const char* reject_name(RejectReason reason) {
     case RejectReason::BadScript: return "bad-script";
   }
   return "unknown";
+}
+
+void write_client(CanonicalWriter& w, const std::optional<ClientSignature>& client) {
+  w.boolean(client.has_value());
+  if (!client) return;
+  w.text(client->client);
+  w.raw(client->signature);
+}
+
+std::optional<ClientSignature> read_client(CanonicalReader& r) {
+  if (!r.boolean()) return std::nullopt;
+  ClientSignature client;
+  client.client = r.text();
+  if (client.client.size() > limits::kMaxClientNameBytes) r.fail();
+  client.signature = r.array<64>();
+  return client;
 }
 
 }  // namespace roulette::wire

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/bytes.h"
+#include "common/base/canonical.h"
 #include "common/base/ids.h"
 #include "common/bitcoin/transaction.h"
 
@@ -46,6 +47,17 @@ struct Template {
   friend bool operator==(const Template&, const Template&) = default;
 };
 
+// A client's word for its request: see client_list.h.
+struct ClientSignature {
+  std::string client;  // its name
+  ByteArray<64> signature{};
+  friend bool operator==(const ClientSignature&, const ClientSignature&) = default;
+};
+
+// Canonical, as log entries, digests and snapshots hold it; a name too long fails the reader.
+void write_client(CanonicalWriter& w, const std::optional<ClientSignature>& client);
+[[nodiscard]] std::optional<ClientSignature> read_client(CanonicalReader& r);
+
 struct WithdrawalView {
   WithdrawalId id;
   std::string key;  // the client's idempotency key, unquoted
@@ -53,6 +65,7 @@ struct WithdrawalView {
   Bytes script;  // scriptPubKey paid
   std::int64_t amount_sat = 0;
   Hash32 payload_digest{};  // see payload_digest() in commands.h
+  std::optional<ClientSignature> client;  // nothing where clients need not sign
   WithdrawalState state = WithdrawalState::Requested;
   RejectReason reject = RejectReason::None;
   CoordinatorId owner;               // who proposed it: a hint, never a licence

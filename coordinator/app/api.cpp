@@ -57,6 +57,25 @@ std::string dumped(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+// `client=NAME, signature=HEX`: see docs/API.md. Who may sign is the machine's to say.
+std::optional<wire::ClientSignature> parse_client_signature(std::string_view field) {
+  constexpr std::string_view kClient = "client=";
+  constexpr std::string_view kSignature = "signature=";
+  if (!field.starts_with(kClient)) return std::nullopt;
+  field.remove_prefix(kClient.size());
+  const auto comma = field.find(',');
+  if (comma == 0 || comma > limits::kMaxClientNameBytes) return std::nullopt;
+  wire::ClientSignature out;
+  out.client = field.substr(0, comma);
+  field.remove_prefix(comma + 1);
+  while (field.starts_with(' ')) field.remove_prefix(1);
+  if (!field.starts_with(kSignature)) return std::nullopt;
+  const auto signature = array_from_hex<64>(field.substr(kSignature.size()));
+  if (!signature) return std::nullopt;
+  out.signature = *signature;
+  return out;
+}
+
 std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request,
                                                       std::int64_t unix_time_us) {
   if (request.header("idempotency-key").empty())
@@ -75,26 +94,34 @@ std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request
       return bad_request("unknown field '" + name + "'");
   }
   CreateWithdrawal create;
-  create.key = *key;
+  wire::PaymentRequest& payment = create.payment;
+  payment.key = *key;
   if (!body.contains("account") || !body["account"].is_string())
     return bad_request("account: a string is wanted");
-  create.account = body["account"].get<std::string>();
-  if (create.account.empty() || create.account.size() > limits::kMaxAccountNameBytes)
+  payment.account = body["account"].get<std::string>();
+  if (payment.account.empty() || payment.account.size() > limits::kMaxAccountNameBytes)
     return bad_request("account: 1 to 64 bytes are wanted");
   if (!body.contains("address") || !body["address"].is_string())
     return bad_request("address: a string is wanted");
   const auto script = bitcoin::script_from_address(body["address"].get<std::string>());
   if (!script) return bad_request("address: " + script.error().message);
-  create.script = *script;
+  payment.script = *script;
   if (!body.contains("amount_sat") || !body["amount_sat"].is_number_integer())
     return bad_request("amount_sat: a whole number of satoshi is wanted");
-  create.amount_sat = body["amount_sat"].is_number_unsigned() &&
+  payment.amount_sat = body["amount_sat"].is_number_unsigned() &&
                               body["amount_sat"].get<std::uint64_t>() >
                                   static_cast<std::uint64_t>(bitcoin::kMaxMoneySat)
                           ? -1
                           : body["amount_sat"].get<std::int64_t>();
-  if (create.amount_sat <= 0 || create.amount_sat > bitcoin::kMaxMoneySat)
+  if (payment.amount_sat <= 0 || payment.amount_sat > bitcoin::kMaxMoneySat)
     return bad_request("amount_sat: out of range");
+  if (!request.header("client-signature").empty()) {
+    if (request.header_repeated("client-signature"))
+      return bad_request("Client-Signature occurs more than once");
+    create.client = parse_client_signature(request.header("client-signature"));
+    if (!create.client)
+      return bad_request("Client-Signature: client=NAME, signature=128 hex digits is wanted");
+  }
   create.unix_time_us = unix_time_us;
   create.wait = preferred_wait(request.header("prefer"));
   return ClientRequestBody{create};

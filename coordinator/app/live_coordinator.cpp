@@ -13,6 +13,7 @@
 
 #include "common/base/limits.h"
 #include "common/bitcoin/transaction.h"
+#include "common/runtime/clients_file.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
 #include "common/runtime/process.h"
@@ -119,6 +120,12 @@ Status LiveCoordinator::open_machine() {
   auto group = runtime::read_group_file(settings_.group);
   if (!group) return group.error();
   const crypto::SigningGroupPtr signing = std::move(group).value();
+  runtime::ClientListPtr clients;
+  if (!settings_.clients.empty()) {
+    auto read = runtime::read_clients_file(settings_.clients, settings_.cluster_id);
+    if (!read) return read.error();
+    clients = std::move(read).value();
+  }
   const Bytes wallet_script = runtime::wallet_script_of(*signing);
   NodeClient::Options node{
       settings_.node_rpc, settings_.node_cookie, wallet_script, [this](const std::string& chain) {
@@ -130,7 +137,7 @@ Status LiveCoordinator::open_machine() {
   machine_ = std::make_unique<Coordinator>(
       CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, signing, wallet_script,
                         crypto::WalletKey::from(signing->wallet_key()).value(),
-                        limits::kNoncePoolTarget, live_cadence(signing->n())});
+                        limits::kNoncePoolTarget, live_cadence(signing->n()), std::move(clients)});
   return {};
 }
 
@@ -272,7 +279,8 @@ void LiveCoordinator::on_api(const runtime::HttpRequest& request,
   const RequestId id(++next_request_);
   EventFields fields;
   fields.add("request", id.value()).add("kind", request_kind(body));
-  if (const auto* create = std::get_if<CreateWithdrawal>(&body)) fields.add("key", create->key);
+  if (const auto* create = std::get_if<CreateWithdrawal>(&body))
+    fields.add("key", create->payment.key);
   if (const auto* find = std::get_if<FindByKey>(&body)) fields.add("key", find->key);
   if (const auto* get = std::get_if<GetWithdrawal>(&body)) fields.add("id", id_text(get->id));
   env_.log.write("request_received", fields);

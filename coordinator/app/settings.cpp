@@ -73,6 +73,7 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.certificate = path("cert");
   settings.key = path("key");
   settings.group = path("group");
+  if (root.has("clients")) settings.clients = path("clients");
   settings.token = path("token");
   read_peers(root, "signers", Role::Signer, settings);
   read_peers(root, "ledgers", Role::Ledger, settings);

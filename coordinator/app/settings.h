@@ -27,6 +27,7 @@ struct Settings {
   Address http;    // the API, /healthz, /readyz, /metrics
   std::filesystem::path folder;
   std::filesystem::path ca, certificate, key;
+  std::filesystem::path clients;  // empty: anybody's requests are proposed
   std::filesystem::path group, token;
   std::map<ProcessName, Address> peers;  // signers, ledger replicas, other coordinators
   Address node_rpc;

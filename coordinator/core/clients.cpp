@@ -46,6 +46,33 @@ Problem not_found() {
   return {404, "not-found", "No such withdrawal", "", std::nullopt};
 }
 
+// Nothing was proposed, and the key is as free as before.
+Problem not_the_clients(const wire::ClientDenial& why) {
+  Problem problem{403, "client-not-allowed", "This client may not ask for this payment",
+                  why.detail + "; nothing was proposed", std::nullopt};
+  switch (why.fault) {
+    case wire::ClientFault::Unsigned:
+      problem.status = 401;
+      problem.type = "client-signature-missing";
+      problem.title = "Client-Signature is missing";
+      break;
+    case wire::ClientFault::UnknownClient:
+    case wire::ClientFault::BadSignature:
+      problem.type = "client-signature-invalid";
+      problem.title = "The client's signature does not hold";
+      break;
+    case wire::ClientFault::ForeignAccount:
+    case wire::ClientFault::AboveLimit:
+    case wire::ClientFault::ForeignPayee:
+      break;
+  }
+  return problem;
+}
+
+Hash32 digest_of(const wire::PaymentRequest& payment) {
+  return wire::payload_digest(payment.account, payment.script, payment.amount_sat);
+}
+
 bool reached_broadcast(const wire::WithdrawalView& view) {
   return view.state != wire::WithdrawalState::Requested &&
          view.state != wire::WithdrawalState::Planned &&
@@ -87,21 +114,25 @@ void Clients::request(Step& s, RequestId request, const ClientRequestBody& body,
 
 void Clients::create(Step& s, RequestId request, const CreateWithdrawal& wanted,
                      const Standing& standing) {
+  const wire::PaymentRequest& payment = wanted.payment;
+  if (config_.clients) {
+    const auto no = config_.clients->check(payment, wanted.client);
+    if (no) return finish(s, request, not_the_clients(*no));
+  }
   if (!standing.quorum) {
     // DESIGN 7: before anything is proposed. Only a key the ledger knows already gets more than a
     // 503.
-    ledger_.query(s, wire::QueryByKey{wanted.key}, ForClient{request});
+    ledger_.query(s, wire::QueryByKey{payment.key}, ForClient{request});
     return;
   }
-  ByteArray<16> id{};
-  s.entropy.fill(id);
   wire::Withdraw command;
-  command.id = WithdrawalId(id);
-  command.key = wanted.key;
-  command.account = wanted.account;
-  command.script = wanted.script;
-  command.amount_sat = wanted.amount_sat;
-  command.payload_digest = wire::payload_digest(wanted.account, wanted.script, wanted.amount_sat);
+  command.id = wire::withdrawal_id_of(payment.key);
+  command.key = payment.key;
+  command.account = payment.account;
+  command.script = payment.script;
+  command.amount_sat = payment.amount_sat;
+  command.payload_digest = digest_of(payment);
+  command.client = wanted.client;
   command.owner = config_.id;
   command.requested_at_us = wanted.unix_time_us;
   ledger_.submit(s, std::move(command), ForClient{request});
@@ -133,8 +164,8 @@ void Clients::answered(Step& s, RequestId request, const wire::LedgerAnswer& ans
   }
   if (const auto* wanted = std::get_if<CreateWithdrawal>(&at->second.body)) {
     if (!answer.view) return finish(s, request, quorum_lost());
-    const Hash32 digest = wire::payload_digest(wanted->account, wanted->script, wanted->amount_sat);
-    if (answer.view->payload_digest != digest) return finish(s, request, key_reused());
+    if (answer.view->payload_digest != digest_of(wanted->payment))
+      return finish(s, request, key_reused());
     return answer_create(s, request, *answer.view);
   }
   if (!answer.view) return finish(s, request, not_found());

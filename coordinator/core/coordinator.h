@@ -18,6 +18,7 @@
 #include "common/base/time.h"
 #include "common/bitcoin/chain_facts.h"
 #include "common/crypto/scheme.h"
+#include "common/wire/client_list.h"
 #include "common/wire/messages.h"
 #include "coordinator/core/cadence.h"
 
@@ -34,18 +35,18 @@ struct CoordinatorConfig {
   crypto::WalletKey wallet_output_key;  // the group's: see SigningGroup::wallet_key
   std::uint32_t nonce_pool = 32;      // public nonces kept ready per signer
   Cadence cadence;
+  // Whose requests are proposed; nothing: everybody's.
+  std::shared_ptr<const wire::ClientList> clients = nullptr;
 };
 
 // ---- events ----
 // Requests arrive parsed: the host turned JSON and addresses into values and answered what does not
 // parse with 400.
 struct CreateWithdrawal {
-  std::string key;  // unquoted (see idempotency_key.h)
-  std::string account;
-  Bytes script;
-  std::int64_t amount_sat = 0;
+  wire::PaymentRequest payment;   // its key unquoted (see idempotency_key.h)
   std::int64_t unix_time_us = 0;  // stamped by the host on arrival
   Duration wait{};                // Prefer: wait=N, zero without
+  std::optional<wire::ClientSignature> client = {};
 };
 struct GetWithdrawal {
   WithdrawalId id;

@@ -25,6 +25,7 @@ Result<Signing::Job> Signing::make_job(const wire::WithdrawalView& view) const {
   job.id = view.id;
   job.plan = *view.planned;
   job.payload_digest = view.payload_digest;
+  if (view.client) job.client = wire::ClientRequest{view.key, view.account, *view.client};
   const auto tx = bitcoin::parse_transaction(job.plan.unsigned_tx);
   if (!tx) return tx.error();
   if (bitcoin::txid(*tx) != job.plan.txid)
@@ -159,6 +160,7 @@ bool Signing::open(Step& s, Job& job) {
   wire::SignRequest request;
   request.withdrawal_id = job.id;
   request.payload_digest = job.payload_digest;
+  request.client = job.client;
   request.unsigned_tx = job.plan.unsigned_tx;
   request.prevouts = job.plan.prevouts;
   request.group = config_.group->id();
@@ -322,6 +324,7 @@ void Signing::refusal(Step& s, SignerId from, const wire::SignRefusal& refusal) 
     case wire::RefusalReason::PolicyAmount:
     case wire::RefusalReason::PrevoutMismatch:
     case wire::RefusalReason::BadRequest:
+    case wire::RefusalReason::Unrequested:
       if (job != jobs_.end()) exclude(s, job->second, from, wire::refusal_name(refusal.reason));
       break;
   }

@@ -54,6 +54,7 @@ class Signing {
     WithdrawalId id;
     wire::Template plan;
     Hash32 payload_digest{};
+    std::optional<wire::ClientRequest> client;
     std::vector<Hash32> sighashes;
     std::set<SignerId> excluded;   // blamed for, or refusing, this message
     std::map<SignerId, Instant> put_off;  // refused for a reason that may pass: not before then

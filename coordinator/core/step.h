@@ -18,7 +18,9 @@ struct Step {
   Effects& out;
 
   void send(ConnectionId to, wire::Message message) { out.push_back(Send{to, std::move(message)}); }
-  void reply(RequestId request, ReplyBody body) { out.push_back(Reply{request, std::move(body)}); }
+  void reply(RequestId request, ReplyBody body) {
+    out.emplace_back(std::in_place_type<Reply>, request, std::move(body));
+  }
   void fact(Fact fact) { out.push_back(std::move(fact)); }
 };
 

@@ -35,6 +35,11 @@ std::string display(const Hash32& hash) {
   return bitcoin::txid_to_hex(hash);
 }
 
+void add_client(EventFields& out, const std::optional<wire::ClientSignature>& client) {
+  out.add("client", client ? client->client : "");
+  out.add_hex("client_signature", client ? ByteSpan(client->signature) : ByteSpan());
+}
+
 struct CommandFields {
   EventFields& out;
 
@@ -58,6 +63,7 @@ struct CommandFields {
     out.add_hex("payload_digest", v.payload_digest);
     out.add("owner", ProcessName{Role::Coordinator, v.owner.value()}.text());
     out.add("requested_at_us", v.requested_at_us);
+    add_client(out, v.client);
   }
   void operator()(const wire::Signed& v) const {
     out.add("txid", display(v.txid));
@@ -132,6 +138,7 @@ Result<std::string> withdrawal_json(const wire::WithdrawalView& view) {
   fields.add("state", wire::state_name(view.state)).add("reject", wire::reject_name(view.reject));
   fields.add("owner", ProcessName{Role::Coordinator, view.owner.value()}.text());
   fields.add("requested_at_us", view.requested_at_us);
+  add_client(fields, view.client);
   fields.add("txid", view.planned ? display(view.planned->txid) : "");
   fields.add_hex("unsigned_tx", view.planned ? view.planned->unsigned_tx : Bytes{});
   fields.add_hex("signed_tx", view.signed_tx);
@@ -255,7 +262,7 @@ Recomputed recompute(const Stored& stored) {
 }
 
 Status print(const Stored& stored) {
-  std::string text = "{\"format\":\"roulette-ledger\",\"version\":3}\n";
+  std::string text = "{\"format\":\"roulette-ledger\",\"version\":4}\n";
   if (stored.base) {
     EventFields fields;
     fields.add("type", "base").add("index", stored.base->index);

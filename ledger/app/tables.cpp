@@ -35,13 +35,15 @@ constexpr Table kDigests = {"digests", "idx, digest, closed, tip, height", "ibib
 constexpr Table kWithdrawals = {
     "withdrawals",
     "ordinal, id, key, account, script, amount_sat, payload_digest, state, reject, owner,"
-    " requested_at_us, txid, unsigned_tx, prevouts, fee_sat, signed_tx, height",
-    "ibttbibiiiiBBBIbi", Table::Taken::Replace,
+    " requested_at_us, txid, unsigned_tx, prevouts, fee_sat, signed_tx, height, client,"
+    " client_signature",
+    "ibttbibiiiiBBBIbitb", Table::Taken::Replace,
     "ordinal INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE,"
     " account TEXT NOT NULL, script BLOB NOT NULL, amount_sat INTEGER NOT NULL,"
     " payload_digest BLOB NOT NULL, state INTEGER NOT NULL, reject INTEGER NOT NULL,"
     " owner INTEGER NOT NULL, requested_at_us INTEGER NOT NULL, txid BLOB, unsigned_tx BLOB,"
-    " prevouts BLOB, fee_sat INTEGER, signed_tx BLOB NOT NULL, height INTEGER NOT NULL"};
+    " prevouts BLOB, fee_sat INTEGER, signed_tx BLOB NOT NULL, height INTEGER NOT NULL,"
+    " client TEXT NOT NULL, client_signature BLOB NOT NULL"};
 constexpr Table kReservations = {
     "reservations", "txid, vout, withdrawal_id", "bib", Table::Taken::Keep,
     "txid BLOB NOT NULL, vout INTEGER NOT NULL, withdrawal_id BLOB NOT NULL"};
@@ -187,6 +189,11 @@ bool read_view(const runtime::Statement& row, wire::WithdrawalView& view) {
   view.requested_at_us = row.integer(9);
   view.signed_tx = row.blob(14);
   view.height = static_cast<std::uint32_t>(row.integer(15));
+  if (const Bytes signature = row.blob(17); !signature.empty()) {
+    view.client.emplace();
+    view.client->client = row.text(16);
+    ok = ok && read_array(signature, view.client->signature);
+  }
   if (row.is_null(10)) return ok;
   wire::Template planned;
   ok = ok && read_array(row.blob(10), planned.txid);
@@ -454,6 +461,8 @@ Status Tables::write_withdrawal(const wire::WithdrawalView& view) {
   }
   values.emplace_back(view.signed_tx);
   values.emplace_back(std::int64_t{view.height});
+  values.emplace_back(view.client ? view.client->client : std::string());
+  values.emplace_back(view.client ? blob_of(view.client->signature) : Bytes());
   if (auto done = put("withdrawals", values); !done || !view.planned) return done;
   const auto tx = bitcoin::parse_transaction(view.planned->unsigned_tx);
   if (!tx) return tx.error();
@@ -573,8 +582,8 @@ Result<std::vector<wire::WithdrawalView>> Tables::withdrawals() {
   std::vector<wire::WithdrawalView> list;
   const auto read = for_each(
       "SELECT id, key, account, script, amount_sat, payload_digest, state, reject, owner,"
-      " requested_at_us, txid, unsigned_tx, prevouts, fee_sat, signed_tx, height"
-      " FROM withdrawals ORDER BY ordinal",
+      " requested_at_us, txid, unsigned_tx, prevouts, fee_sat, signed_tx, height, client,"
+      " client_signature FROM withdrawals ORDER BY ordinal",
       [&list](runtime::Statement& row) { return read_view(row, list.emplace_back()); });
   if (!read) return read.error();
   return list;

@@ -24,7 +24,7 @@
 
 namespace roulette::ledger {
 
-inline constexpr int kTablesVersion = 3;
+inline constexpr int kTablesVersion = 4;
 
 struct StoredDigest {
   std::uint64_t index = 0;

@@ -17,12 +17,12 @@
 namespace roulette::ledger {
 namespace {
 
-constexpr const char* kFormat = "roulette/ledger-snapshot/2";
+constexpr const char* kFormat = "roulette/ledger-snapshot/3";
 constexpr std::string_view kFamily = "roulette/ledger-snapshot/";
 constexpr std::size_t kOutPointBytes = 36;
 constexpr auto kLastReject = static_cast<std::uint8_t>(wire::RejectReason::BadScript);
 // The least that one element of each list takes.
-constexpr std::size_t kLeastWithdrawal = 16 + 3 * 4 + 8 + 1 + 2 + 8 + 4 + 3;
+constexpr std::size_t kLeastWithdrawal = 16 + 3 * 4 + 8 + 1 + 2 + 8 + 1 + 4 + 3;
 constexpr std::size_t kLeastCoin = kOutPointBytes + 8 + 3 + 4;
 constexpr std::size_t kLeastBlock = 32 + 2 * 4;
 constexpr std::size_t kLeastJournal = 2 + 4 + 8 + 32;
@@ -67,6 +67,7 @@ void write_withdrawal(CanonicalWriter& w, const wire::Genesis& genesis,
   w.u8(static_cast<std::uint8_t>(view.reject));
   w.u16(view.owner.value());
   w.i64(view.requested_at_us);
+  wire::write_client(w, view.client);
   w.u32(view.height);
   w.boolean(withdrawal.broadcast);
   w.boolean(withdrawal.paid);
@@ -153,6 +154,7 @@ class Decoder {
     view.reject = static_cast<wire::RejectReason>(reject);
     view.owner = CoordinatorId(r_.u16());
     view.requested_at_us = r_.i64();
+    view.client = wire::read_client(r_);
     view.height = r_.u32();
     added.broadcast = r_.boolean();
     added.paid = r_.boolean();

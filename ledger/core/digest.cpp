@@ -86,12 +86,13 @@ Hash32 request_hash(const wire::WithdrawalView& view) {
   w.u8(static_cast<std::uint8_t>(view.reject));
   w.u16(view.owner.value());
   w.i64(view.requested_at_us);
+  wire::write_client(w, view.client);
   return crypto::sha256(w.view());
 }
 
 Hash32 books_digest(const Books& books) {
   CanonicalWriter w;
-  w.text("roulette/ledger-state/1");
+  w.text("roulette/ledger-state/2");
   w.boolean(books.genesis.has_value());
   if (books.genesis) w.bytes(wire::encode_command({{}, *books.genesis}));
   write_withdrawals(w, books);

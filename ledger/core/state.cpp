@@ -173,6 +173,7 @@ Ordinal record(Books& books, const wire::Withdraw& withdraw, wire::RejectReason 
   view.script = withdraw.script;
   view.amount_sat = withdraw.amount_sat;
   view.payload_digest = withdraw.payload_digest;
+  view.client = withdraw.client;
   view.reject = reject;
   view.owner = withdraw.owner;
   view.requested_at_us = withdraw.requested_at_us;

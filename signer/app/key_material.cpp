@@ -17,6 +17,7 @@
 #include "common/crypto/hsm_scheme.h"
 #include "common/crypto/schemes.h"
 #include "common/crypto/sealed_share.h"
+#include "common/runtime/clients_file.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
 #include "common/runtime/process.h"
@@ -247,6 +248,12 @@ Result<SignerConfig> load_config(const Settings& settings, std::optional<int> pa
   auto group = runtime::read_group_file(settings.group);
   if (!group) return group.error();
   const crypto::SigningGroupPtr signing = std::move(group).value();
+  runtime::ClientListPtr clients;
+  if (!settings.clients.empty()) {
+    auto read = runtime::read_clients_file(settings.clients, settings.cluster_id);
+    if (!read) return read.error();
+    clients = std::move(read).value();
+  }
   const SignerId id(settings.name.index);
   const auto* kind = crypto::scheme_by_name(signing->scheme().facts().name);
   auto share = kind->in_token ? token_share(settings, *signing, entropy, probe)
@@ -259,7 +266,8 @@ Result<SignerConfig> load_config(const Settings& settings, std::optional<int> pa
                       std::move(share).value(),
                       Policy{runtime::wallet_script_of(*signing), settings.max_fee_sat,
                              settings.max_fee_rate_sat_per_vb, settings.max_amount_sat},
-                      settings.verify_own_share};
+                      settings.verify_own_share,
+                      std::move(clients)};
 }
 
 }  // namespace roulette::signer

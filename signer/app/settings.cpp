@@ -70,6 +70,7 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.certificate = path("cert");
   settings.key = path("key");
   settings.group = path("group");
+  if (root.has("clients")) settings.clients = path("clients");
   settings.share = root.has("share") ? path("share") : std::filesystem::path();
   settings.share_key = root.has("share_key") ? path("share_key") : std::filesystem::path();
   if (root.has("token")) {

@@ -28,6 +28,7 @@ struct Settings {
   Address http;    // /healthz, /readyz, /metrics
   std::filesystem::path folder;
   std::filesystem::path ca, certificate, key;
+  std::filesystem::path clients;  // empty: anybody's requests are signed
   std::filesystem::path group, share, share_key;  // `share` is empty for hsm: it has none
   // Whose key the share is, or is to be, sealed with; for hsm, where the key lies.
   std::optional<TokenPlace> token;

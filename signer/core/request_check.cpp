@@ -160,4 +160,29 @@ std::optional<Denied> check_policy(const bitcoin::Transaction& tx,
   return check_fee(tx, prevouts, policy, form);
 }
 
+// Attack: a coordinator in wrong hands asks for a payment of its own, twice for one request under
+// two ids, or more than the client wanted. Payee and amount are read from the transaction, so what
+// the client signed is what leaves the wallet.
+std::optional<Denied> check_client(const wire::SignRequest& request,
+                                   const bitcoin::Transaction& tx, const Bytes& wallet_script,
+                                   const wire::ClientList& clients) {
+  if (!request.client) return denied(RefusalReason::Unrequested, "no client signed this request");
+  const wire::ClientRequest& asked = *request.client;
+  if (request.withdrawal_id != wire::withdrawal_id_of(asked.key))
+    return denied(RefusalReason::Unrequested, "the withdrawal is of another key");
+  const auto payment =
+      std::find_if(tx.outputs.begin(), tx.outputs.end(), [&](const bitcoin::TxOut& output) {
+        return output.script != wallet_script;
+      });
+  if (payment == tx.outputs.end())
+    return denied(RefusalReason::Unrequested, "the transaction pays nobody");
+  if (request.payload_digest !=
+      wire::payload_digest(asked.account, payment->script, payment->amount_sat))
+    return denied(RefusalReason::Unrequested, "the payload is not what the transaction pays");
+  const auto no = clients.check({asked.key, asked.account, payment->script, payment->amount_sat},
+                                asked.by);
+  if (no) return denied(RefusalReason::Unrequested, no->detail);
+  return std::nullopt;
+}
+
 }  // namespace roulette::signer

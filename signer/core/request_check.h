@@ -37,6 +37,12 @@ struct ReadContext {
 [[nodiscard]] std::variant<ReadRequest, Denied> read_request(const wire::SignRequest& request,
                                                              const ReadContext& context);
 
+// That a listed client asked for this payment, under the key that the withdrawal's id stands for.
+[[nodiscard]] std::optional<Denied> check_client(const wire::SignRequest& request,
+                                                 const bitcoin::Transaction& tx,
+                                                 const Bytes& wallet_script,
+                                                 const wire::ClientList& clients);
+
 // Prevouts, change, amounts and fee.
 [[nodiscard]] std::optional<Denied> check_policy(const bitcoin::Transaction& tx,
                                                  const std::vector<bitcoin::TxOut>& prevouts,

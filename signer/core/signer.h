@@ -18,6 +18,7 @@
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "common/crypto/scheme.h"
+#include "common/wire/client_list.h"
 #include "common/wire/messages.h"
 
 namespace roulette::signer {
@@ -38,6 +39,8 @@ struct SignerConfig {
   crypto::KeySharePtr share;  // erased with its last owner, here the machine
   Policy policy;
   bool verify_own_share = true;  // BIP 445's check before release
+  // Whose requests are signed; nothing: whatever the policy allows, whoever asked for it.
+  std::shared_ptr<const wire::ClientList> clients = nullptr;
 };
 
 // ---- journal records ----

@@ -26,6 +26,10 @@ std::variant<Admitted, Denied> Signer::State::admit(ConnectionId id,
   const crypto::SignatureForm form = read_context.scheme.signatures;
   if (auto no = check_policy(read.tx, request.prevouts, config.policy, form))
     return *std::move(no);
+  if (config.clients && !ROULETTE_MUTANT("client-unchecked")) {
+    auto no = check_client(request, read.tx, config.policy.wallet_script, *config.clients);
+    if (no) return *std::move(no);
+  }
 
   Admitted admitted;
   SigningRecord& record = admitted.record;

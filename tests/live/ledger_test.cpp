@@ -77,7 +77,7 @@ TEST_CASE(
     const Finished exported = run_ledger(files, {"export", "--config", files.config(i).string()});
     CHECK(exported.exit_code == 0);
     const auto lines = lines_of(exported.out);
-    CHECK(lines[0] == json({{"format", "roulette-ledger"}, {"version", 3}}));
+    CHECK(lines[0] == json({{"format", "roulette-ledger"}, {"version", 4}}));
     const json state = line_of(lines, "state");
     const json tables = line_of(lines, "tables");
     CHECK(tables["why"] == "");

@@ -142,6 +142,17 @@ def wait_gone(processes, what):
     wait_for(lambda: not alive(processes), GONE_WITHIN_S, f"{what}: {alive(processes)} still run")
 
 
+def client_signature(up, key, payment):
+    """The header field by which the cluster's client asks for this payment."""
+    client = up["client"]
+    arguments = [TOOL, "client-signature", "--key-file", client["key_file"],
+                 "--cluster", client["cluster_id"], "--client", client["name"],
+                 "--idempotency-key", key, "--account", payment["account"],
+                 "--address", payment["address"], "--amount-sat", str(payment["amount_sat"])]
+    return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=20,
+                          stdin=subprocess.DEVNULL).stdout.strip()
+
+
 class Tool:
     """A tool that runs meanwhile; leaving the block kills it, whatever happened inside."""
 

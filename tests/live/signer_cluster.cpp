@@ -239,7 +239,8 @@ std::optional<wire::SignRequest> TestCoordinator::request(
                             bitcoin::serialize_without_witness(payment.tx),
                             payment.prevouts,
                             {},
-                            wallet().dealt.group.id()};
+                            wallet().dealt.group.id(),
+                            payment.client};
   SeededEntropy made_up(4);
   for (std::uint16_t i = 0; i < 3; ++i) {
     wire::SessionSigner signer{SignerId(i), BootId{}, {}};

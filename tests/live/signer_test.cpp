@@ -95,6 +95,63 @@ TEST_CASE("three signer processes sign over TLS what the wallet's key verifies")
   }
 }
 
+// The coordinator here has a coordinator's certificate and says whatever it likes.
+TEST_CASE("a coordinator that asks for a payment no client asked for gets no share") {
+  ClusterFiles files;
+  Secret<32> seed;
+  seed.data()[0] = 8;
+  const auto shop = crypto::Ed25519Key::from_seed(std::move(seed));
+  REQUIRE(shop.ok());
+  const std::string list = R"({"format":"roulette-clients","version":1,"clients":[{"name":"shop",)"
+                           R"("public_key":")" +
+                           to_hex(shop->public_key()) +
+                           R"(","accounts":["alpha"]}],"accounts":[{"name":"alpha",)"
+                           R"("max_amount_sat":60000}]})";
+  REQUIRE(runtime::write_file_durably(files / "clients.json", as_bytes(list)).ok());
+  std::deque<SignerProcess> signers;
+  TestCoordinator coordinator(files);
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    signers.emplace_back(files.write_config(i, {{"clients", "\"clients.json\""}}));
+    REQUIRE(signers[i].wait_ready());
+    REQUIRE(coordinator.connect(i, signers[i].tls_port()));
+  }
+  Payment pays = payment(5, 1);
+  const bitcoin::TxOut& paid = pays.tx.outputs[0];
+  const wire::PaymentRequest wanted{"k1", "alpha", paid.script, paid.amount_sat};
+  pays.id = wire::withdrawal_id_of("k1");
+  pays.payload_digest = wire::payload_digest("alpha", paid.script, paid.amount_sat);
+  const auto signature = shop->sign(wire::signed_text("test", "shop", wanted));
+  REQUIRE(signature.ok());
+  const wire::ClientRequest asked{"k1", "alpha", {"shop", *signature}};
+  const auto all_refuse = [&](const Payment& stolen) {
+    const auto request = coordinator.request(stolen, {0, 1, 2});
+    REQUIRE(request.has_value());
+    for (std::uint16_t i = 0; i < 3; ++i) {
+      coordinator.send(i, *request);
+      const auto no = coordinator.receive<wire::SignRefusal>(i);
+      REQUIRE(no.has_value());
+      INFO(no->detail);
+      CHECK(no->reason == RefusalReason::Unrequested);
+    }
+  };
+  all_refuse(pays);  // nobody's word
+  Payment own = pays;
+  own.client = asked;
+  own.tx.outputs[0].script[5] ^= 1;  // the client's word, another payee
+  own.payload_digest =
+      wire::payload_digest("alpha", own.tx.outputs[0].script, own.tx.outputs[0].amount_sat);
+  all_refuse(own);
+  for (std::uint16_t i = 0; i < 3; ++i)
+    CHECK(count_events(read_events(files, "signer-" + std::to_string(i)), "share_released") == 0);
+  pays.client = asked;  // what the client did ask for
+  const auto request = coordinator.request(pays, {0, 1, 2});
+  REQUIRE(request.has_value());
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    coordinator.send(i, *request);
+    CHECK(coordinator.receive<wire::SignResponse>(i).has_value());
+  }
+}
+
 TEST_CASE("a signer killed between its commit and its share refuses a conflict afterwards") {
   ClusterFiles files;
   const auto config = files.write_config(0);

@@ -105,10 +105,16 @@ class Small {
     json body{{"account", cluster->accounts().front()},
               {"address", address_of(key)},
               {"amount_sat", 20'000}};
+    const auto script = bitcoin::script_from_address(address_of(key));
+    const auto signature =
+        cluster->client()->header({key, cluster->accounts().front(), *script, 20'000});
+    REQUIRE(signature.ok());
     return ask(coordinator,
                {.method = "POST",
                 .target = "/v1/withdrawals",
-                .headers = {{"idempotency-key", key}, {"prefer", "wait=" + std::to_string(wait_s)}},
+                .headers = {{"idempotency-key", key},
+                            {"prefer", "wait=" + std::to_string(wait_s)},
+                            {kClientHeader, *signature}},
                 .body = body.dump()});
   }
 

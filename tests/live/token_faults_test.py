@@ -53,6 +53,7 @@ class TokenFaults(unittest.TestCase):
         headers = {"Authorization": f"Bearer {token}"}
         if key:
             headers["Idempotency-Key"] = f'"{key}"'
+            headers["Client-Signature"] = run_tool.client_signature(self.up, key, body)
         request = urllib.request.Request(self.up["coordinators"][0] + path,
                                          json.dumps(body).encode() if body else None, headers)
         with urllib.request.urlopen(request, timeout=5) as response:

@@ -28,7 +28,7 @@ class Client:
     """Withdrawals one after the other; a lost answer is asked for again at the other coordinator"""
 
     def __init__(self, up, rpc, number):
-        self.coordinators = up["coordinators"]
+        self.up, self.coordinators = up, up["coordinators"]
         self.token = pathlib.Path(up["token_file"]).read_text().strip()
         self.account = up["accounts"][number % len(up["accounts"])]
         self.rpc, self.number = rpc, number
@@ -40,6 +40,7 @@ class Client:
         headers = {"Authorization": f"Bearer {self.token}"}
         if key:
             headers["Idempotency-Key"] = f'"{key}"'
+            headers["Client-Signature"] = run_tool.client_signature(self.up, key, body)
         request = urllib.request.Request(self.coordinators[coordinator] + path,
                                          json.dumps(body).encode() if body else None, headers)
         with urllib.request.urlopen(request, timeout=2) as response:

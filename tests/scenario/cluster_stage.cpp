@@ -60,6 +60,7 @@ Schedule schedule_of(const Block& first) {
   world.unknown_per_mille = static_cast<std::uint32_t>(stage.number("unknown", 0));
   world.over_budget = stage.number("over_budget", 0) != 0;
   world.snapshot_interval = static_cast<std::uint64_t>(stage.number("snapshots", 0));
+  world.clients_sign = stage.number("clients_sign", 0) != 0;
   return schedule;
 }
 
@@ -153,22 +154,24 @@ class ClusterStage final : public Stage {
 
   co::CreateWithdrawal create(const Command& c) {
     co::CreateWithdrawal body;
-    body.key = c.word(0);
-    body.amount_sat = std::stoll(c.word(1));
-    body.account = c.option("account", "alice");
-    body.script = bitcoin::p2tr_script(crypto::sha256(as_bytes(body.key)));
+    body.payment.key = c.word(0);
+    body.payment.amount_sat = std::stoll(c.word(1));
+    body.payment.account = c.option("account", "alice");
+    body.payment.script = bitcoin::p2tr_script(crypto::sha256(as_bytes(body.payment.key)));
     body.unix_time_us = (world_.agenda.now() - Instant{}).us + kUnixEpoch.us;
     body.wait = milliseconds(c.number("wait", 0));
+    body.client = world_.client_signature(body.payment);
     return body;
   }
 
   // pay KEY AMOUNT [account=] [at=COORDINATOR] [wait=MS] [and-also-at=COORDINATOR]
   std::string pay(const Command& c) {
     co::CreateWithdrawal body = create(c);
-    ClientKey* known = find(body.key);
-    const bool same = known == nullptr || known->amount_sat == body.amount_sat;
+    ClientKey* known = find(body.payment.key);
+    const bool same = known == nullptr || known->amount_sat == body.payment.amount_sat;
     if (known == nullptr) {
-      keys_.push_back({body.key, body.account, body.script, body.amount_sat, false});
+      const wire::PaymentRequest& paid = body.payment;
+      keys_.push_back({paid.key, paid.account, paid.script, paid.amount_sat, false});
     }
     const auto at = static_cast<std::uint16_t>(c.number("at", 0));
     std::string text;
@@ -176,11 +179,11 @@ class ClusterStage final : public Stage {
     if (c.options.contains("and-also-at")) {
       const auto other = static_cast<std::uint16_t>(c.number("and-also-at", 1));
       world_.ask(other, body, kPatience, [&, asked](const std::optional<co::ReplyBody>& reply) {
-        text += "client: " + note(body.key, same, asked, reply);
+        text += "client: " + note(body.payment.key, same, asked, reply);
       });
     }
     ask(at, body, [&](const std::optional<co::ReplyBody>& reply) {
-      text += "client: " + note(body.key, same, asked, reply);
+      text += "client: " + note(body.payment.key, same, asked, reply);
     });
     if (c.options.contains("and-also-at")) (void)pass(milliseconds(20));
     return text;

@@ -109,9 +109,15 @@ TEST_CASE("where too many tokens are away the quorum is lost, and everything is 
 TEST_CASE("what a lying coordinator asks for is signed by nobody who is bound already") {
   for (std::uint32_t lie = 0; lie < kCoordinatorLies; ++lie) {
     INFO("lie " << lie);
-    const auto options = with_liar(FaultKind::BadCoordinator, {Role::Coordinator, 0}, lie);
-    const Outcome outcome = require_green(options);
-    CHECK(outcome.counts.attacks > 5);
+    auto options = with_liar(FaultKind::BadCoordinator, {Role::Coordinator, 0}, lie);
+    const bool theft = lie == static_cast<std::uint32_t>(CoordinatorLie::Unrequested);
+    for (const bool clients_sign : {false, true}) {
+      if (theft && !clients_sign) continue;  // there signers cannot tell it from an honest one
+      options.world.clients_sign = clients_sign;
+      const Outcome outcome = require_green(options);
+      CHECK(outcome.counts.attacks > 5);
+      if (theft) CHECK(outcome.probes.hits(Probe::UnrequestedRefused) > 5);
+    }
   }
 }
 

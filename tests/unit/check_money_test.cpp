@@ -195,7 +195,7 @@ TEST_CASE("a declared lasting quorum loss may leave withdrawals and names them")
 
 TEST_CASE("without the client's record nobody knows what was promised") {
   Run run;
-  run.headers[kHistory] = {{"format", "roulette-history"}, {"version", 2}};
+  run.headers[kHistory] = {{"format", "roulette-history"}, {"version", 9}};
   const Verdict verdict = run.judged();
   for (const char* id :
        {"no-duplicate-payment", "no-lost-withdrawal", "idempotency-key-respected",
@@ -203,7 +203,7 @@ TEST_CASE("without the client's record nobody knows what was promised") {
     INFO(id);
     CHECK(status_of(verdict, id) == kOpen);
     CHECK(
-        invariant(verdict, id).note.find("history.ndjson:1: format 'roulette-history' version 2") !=
+        invariant(verdict, id).note.find("history.ndjson:1: format 'roulette-history' version 9") !=
         std::string::npos);
   }
 }

@@ -21,6 +21,7 @@
 #include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/taproot.h"
+#include "common/wire/client_list.h"
 #include "common/wire/commands.h"
 
 namespace roulette::check::test {
@@ -145,6 +146,18 @@ Mined genesis() {
   return {bitcoin::txid_to_hex(block.hash), kGenesisBlock, block.transactions, block.hash};
 }
 
+constexpr const char* kClient = "shop";
+constexpr const char* kClusterId = "run-1";
+
+crypto::Ed25519Key client_key() {
+  return crypto::Ed25519Key::from_seed(Secret<32>(hash_of("client"))).value();
+}
+// The request's signature, as hex.
+std::string asked_for(const wire::PaymentRequest& request) {
+  const Bytes text = wire::signed_text(kClusterId, kClient, request);
+  return to_hex(client_key().sign(text).value());
+}
+
 std::vector<std::string> daemons() {
   return {"signer-0",      "signer-1", "signer-2", "coordinator-0",
           "coordinator-1", "ledger-0", "ledger-1"};
@@ -251,7 +264,7 @@ void Run::make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs,
   Paid p;
   const std::string n = std::to_string(i);
   p.key = "key-" + n;
-  p.id = id_of("withdrawal " + n);
+  p.id = to_hex(wire::withdrawal_id_of(p.key).value());
   p.account = i % 2 == 0 ? "alice" : "bob";
   p.script = bitcoin::p2tr_script(hash_of("address " + n));
   if (i == 1) {
@@ -290,6 +303,10 @@ Transaction Run::spend_spare(const Bytes& script, std::int64_t amount_sat) const
 
 void Run::make_history() {
   auto& out = files["history.ndjson"];
+  out.push_back({{"type", "client"},
+                 {"name", kClient},
+                 {"cluster_id", kClusterId},
+                 {"public_key", to_hex(client_key().public_key())}});
   const auto key = [&](std::size_t i, double at_ms) {
     const Paid& p = paid[i];
     out.push_back({{"type", "key"},
@@ -622,7 +639,9 @@ struct Log {
                  {"amount_sat", amount},
                  {"payload_digest", to_hex(wire::payload_digest(p.account, p.script, amount))},
                  {"owner", "coordinator-0"},
-                 {"requested_at_us", us(at_ms) + kWallOffsetUs}}));
+                 {"requested_at_us", us(at_ms) + kWallOffsetUs},
+                 {"client", kClient},
+                 {"client_signature", asked_for({p.key, p.account, p.script, amount})}}));
   }
   void sign(const Paid& p) {
     json told = json::array();
@@ -708,6 +727,8 @@ void Run::make_ledgers() {
            {"state", "settled"},
            {"reject", ""},
            {"owner", "coordinator-0"},
+           {"client", kClient},
+           {"client_signature", asked_for({p.key, p.account, p.script, p.amount_sat})},
            {"txid", p.txid},
            {"unsigned_tx", to_hex(bitcoin::serialize_without_witness(p.tx))},
            {"signed_tx", text_of(p.tx)},
@@ -972,7 +993,7 @@ std::string Run::write() {
     if (format.starts_with("roulette-signer-")) format = "roulette-signer-journal";
     if (format.starts_with("roulette-ledger-")) format = "roulette-ledger";
     const auto header = headers.find(file);
-    const int version = format == "roulette-ledger" ? 3 : 1;
+    const int version = format == "roulette-ledger" ? 4 : format == "roulette-history" ? 2 : 1;
     out << (header == headers.end() ? json{{"format", format}, {"version", version}}
                                     : header->second)
                .dump()

@@ -533,6 +533,53 @@ TEST_CASE("a payment of another amount than the client asked for is seen") {
   expect_fail(run, "signing-policy-respected", kSigner, "were asked for");
 }
 
+// The ledger's row of a payment, in both replicas, and the entry that made it.
+static void change_request(Run& run, std::size_t i, const std::string& field, const json& value) {
+  for (const std::string& ledger : {kLedger, std::string("state/ledger-1.ndjson")}) {
+    for (json& line : run.files[ledger]) {
+      if (line.value("type", "") == "withdrawal" && line["withdrawal_id"] == run.paid[i].id)
+        line[field] = value;
+      if (line.value("type", "") != "entry") continue;
+      for (json& command : line["commands"]) {
+        if (command["command"] == "withdraw" && command["withdrawal_id"] == run.paid[i].id)
+          command[field] = value;
+      }
+    }
+  }
+}
+
+TEST_CASE("what was signed for a request that bears no signature of its client is seen") {
+  SECTION("none") {
+    Run run;
+    change_request(run, 2, "client_signature", "");
+    change_request(run, 2, "client", "");
+    expect_fail(run, "signing-policy-respected", kSigner, "bears no signature of client 'shop'");
+  }
+  SECTION("another request's") {
+    Run run;
+    std::string other;
+    for (const json& line : run.files[kLedger]) {
+      if (line.value("type", "") == "withdrawal" && line["withdrawal_id"] == run.paid[0].id)
+        other = line["client_signature"];
+    }
+    REQUIRE(other.size() == 128);
+    change_request(run, 2, "client_signature", other);
+    expect_fail(run, "signing-policy-respected", kSigner, "bears no signature of client 'shop'");
+  }
+  SECTION("another client's name") {
+    Run run;
+    change_request(run, 2, "client", "bank");
+    expect_fail(run, "signing-policy-respected", kSigner, "bears no signature of client 'shop'");
+  }
+}
+
+TEST_CASE("a client's record without its key leaves the policy unjudged") {
+  Run run;
+  auto& history = run.files["history.ndjson"];
+  history.erase(history.begin());
+  CHECK(status_of(run.judged(), "signing-policy-respected") == InvariantStatus::Inconclusive);
+}
+
 TEST_CASE("a replaced transaction that keeps the policy is no violation of it") {
   Run run;
   auto tx = run.paid[2].tx;

@@ -344,7 +344,7 @@ TEST_CASE("a ledger's export of an older version is named, and judged by nobody"
   run.headers["state/ledger-0.ndjson"] = {{"format", "roulette-ledger"}, {"version", 1}};
   const Verdict verdict = run.judged();
   CHECK(verdict.verdict == VerdictKind::Inconclusive);
-  CHECK(has_reason(verdict, "version 1, which this reader does not know (it knows 3)"));
+  CHECK(has_reason(verdict, "version 1, which this reader does not know (it knows 4)"));
 }
 
 TEST_CASE("a missing field is named with its line") {
@@ -352,7 +352,7 @@ TEST_CASE("a missing field is named with its line") {
   run.line("history.ndjson", {{"type", "key"}, {"key", "key-2"}}).erase("address");
   const Verdict verdict = run.judged();
   CHECK(invariant(verdict, "no-lost-withdrawal")
-            .note.find("history.ndjson:14: field 'address' is missing") != std::string::npos);
+            .note.find("history.ndjson:15: field 'address' is missing") != std::string::npos);
 }
 
 TEST_CASE("a torn last line is a defect") {

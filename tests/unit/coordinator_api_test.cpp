@@ -56,10 +56,10 @@ TEST_CASE("a well-formed withdrawal request becomes values") {
   const auto parsed = parse_request(request, 77);
   REQUIRE(std::holds_alternative<ClientRequestBody>(parsed));
   const auto& create = std::get<CreateWithdrawal>(std::get<ClientRequestBody>(parsed));
-  CHECK(create.key == "k1");
-  CHECK(create.account == "alice");
-  CHECK(create.script == *bitcoin::script_from_address(some_address()));
-  CHECK(create.amount_sat == 50'000);
+  CHECK(create.payment.key == "k1");
+  CHECK(create.payment.account == "alice");
+  CHECK(create.payment.script == *bitcoin::script_from_address(some_address()));
+  CHECK(create.payment.amount_sat == 50'000);
   CHECK(create.unix_time_us == 77);
   CHECK(create.wait == seconds(10));
 }
@@ -73,6 +73,33 @@ TEST_CASE("a missing, doubled or malformed idempotency key is a 400") {
   request.headers.emplace_back("idempotency-key", "k2");
   CHECK(refusal(request).status == 400);
   CHECK(refusal(post(body_with("1000"), "two words")).status == 400);
+}
+
+TEST_CASE("a client's signature is read from its header, or refused with the form it must have") {
+  const std::string hex(128, 'a');
+  const auto with = [&](const std::string& field) {
+    auto request = post(body_with("1000"));
+    request.headers.emplace_back("client-signature", field);
+    return request;
+  };
+  const auto parsed = parse_request(with("client=shop, signature=" + hex), 0);
+  const auto& create = std::get<CreateWithdrawal>(std::get<ClientRequestBody>(parsed));
+  REQUIRE(create.client);
+  CHECK(create.client->client == "shop");
+  CHECK(to_hex(create.client->signature) == hex);
+  const auto none = parse_request(post(body_with("1000")), 0);
+  CHECK_FALSE(std::get<CreateWithdrawal>(std::get<ClientRequestBody>(none)).client);
+  for (const std::string& field : std::vector<std::string>{
+        "shop", "client=shop", "client=, signature=" + hex, "signature=" + hex,
+        "client=shop, signature=" + hex + "00", "client=shop, signature=" + hex.substr(2),
+        "client=shop; signature=" + hex, "client=" + std::string(65, 'x') + ", signature=" + hex}) {
+    INFO(field);
+    CHECK(refusal(with(field)).status == 400);
+    CHECK(refusal(with(field)).detail.find("Client-Signature") != std::string::npos);
+  }
+  auto twice = with("client=shop, signature=" + hex);
+  twice.headers.emplace_back("client-signature", "client=shop, signature=" + hex);
+  CHECK(refusal(twice).status == 400);
 }
 
 TEST_CASE("amounts are whole satoshi in range, and nothing else") {

@@ -318,3 +318,83 @@ TEST_CASE("readiness names what is missing until nothing is") {
   for (std::uint16_t i = 0; i < 3; ++i) w.kill_signer(i);
   CHECK(w.readiness(0) == "quorum-lost");
 }
+
+// ---- clients that sign ----
+
+namespace {
+
+crypto::Ed25519Key shop_key() {
+  Secret<32> seed;
+  seed.data()[0] = 3;
+  return crypto::Ed25519Key::from_seed(std::move(seed)).value();
+}
+
+std::shared_ptr<const wire::ClientList> shop() {
+  auto list = wire::ClientList::make("test", {{"shop", shop_key().public_key(), {"alice"}}},
+                                     {{"alice", {60'000, {}}}, {"bob", {60'000, {}}}});
+  REQUIRE(list.ok());
+  return std::make_shared<const wire::ClientList>(std::move(list).value());
+}
+
+co::CreateWithdrawal signed_request(const std::string& key, std::int64_t amount_sat = 50'000,
+                                    const std::string& account = "alice") {
+  co::CreateWithdrawal out{{key, account, payee_script(1), amount_sat}, 1'700'000'000'000'000, {}};
+  out.client = wire::ClientSignature{
+      "shop", shop_key().sign(wire::signed_text("test", "shop", out.payment)).value()};
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a client's signature goes through the ledger to every signer that is asked") {
+  World w;
+  w.clients = shop();
+  w.start_all();
+  const co::CreateWithdrawal wanted = signed_request("k1");
+  REQUIRE(w.answer(0, w.ask(0, wanted)));
+  CHECK(w.view("k1").client == wanted.client);
+  CHECK(w.view("k1").id == wire::withdrawal_id_of("k1"));
+  std::size_t seen = 0;
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    for (const wire::SignRequest& request : w.signer(i).requests) {
+      REQUIRE(request.client);
+      CHECK(request.client->key == "k1");
+      CHECK(request.client->account == "alice");
+      CHECK(request.client->by == *wanted.client);
+      ++seen;
+    }
+  }
+  CHECK(seen >= 3);
+}
+
+TEST_CASE("what no client signed is not proposed, and its key stays free") {
+  World w;
+  w.clients = shop();
+  w.start_all();
+  const auto refused = [&](co::CreateWithdrawal wanted, int status, const std::string& type) {
+    const auto problem = w.problem(0, w.ask(0, std::move(wanted)));
+    INFO(type);
+    REQUIRE(problem);
+    CHECK(problem->status == status);
+    CHECK(problem->type == type);
+    CHECK_FALSE(problem->retry_after_s);
+  };
+  const std::size_t before = w.submitted.size();
+  co::CreateWithdrawal wanted = signed_request("k1");
+  wanted.client.reset();
+  refused(wanted, 401, "client-signature-missing");
+  wanted = signed_request("k1");
+  wanted.payment.amount_sat += 1;
+  refused(wanted, 403, "client-signature-invalid");
+  wanted = signed_request("k1");
+  wanted.client->client = "nobody";
+  refused(wanted, 403, "client-signature-invalid");
+  refused(signed_request("k1", 60'001), 403, "client-not-allowed");
+  refused(signed_request("k1", 50'000, "bob"), 403, "client-not-allowed");
+  CHECK(w.submitted.size() == before);
+  CHECK(w.answer(0, w.ask(0, signed_request("k1"))));
+  // A known key is no way around: its answer is the client's alone.
+  wanted = signed_request("k1");
+  wanted.client.reset();
+  refused(wanted, 401, "client-signature-missing");
+}

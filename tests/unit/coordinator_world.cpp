@@ -76,6 +76,7 @@ void World::start(std::size_t i) {
   config.group = crypto::frost_group(group_).value();
   config.wallet_script = wallet_script_;
   config.wallet_output_key = output_key_;
+  config.clients = clients;
   seats_[i] = std::make_unique<Seat>();
   taken_[i] = 0;
   seats_[i]->machine = std::make_unique<co::Coordinator>(std::move(config));
@@ -239,7 +240,7 @@ void World::disconnect_everywhere(ProcessName peer) {
 
 co::RequestId World::create(std::size_t i, const std::string& key, const std::string& account,
                             std::int64_t amount_sat, Duration wait) {
-  return ask(i, co::CreateWithdrawal{key, account, payee_script(1), amount_sat,
+  return ask(i, co::CreateWithdrawal{{key, account, payee_script(1), amount_sat},
                                      1'700'000'000'000'000, wait});
 }
 
@@ -511,6 +512,7 @@ wire::Outcome World::execute(const wire::Command& command, std::optional<Withdra
     view.script = w->script;
     view.amount_sat = w->amount_sat;
     view.payload_digest = w->payload_digest;
+    view.client = w->client;
     const bool rejected = w->account == "poor";
     if (rejected) {
       view.state = wire::WithdrawalState::Rejected;

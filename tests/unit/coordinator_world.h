@@ -98,6 +98,7 @@ class World {
   void connect_coordinators();
 
   // ---- clients ----
+  std::shared_ptr<const wire::ClientList> clients;  // of coordinators started from now on
   co::RequestId create(std::size_t i, const std::string& key, const std::string& account = "alice",
                        std::int64_t amount_sat = 50'000, Duration wait = {});
   co::RequestId ask(std::size_t i, co::ClientRequestBody body);

@@ -503,12 +503,12 @@ TEST_CASE("books verify by the form that their genesis names, and no other opens
 TEST_CASE("a snapshot of the earlier format is refused by name") {
   Story story;
   Bytes bytes = story.state.encode();
-  const std::string format = "roulette/ledger-snapshot/2";
+  const std::string format = "roulette/ledger-snapshot/3";
   REQUIRE(std::equal(format.begin(), format.end(), bytes.begin() + 4));
-  bytes[4 + format.size() - 1] = '1';
+  bytes[4 + format.size() - 1] = '2';
   const auto refused = State::decode(bytes);
   REQUIRE_FALSE(refused.ok());
-  CHECK(refused.error().message.find("of roulette/ledger-snapshot/1; this program reads " +
+  CHECK(refused.error().message.find("of roulette/ledger-snapshot/2; this program reads " +
                                      format) != std::string::npos);
 }
 

@@ -5,6 +5,8 @@ roulette_test(NAME test_runtime_command TIER unit SOURCES runtime_command_test.c
   LINK roulette_runtime)
 roulette_test(NAME test_runtime_group_file TIER unit SOURCES runtime_group_file_test.cpp
   LINK roulette_group_file)
+roulette_test(NAME test_runtime_clients_file TIER unit SOURCES runtime_clients_file_test.cpp
+  LINK roulette_clients_file)
 roulette_test(NAME test_runtime_storage TIER unit SOURCES runtime_storage_test.cpp
           runtime_traffic_test.cpp
   LINK roulette_runtime nlohmann_json::nlohmann_json OpenSSL::Crypto)

@@ -110,7 +110,8 @@ SignerConfig SignerHost::copy_config() const {
                       config_.group,
                       config_.share,
                       config_.policy,
-                      config_.verify_own_share};
+                      config_.verify_own_share,
+                      config_.clients};
 }
 
 void SignerHost::start() {
@@ -274,6 +275,7 @@ wire::SignRequest SignerHost::request(const Payment& payment, std::vector<wire::
   request.unsigned_tx = bitcoin::serialize_without_witness(payment.tx);
   request.prevouts = payment.prevouts;
   request.group = config_.group->id();
+  request.client = payment.client;
   const std::uint16_t first = std::min<std::uint16_t>(id_.value(), 2);
   for (std::uint16_t i = first; i < first + 3; ++i) {
     wire::SessionSigner signer{SignerId(i), BootId{}, {}};

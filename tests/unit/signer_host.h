@@ -58,6 +58,7 @@ struct Payment {
   Hash32 payload_digest{};
   bitcoin::Transaction tx;
   std::vector<bitcoin::TxOut> prevouts;
+  std::optional<wire::ClientRequest> client = {};
 };
 // Pays 50'000 sat out of `inputs` coins of 100'000 sat each, 1'000 sat fee a coin, the rest back.
 // Other `number`: another withdrawal with other coins.

@@ -606,7 +606,7 @@ class Records(Bundles):
                 (history, first(lambda one: one.update(key="none"), type="invoke"), "op 1"),
                 (history, first(lambda one: one.update(key="key-0"), key="key-1", type="key"),
                  "a key or address that was used before"),
-                (history, lambda lines: lines[0].update(version=2), "not roulette-history of ver"),
+                (history, lambda lines: lines[0].update(version=9), "not roulette-history of ver"),
                 (ledger, line(type="base", index=4), "a `base` that is not the first line"),
                 (ledger, line(type="state", closed=True), "a second `state`"),
                 (ledger, lambda lines: lines.remove(next(

@@ -276,7 +276,7 @@ TEST_CASE("a refusal has a known reason and a printable, bounded text", "[wire]"
   CHECK(accepted(kSignRefusal, refusal(1, good)));
   CHECK(accepted(kSignRefusal, refusal(14, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(0, good)));
-  CHECK_FALSE(accepted(kSignRefusal, refusal(16, good)));
+  CHECK_FALSE(accepted(kSignRefusal, refusal(17, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(~std::uint64_t{0}, good)));
   CHECK_FALSE(accepted(kSignRefusal, refusal(1, Bytes{'a', '\n'})));
   CHECK_FALSE(accepted(kSignRefusal, refusal(1, Bytes{0x1b, '['})));

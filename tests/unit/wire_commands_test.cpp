@@ -122,10 +122,16 @@ TEST_CASE("a command of the earlier format is refused by name, alone and in a ba
 
 TEST_CASE("the withdraw command keeps its bytes", "[wire]") {
   check_golden(Withdraw{kWithdrawal, "key-1", "alice", script_of_bytes_cc(), 250000,
-                        filled<32>(0xdd), CoordinatorId(1), 1'700'000'000'000'000},
+                        filled<32>(0xdd), CoordinatorId(1), 1'700'000'000'000'000, {}},
                "02" + times("01", 16) + "000000056b65792d31" "00000005616c696365" "000000160014" +
                    times("cc", 20) + "000000000003d090" + times("dd", 32) +
-                   "0001" "00060a24181e4000");
+                   "0001" "00060a24181e4000" "00");
+  check_golden(Withdraw{kWithdrawal, "key-1", "alice", script_of_bytes_cc(), 250000,
+                        filled<32>(0xdd), CoordinatorId(1), 1'700'000'000'000'000,
+                        ClientSignature{"shop", filled<64>(0xee)}},
+               "02" + times("01", 16) + "000000056b65792d31" "00000005616c696365" "000000160014" +
+                   times("cc", 20) + "000000000003d090" + times("dd", 32) +
+                   "0001" "00060a24181e4000" "01" "0000000473686f70" + times("ee", 64));
 }
 
 TEST_CASE("the signed command keeps its bytes", "[wire]") {
@@ -286,10 +292,14 @@ TEST_CASE("an unknown format, role, kind or flag is refused", "[wire]") {
 TEST_CASE("a command over a bound is refused, at the bound it is accepted", "[wire]") {
   Withdraw withdraw{kWithdrawal, std::string(limits::kMaxIdempotencyKeyBytes, 'k'),
                     std::string(limits::kMaxAccountNameBytes, 'a'),
-                    Bytes(limits::kMaxScriptBytes), 1, {}, CoordinatorId(0), 0};
+                    Bytes(limits::kMaxScriptBytes), 1, {}, CoordinatorId(0), 0,
+                    ClientSignature{std::string(limits::kMaxClientNameBytes, 'c'), {}}};
   check_accepted(withdraw);
   Withdraw over = withdraw;
   over.key += "k";
+  check_refused(over);
+  over = withdraw;
+  over.client->client += "c";
   check_refused(over);
   over = withdraw;
   over.account += "a";

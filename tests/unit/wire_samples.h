@@ -94,6 +94,11 @@ inline bitcoin::TxOut tx_out(Draw& d) {
   return {d.number<std::int64_t>(), d.bytes(limits::kMaxScriptBytes)};
 }
 
+inline std::optional<ClientSignature> maybe_client(Draw& d) {
+  if (!d.flag()) return std::nullopt;
+  return ClientSignature{d.octets(limits::kMaxClientNameBytes), d.array<64>()};
+}
+
 inline JournalHead journal_head(Draw& d) {
   return {SignerId(d.number<std::uint16_t>()), d.number<std::uint64_t>(), d.array<32>(),
           d.number<std::uint32_t>()};
@@ -128,6 +133,7 @@ inline CommandBody command_body(Draw& d, std::size_t alternative) {
       v.payload_digest = d.array<32>();
       v.owner = CoordinatorId(d.number<std::uint16_t>());
       v.requested_at_us = d.number<std::int64_t>();
+      v.client = maybe_client(d);
       return v;
     }
     case 2: {
@@ -186,6 +192,7 @@ inline WithdrawalView view(Draw& d) {
   v.reject = d.one_of(RejectReason::None, RejectReason::BadScript);
   v.owner = CoordinatorId(d.number<std::uint16_t>());
   v.requested_at_us = d.number<std::int64_t>();
+  v.client = maybe_client(d);
   if (d.flag()) {
     v.planned = Template{d.array<32>(), d.bytes(400),
                          d.list<bitcoin::TxOut>(limits::kMaxInputsPerTransaction, 3, [&] {
@@ -216,6 +223,9 @@ inline SignRequest sign_request(Draw& d) {
                          d.bounded<PubNonce>(limits::kMaxInputsPerTransaction)};
   });
   v.group = d.array<32>();
+  if (const auto by = maybe_client(d))
+    v.client = ClientRequest{d.octets(limits::kMaxIdempotencyKeyBytes),
+                             d.octets(limits::kMaxAccountNameBytes), *by};
   return v;
 }
 
