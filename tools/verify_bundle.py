@@ -2408,7 +2408,7 @@ NEAR_US = 250_000
 
 # A token's fault, and what its PKCS#11 module wrote down of each call that met it.
 TOKEN_ANSWERS = {"token-removed": "removed", "token-session-lost": "session-lost",
-                 "token-refusing": "refuse", "token-slow": "slow"}
+                 "token-refusing": "refuse", "token-slow": "slow", "token-hangs": "hang"}
 
 
 def proof_defect(fault):

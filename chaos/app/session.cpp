@@ -45,6 +45,9 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
   session->log = std::move(log).value();
   Supervisor::Hooks hooks;
   Session* s = session.get();
+  hooks.may_end = [s](ProcessName name, const ExitFacts& facts) {
+    return s->faults != nullptr && s->faults->may_end(name, facts);
+  };
   hooks.on_exit = [s](ProcessName name, const ExitFacts& facts) {
     if (s->faults != nullptr) s->faults->on_exit(name, facts);
     if (s->on_exit) s->on_exit(name, facts);

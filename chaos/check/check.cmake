@@ -23,6 +23,7 @@ add_library(roulette_chaos_check STATIC
   check/run_journal.cpp
   check/signatures.cpp
   check/timelines.cpp
+  check/token_faults.cpp
   check/told.cpp
   check/transactions.cpp
   check/verdict.cpp)

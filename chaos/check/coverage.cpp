@@ -9,6 +9,7 @@
 #include "chaos/check/checkers.h"
 #include "chaos/check/ledger_model.h"
 #include "chaos/check/timelines.h"
+#include "chaos/check/token_faults.h"
 #include "chaos/check/told.h"
 #include "chaos/plan/schedule.h"
 
@@ -53,27 +54,14 @@ std::string token_defect(const FaultRecord& fault) {
   return fault.token_calls.value_or(0) > 0 ? "" : "no call of its token met the fault";
 }
 
-// The fault of a token that a record names; nothing for a signal.
-std::optional<chaos::Signal> token_fault(const std::string& name) {
-  for (const chaos::Signal known : chaos::kSignals) {
-    if (chaos::of_token(known) && name == chaos::signal_name(known)) return known;
-  }
-  return std::nullopt;
-}
-
-// What the tool counted is what the module itself wrote down.
+// What the tool counted is what the module itself wrote down, and its signer did as it must.
 std::string untold_calls(const History& history, const FaultRecord& fault) {
-  const std::optional<chaos::Signal> known = token_fault(fault.signal);
-  if (!known) return "";
-  const auto record = history.tokens.find(fault.victim);
-  if (record == history.tokens.end()) return "there is no record of its token";
-  const auto calls = std::ranges::count_if(record->second, [&](const TokenAnswer& answer) {
-    return answer.answer == chaos::token_answer(*known) && answer.t_us >= fault.sent_us &&
-           answer.t_us <= fault.token_back_us.value_or(0);
-  });
-  return calls == fault.token_calls ? ""
-                                    : "its token recorded " + std::to_string(calls) +
-                                          " calls that met it";
+  if (!token_fault(fault.signal)) return "";
+  if (!history.tokens.contains(fault.victim)) return "there is no record of its token";
+  const auto calls = static_cast<std::int64_t>(calls_met(history, fault).size());
+  if (calls != fault.token_calls)
+    return "its token recorded " + std::to_string(calls) + " calls that met it";
+  return outlived_its_token(history, fault) ? "its signer waited longer than its patience" : "";
 }
 
 void count_faults(const History& history, Verdict& verdict, Reasons& reasons) {
@@ -309,6 +297,7 @@ void weigh_coverage(const History& history, const RunFacts& facts, Verdict& verd
     reasons.fail.push_back("unasked exit: " + exit);
   for (const Exited& e : history.events.exited) {
     if (e.asked || !facts.unasked_exits.empty()) continue;  // the tool's list names the same exits
+    if (ended_by_token(history, e)) continue;
     reasons.fail.push_back("unasked exit: " + e.name + " (" + history.where(e.at) + ")");
   }
   if (facts.interrupted) {

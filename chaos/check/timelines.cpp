@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "chaos/check/checkers.h"
+#include "chaos/check/token_faults.h"
 #include "chaos/plan/cluster_shape.h"
 #include "common/wire/messages.h"
 
@@ -43,21 +44,20 @@ bool token_taken(const History& history, const UpDown& e) {
 // When a signer whose key lies in a token provably could not sign: from the first call that the
 // token's own record says met the fault until the tool gave the token back. A slow one signs on.
 std::optional<Interval> without_key(const History& history, const FaultRecord& fault) {
-  const auto record = history.tokens.find(fault.victim);
-  if (!chaos::key_in_token(history.experiment.cluster) || record == history.tokens.end() ||
-      !fault.token_back_us)
+  if (!chaos::key_in_token(history.experiment.cluster) ||
+      token_fault(fault.signal) == chaos::Signal::TokenSlow)
     return std::nullopt;
-  for (const chaos::Signal known : chaos::kSignals) {
-    if (!chaos::of_token(known) || known == chaos::Signal::TokenSlow ||
-        fault.signal != chaos::signal_name(known))
-      continue;
-    for (const TokenAnswer& answer : record->second) {
-      if (answer.answer == chaos::token_answer(known) && answer.t_us >= fault.sent_us &&
-          answer.t_us <= *fault.token_back_us)
-        return Interval{answer.t_us, *fault.token_back_us};
-    }
-  }
-  return std::nullopt;
+  const auto calls = calls_met(history, fault);
+  if (calls.empty()) return std::nullopt;
+  return Interval{calls.front()->t_us, *fault.token_back_us};
+}
+
+// It ended meanwhile: then it is gone until it is started again.
+bool ended_within(const History& history, const std::string& name, Interval within) {
+  const auto& exits = history.events.exited;
+  return std::any_of(exits.begin(), exits.end(), [&](const Exited& e) {
+    return e.name == name && within.contains(e.t_us, e.t_us);
+  });
 }
 
 // A signer may call itself quarantined only when a fault took its records, and keyless only while
@@ -183,7 +183,8 @@ void Timelines::build_gone(const History& history) {
     const auto keyless = without_key(history, fault);
     if (!keyless) continue;
     turns.push_back({keyless->from, fault.at.line, fault.victim, true, 0});
-    turns.push_back({keyless->to, fault.at.line, fault.victim, false, kContinueSlackUs});
+    if (!ended_within(history, fault.victim, *keyless))
+      turns.push_back({keyless->to, fault.at.line, fault.victim, false, kContinueSlackUs});
   }
   in_order(turns);
   gone_ = intervals(turns);

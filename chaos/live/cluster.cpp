@@ -505,7 +505,8 @@ Status Cluster::set_token(ProcessName signer, std::optional<Signal> how) {
     return Error{ErrorKind::Internal, "this cluster's tokens cannot fail"};
   std::string line;
   if (how) {
-    line = *how == Signal::TokenRemoved ? "all " : "sign ";
+    const bool all = *how == Signal::TokenRemoved || *how == Signal::TokenHangs;
+    line = all ? "all " : "sign ";
     line += token_answer(*how);
     if (*how == Signal::TokenSlow) line += " " + std::to_string(kTokenSlowMs);
   }

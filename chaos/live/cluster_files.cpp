@@ -343,7 +343,8 @@ class Maker {
     }
     config["token"] = {{"module", plan_.faulty_tokens ? binaries_.faulty_token : binaries_.pkcs11},
                        {"label", name.text()},
-                       {"pin_file", pin_file(name, ".pin").string()}};
+                       {"pin_file", pin_file(name, ".pin").string()},
+                       {"patience_ms", plan_.token_patience_ms}};
     return {};
   }
 

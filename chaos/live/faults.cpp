@@ -24,6 +24,7 @@ using nlohmann::json;
 constexpr std::uint32_t kMaxDeferrals = 2000;  // passes let through because the budget was used up
 constexpr Duration kDeferral = milliseconds(100);  // timed faults try again then
 constexpr Duration kTermGrace = limits::kDrain + seconds(2);
+constexpr Duration kHangSlack = milliseconds(kTokenHangSlackMs);
 
 enum class Phase : std::uint8_t { Waiting, Armed, Striking, Over };
 
@@ -66,6 +67,7 @@ int signal_number(Signal signal) {
     case Signal::TokenSessionLost:
     case Signal::TokenRefusing:
     case Signal::TokenSlow:
+    case Signal::TokenHangs:
       break;
   }
   ROULETTE_ASSERT(false);  // nothing is sent to the process
@@ -98,6 +100,7 @@ bool strike_proven(const Instance& instance, const Strike& strike) {
     case Signal::TokenSessionLost:
     case Signal::TokenRefusing:
     case Signal::TokenSlow:
+    case Signal::TokenHangs:
       return strike.token_back && strike.token_calls > 0;
   }
   return false;
@@ -275,14 +278,43 @@ struct FaultEngine::State {
     if (strike.token_calls == 0) instance.why_not = "no call of the token met the fault";
     note(instance, strike.victim, "token_back");
     supervisor.token_returns(strike.victim);
+    if (strike.exit) return restart_strike(instance, index);
     // Otherwise it has yet to notice; on_ready() tells.
-    if (supervisor.serving(strike.victim)) token_over(instance, strike);
+    if (supervisor.serving(strike.victim)) token_over(instance, index);
   }
 
-  void token_over(Instance& instance, Strike& strike) {
+  void token_over(Instance& instance, std::size_t index) {
+    Strike& strike = instance.strikes[index];
     strike.ready = loop.now();
-    strike.over = true;
+    if (instance.plan.signal != Signal::TokenHangs) return strike_over(instance, index);
+    // Its patience may have ended just before: then its end is seen within the slack.
+    after(instance, kHangSlack, [this, &instance, index] {
+      if (!instance.strikes[index].exit) strike_over(instance, index);
+    });
+  }
+
+  void strike_over(Instance& instance, std::size_t index) {
+    instance.strikes[index].over = true;
     finish_if_over(instance);
+  }
+
+  // By contract (docs/CONFIG.md) a signer whose module does not answer for its patience ends so.
+  [[nodiscard]] bool may_end(const Instance& instance, const Strike& strike,
+                             const ExitFacts& facts) const {
+    return instance.plan.signal == Signal::TokenHangs && strike.send_result == 0 &&
+           facts.code == exit_code(ErrorKind::Preflight) &&
+           hooks.token_calls(strike.victim, instance.plan.signal, strike.sent,
+                             strike.token_back.value_or(loop.now())) > 0;
+  }
+  [[nodiscard]] bool may_end(const ProcessName& name, const ExitFacts& facts) const {
+    for (const Instance& instance : instances) {
+      for (const Strike& strike : instance.strikes) {
+        if (strike.victim == name && !strike.over && !strike.exit &&
+            may_end(instance, strike, facts))
+          return true;
+      }
+    }
+    return false;
   }
 
   void escalate(Instance& instance) {
@@ -303,10 +335,13 @@ struct FaultEngine::State {
       for (std::size_t i = 0; i < instance.strikes.size(); ++i) {
         Strike& strike = instance.strikes[i];
         if (strike.victim != name || strike.over || strike.exit) continue;
-        if (of_token(instance.plan.signal)) continue;  // an exit is nothing that it asked for
+        const bool token = of_token(instance.plan.signal);
+        if (token && !may_end(instance, strike, facts)) continue;  // it asked for no such exit
         strike.exit = facts;
         note(instance, name, "reaped");
-        recover_after_exit(instance, i);
+        if (!token) return recover_after_exit(instance, i);
+        strike.ready.reset();
+        if (strike.token_back) restart_strike(instance, i);  // else when the token is back
         return;
       }
     }
@@ -319,12 +354,16 @@ struct FaultEngine::State {
       return finish_if_over(instance);
     }
     recover_later(instance, [this, &instance, index] {
-      Strike& strike = instance.strikes[index];
-      take_records(instance, strike);
-      restart(strike.victim);
-      strike.restarted = loop.now();
-      note(instance, strike.victim, "restarted");
+      take_records(instance, instance.strikes[index]);
+      restart_strike(instance, index);
     });
+  }
+
+  void restart_strike(Instance& instance, std::size_t index) {
+    Strike& strike = instance.strikes[index];
+    restart(strike.victim);
+    strike.restarted = loop.now();
+    note(instance, strike.victim, "restarted");
   }
 
   void recover_later(Instance& instance, std::function<void()> action) {
@@ -371,10 +410,11 @@ struct FaultEngine::State {
 
   void on_ready(const ProcessName& name) {
     for (Instance& instance : instances) {
-      for (Strike& strike : instance.strikes) {
-        if (strike.victim == name && strike.token_back && !strike.over)
-          token_over(instance, strike);
-        if (strike.victim != name || !strike.restarted || strike.ready || strike.over) continue;
+      for (std::size_t i = 0; i < instance.strikes.size(); ++i) {
+        Strike& strike = instance.strikes[i];
+        if (strike.victim != name || strike.ready || strike.over) continue;
+        if (strike.token_back && !strike.restarted) token_over(instance, i);
+        if (!strike.restarted || strike.ready) continue;
         strike.ready = loop.now();
         strike.over = true;
         note(instance, name, "ready");
@@ -545,6 +585,9 @@ void FaultEngine::begin(Instant began) {
 
 std::vector<std::string> FaultEngine::control_lines(ProcessName name) const {
   return state_->control_lines(name);
+}
+bool FaultEngine::may_end(ProcessName name, const ExitFacts& facts) const {
+  return state_->may_end(name, facts);
 }
 void FaultEngine::on_exit(ProcessName name, const ExitFacts& facts) {
   state_->on_exit(name, facts);

@@ -46,6 +46,8 @@ class FaultEngine {
   // What a process must find armed when it starts (points still armed for it).
   [[nodiscard]] std::vector<std::string> control_lines(ProcessName name) const;
 
+  // It ended so because a fault of its token under way let a call hang: no unasked exit.
+  [[nodiscard]] bool may_end(ProcessName name, const ExitFacts& facts) const;
   // Fed by the supervisor's hooks.
   void on_exit(ProcessName name, const ExitFacts& facts);
   void on_hit(ProcessName name, const HitFacts& facts);

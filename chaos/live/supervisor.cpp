@@ -139,7 +139,7 @@ struct Supervisor::State {
         .add("asked", facts.asked)
         .add("cpu_us", cpu_us(usage));
     log.write("exited", fields);
-    if (!facts.asked) {
+    if (!facts.asked && !(hooks.may_end && hooks.may_end(name, facts))) {
       unasked.push_back(name.text() + " (pid " + std::to_string(child.pid) + ") ended by itself: " +
                         (facts.code ? "exit " + std::to_string(*facts.code)
                                     : "signal " + std::to_string(*facts.signal)));

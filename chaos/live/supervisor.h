@@ -51,6 +51,8 @@ struct HitFacts {
 class Supervisor {
  public:
   struct Hooks {  // all called on the loop
+    // Whether an exit that was not asked for is due to a fault under way, and so not unasked.
+    std::function<bool(ProcessName, const ExitFacts&)> may_end = {};
     std::function<void(ProcessName, const ExitFacts&)> on_exit;
     std::function<void(ProcessName, const HitFacts&)>
         on_hit;  // the process stands still until release()

@@ -23,6 +23,7 @@ const char* signal_name(Signal signal) {
     case Signal::TokenSessionLost: return "token-session-lost";
     case Signal::TokenRefusing: return "token-refusing";
     case Signal::TokenSlow: return "token-slow";
+    case Signal::TokenHangs: return "token-hangs";
   }
   return "";
 }
@@ -36,6 +37,7 @@ const char* token_answer(Signal signal) {
     case Signal::TokenSessionLost: return "session-lost";
     case Signal::TokenRefusing: return "refuse";
     case Signal::TokenSlow: return "slow";
+    case Signal::TokenHangs: return "hang";
   }
   return "";
 }
@@ -168,6 +170,7 @@ void read_cluster(const json& object, ClusterPlan& plan) {
   read(object, "chain", plan.chain);
   read(object, "block_interval_ms", plan.block_interval_ms);
   read(object, "snapshot_interval", plan.snapshot_interval);
+  read(object, "token_patience_ms", plan.token_patience_ms);
 }
 
 void read_workload(const json& object, WorkloadPlan& plan) {
@@ -304,7 +307,7 @@ Status check_token_fault(const FaultRule& rule, const Experiment& e, const Sourc
                                             " is of a signer with a token: scheme hsm, or vault "
                                             "token (which is asked at a start only)");
   if (rule.recover.how == RecoverHow::Continue) return {};
-  return source.error(at, "a token comes back by `continue`: its signer never went");
+  return source.error(at, "a token comes back by `continue`, and its signer with it");
 }
 
 Status check_fault(const FaultRule& rule, const Experiment& e, const Source& source,

@@ -33,6 +33,7 @@ struct ClusterPlan {
   std::uint32_t block_interval_ms = 1000;  // steady mining
   std::uint64_t snapshot_interval = limits::kSnapshotInterval;  // entries; 0: no snapshot, no trim
   std::uint32_t commit_delay_ms = 0;  // of journals and tables; no file sets it (`roulette bench`)
+  std::uint32_t token_patience_ms = 5000;  // a token silent for longer ends its signer
   bool faulty_tokens = false;  // some fault is a token's: the module that can have it is loaded
 };
 
@@ -86,12 +87,15 @@ enum class Signal : std::uint8_t {
   TokenSessionLost,  // signing: CKR_SESSION_HANDLE_INVALID, also in a session opened anew
   TokenRefusing,     // signing: CKR_FUNCTION_FAILED
   TokenSlow,         // signing takes kTokenSlowMs longer
+  TokenHangs,        // no call comes back before the fault is over
 };
 inline constexpr std::uint32_t kTokenSlowMs = 150;
+// How late the end of a signer may be seen whose token hung longer than its patience.
+inline constexpr std::uint32_t kTokenHangSlackMs = 1000;
 inline constexpr Signal kSignals[] = {Signal::Kill,          Signal::Term,
                                       Signal::Stop,          Signal::TokenRemoved,
                                       Signal::TokenSessionLost, Signal::TokenRefusing,
-                                      Signal::TokenSlow};
+                                      Signal::TokenSlow,     Signal::TokenHangs};
 [[nodiscard]] const char* signal_name(Signal signal);  // "SIGKILL", "token-removed", ...
 // What the module calls it in its record; empty for a signal.
 [[nodiscard]] const char* token_answer(Signal signal);  // "removed", ...

@@ -1,5 +1,5 @@
 // A PKCS#11 module that forwards to a real one and fails as it is told: a removed token, a lost
-// session, a slow one, one that refuses, one that never answers.
+// session, a slow one, one that refuses, one that does not answer until it is told otherwise.
 //
 // Invariant: what it does stands in one file, read at every call that uses a key or a session, so
 // it changes while a signer runs; every login and every fault is written down before it happens.
@@ -25,6 +25,8 @@
 #include <p11-kit/pkcs11.h>
 
 namespace {
+
+constexpr useconds_t kLookAgainUs = 10'000;
 
 CK_FUNCTION_LIST* real = nullptr;
 CK_FUNCTION_LIST faulty;
@@ -55,24 +57,37 @@ void note_fault(const std::string& call, const std::string& answer) {
   ::close(fd);
 }
 
+// How calls of this function are to fail now; empty: not at all.
+struct Told {
+  std::string how;
+  long ms = 0;
+};
+Told told(const std::string& function) {
+  std::ifstream in(control_file());
+  std::string functions;
+  Told out;
+  if (!(in >> functions >> out.how)) return {};
+  in >> out.ms;
+  std::istringstream list(functions);
+  for (std::string one; std::getline(list, one, ',');) {
+    if (one == function || one == "all") return out;
+  }
+  return {};
+}
+
 // What to answer instead; CKR_OK: ask the real module.
 CK_RV fault_of(const std::string& function) {
-  std::ifstream in(control_file());
-  std::string functions, how;
-  long ms = 0;
-  if (!(in >> functions >> how)) return CKR_OK;
-  in >> ms;
-  std::istringstream list(functions);
-  bool meant = false;
-  for (std::string one; std::getline(list, one, ',');) meant |= one == function || one == "all";
-  if (!meant) return CKR_OK;
-  note(function + " " + how);
-  note_fault(function, how);
-  if (how == "removed") return CKR_DEVICE_REMOVED;
-  if (how == "session-lost") return CKR_SESSION_HANDLE_INVALID;
-  if (how == "refuse") return CKR_FUNCTION_FAILED;
-  if (how == "slow") ::usleep(static_cast<useconds_t>(ms * 1000));
-  while (how == "hang") ::pause();
+  const Told now = told(function);
+  if (now.how.empty()) return CKR_OK;
+  note(function + " " + now.how);
+  note_fault(function, now.how);
+  if (now.how == "removed") return CKR_DEVICE_REMOVED;
+  if (now.how == "session-lost") return CKR_SESSION_HANDLE_INVALID;
+  if (now.how == "refuse") return CKR_FUNCTION_FAILED;
+  if (now.how == "slow") ::usleep(static_cast<useconds_t>(now.ms * 1000));
+  if (now.how == "hang") {  // one call, one line, however long; its process may end meanwhile
+    while (told(function).how == "hang") ::usleep(kLookAgainUs);
+  }
   return CKR_OK;
 }
 

@@ -82,6 +82,8 @@ tool_test(NAME "a token that fails while payments wait costs none of them" TIMEO
   COMMAND token_faults_test.py $<TARGET_FILE:faulty_token>)
 tool_test(NAME "each fault of a token in an experiment has the proof of its kind" TIMEOUT 300
   COMMAND token_run_test.py TokenRun.test_each_kind)
+tool_test(NAME "a token that hangs ends its signer, or not, by its patience, and costs no payment"
+  TIMEOUT 150 COMMAND token_run_test.py TokenRun.test_hangs)
 tool_test(NAME "a token's fault that no call met makes a run inconclusive" TIMEOUT 150
   COMMAND token_run_test.py TokenRun.test_no_call_no_proof)
 tool_test(NAME "frost with its shares in tokens pays under kills" TIMEOUT 180

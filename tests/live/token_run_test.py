@@ -15,6 +15,7 @@ from run_tool import fresh_runs, records, roulette, run_folder
 
 HERE = pathlib.Path(__file__).parent
 SHIPPED = HERE.parent.parent / "chaos" / "experiments" / "token-faults.yaml"
+HANGS = SHIPPED.with_name("token-hangs.yaml")
 ANSWERS = {"token-removed": "removed", "token-session-lost": "session-lost",
            "token-refusing": "refuse", "token-slow": "slow"}
 
@@ -64,6 +65,40 @@ class TokenRun(unittest.TestCase):
                               text=True, capture_output=True, timeout=170)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertTrue(done.stdout.startswith("20 changes: "), done.stdout)
+
+    def test_hangs(self):
+        """Longer than its patience a token ends its signer, shorter it does not."""
+        runs = fresh_runs("token-hangs")
+        done = roulette("run", HANGS, "--runs", runs, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        folder = run_folder(runs)
+        faults = sorted(records(folder / "faults.ndjson"), key=lambda f: f["fault_id"])
+        calls = records(folder / "state" / "token-signer-0.ndjson")
+        events = records(folder / "events.ndjson")
+        exits = [e for e in events if e["event"] == "exited" and e["name"] == "signer-0"]
+        released = [e["t_us"] for e in events if e["event"] == "share_released"]
+        self.assertEqual([(e["code"], e["asked"]) for e in exits], [(2, False), (0, True)])
+        self.assertEqual(json.loads((folder / "journal.json").read_text())["unasked_exits"], [])
+        ends = []
+        for fault in faults:
+            proof = fault["proof"]
+            self.assertTrue(fault["fired"] and fault["proven"], fault)
+            self.assertEqual(fault["signal"], "token-hangs")
+            met = [c for c in calls if proof["sent_us"] <= c["t_us"] <= proof["token_back_us"]]
+            self.assertEqual([c["answer"] for c in met], ["hang"])  # one call, one line
+            self.assertEqual(proof["token_calls"], 1)
+            within = [t for t in released if met[0]["t_us"] <= t <= proof["token_back_us"]]
+            self.assertEqual(within, [], "a share left while the token hung")
+            ends.append(proof["exit_code"])
+            if proof["exit_code"] is None:
+                self.assertIsNone(fault["restarted_us"])
+                continue
+            self.assertLess(abs(proof["reaped_us"] - exits[0]["t_us"]), 250_000)
+            self.assertGreater(proof["reaped_us"], met[0]["t_us"])
+            self.assertGreaterEqual(fault["restarted_us"], proof["token_back_us"])
+        self.assertEqual(ends, [None, 2])  # the short one first
+        said = "".join(f.read_text() for f in (folder / "logs").glob("signer-0*"))
+        self.assertIn("has not answered for 2000 ms", said)
 
     def test_no_call_no_proof(self):
         runs = fresh_runs("token-no-call")

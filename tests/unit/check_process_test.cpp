@@ -6,6 +6,7 @@
 
 #include "chaos/check/told.h"
 #include "chaos/check/timelines.h"
+#include "chaos/check/token_faults.h"
 #include "check_run.h"
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/script.h"
@@ -207,6 +208,76 @@ TEST_CASE("a signer without its key is gone from the first call recorded to have
   fault.signal = "token-slow";
   answers = {{{}, 11'000'000, "slow"}};
   CHECK(lost().empty());
+}
+
+// A signer with its key in a token that hung from 11 s (sent at 10 s) to `back_ms`; patience 2 s.
+History hung_token(std::int64_t back_ms) {
+  History history;
+  history.experiment.cluster.scheme = "hsm";
+  history.experiment.cluster.signers = history.experiment.cluster.threshold = 1;
+  history.experiment.cluster.token_patience_ms = 2000;
+  FaultRecord fault;
+  fault.victim = "signer-0";
+  fault.signal = "token-hangs";
+  fault.sent_us = 10'000'000;
+  fault.token_back_us = back_ms * 1000;
+  history.faults = {fault};
+  history.tokens["signer-0"] = {{{}, 11'000'000, "hang"}};
+  return history;
+}
+
+Exited exited_at(std::int64_t ms, std::int64_t code = 2) {
+  Exited exited;
+  exited.t_us = ms * 1000;
+  exited.name = "signer-0";
+  exited.code = code;
+  return exited;
+}
+
+TEST_CASE("a token that hangs excuses the end of its own signer, by patience and code alone") {
+  const History history = hung_token(16'000);
+  CHECK(ended_by_token(history, exited_at(13'000)));
+  CHECK(ended_by_token(history, exited_at(12'800)));  // the patience began before the line
+  CHECK_FALSE(ended_by_token(history, exited_at(12'700)));  // it had patience left
+  CHECK(ended_by_token(history, exited_at(16'900)));        // seen late
+  CHECK_FALSE(ended_by_token(history, exited_at(17'100)));  // its token answered again
+  CHECK_FALSE(ended_by_token(history, exited_at(13'000, 1)));
+  Exited killed = exited_at(13'000);
+  killed.signal = 6;
+  CHECK_FALSE(ended_by_token(history, killed));
+  Exited other = exited_at(13'000);
+  other.name = "signer-1";
+  CHECK_FALSE(ended_by_token(history, other));
+  CHECK_FALSE(ended_by_token(hung_token(12'700), exited_at(13'000)));  // shorter than its patience
+  History refusing = history;
+  refusing.faults[0].signal = "token-refusing";
+  refusing.tokens["signer-0"] = {{{}, 11'000'000, "refuse"}};
+  CHECK_FALSE(ended_by_token(refusing, exited_at(13'000)));
+  History unmet = history;
+  unmet.tokens["signer-0"].clear();
+  CHECK_FALSE(ended_by_token(unmet, exited_at(13'000)));
+}
+
+TEST_CASE("a signer that a hung token ended is gone until it is started again") {
+  History history = hung_token(16'000);
+  const auto lost = [&] {
+    return Timelines(history).quorum_lost(history.experiment.cluster, {0, 60'000'000});
+  };
+  REQUIRE(lost().size() == 1);
+  CHECK(lost().front().from == 11'000'000);
+  CHECK(lost().front().to == 15'750'000);  // it lives on
+  CHECK(outlived_its_token(history, history.faults[0]));
+  history.events.exited = {exited_at(13'000)};
+  Spawned again;
+  again.name = "signer-0";
+  again.t_us = 16'100'000;
+  history.events.spawned = {again};
+  REQUIRE(lost().size() == 1);
+  CHECK(lost().front().from == 11'000'000);
+  CHECK(lost().front().to == 16'100'000);
+  CHECK_FALSE(outlived_its_token(history, history.faults[0]));
+  History brief = hung_token(13'900);  // within what a busy machine may need
+  CHECK_FALSE(outlived_its_token(brief, brief.faults[0]));
 }
 
 TEST_CASE("a loss in which nobody asked proves no refusal") {

@@ -189,10 +189,15 @@ TEST_CASE("a token fails only where a signer has one, and its signer goes on", "
     CHECK(fits->faults[0].signal == signal);
     CHECK(fits->faults[0].recover.how == RecoverHow::Continue);
     CHECK(fits->cluster.faulty_tokens);
+    CHECK(fits->cluster.token_patience_ms == 5000);
+    const auto patient = parse_experiment(
+        with(sealed + ", token_patience_ms: 700", "recover: {how: continue}"), "f.yaml");
+    REQUIRE(patient.ok());
+    CHECK(patient->cluster.token_patience_ms == 700);
     CHECK_FALSE(std::string(token_answer(signal)).empty());
     check_refusal(with("signers: 5, threshold: 3", "recover: {how: continue}"), "14",
                   "a signer with a token");
-    check_refusal(with(sealed, restart), "12", "its signer never went");
+    check_refusal(with(sealed, restart), "12", "its signer with it");
   }
   const auto plain = parse_experiment(kGood, "f.yaml");
   REQUIRE(plain.ok());

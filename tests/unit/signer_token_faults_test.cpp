@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <chrono>
+#include <thread>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -119,6 +120,16 @@ TEST_CASE("a slow token is waited for, one that hangs for its patience and no lo
     expect(token->ensure_signing_key(entropy).ok());
     faulty.tell("sign slow 100");
     expect(token->sign(kDigest).ok());
+    faulty.tell("sign hang");
+    {  // shorter than its patience: one line of the module, and a signature
+      std::jthread ends([&](const std::stop_token& stop) {
+        while (faulty.noted("sign hang") == 0 && !stop.stop_requested())
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        faulty.tell("");
+      });
+      expect(token->sign(kDigest).ok());
+    }
+    expect(faulty.noted("sign hang") == 1 && !token->hangs());
     faulty.tell("sign hang");
     auto began = std::chrono::steady_clock::now();
     const auto hung = token->sign(kDigest);
