@@ -943,7 +943,7 @@ GETS = {"poll", "resolve"}
 MISREAD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError,
            RecursionError)
 
-Key = collections.namedtuple("Key", "key script amount account address where")
+Key = collections.namedtuple("Key", "key script amount account address where replaces")
 Paid = collections.namedtuple("Paid", "txid vout amount height where")
 
 
@@ -1226,6 +1226,9 @@ class Run:
         seen = [int(name[13:-7]) for name in self.archive.files
                 if re.match(r"state/signer-\d+\.ndjson\Z", name)]
         self.signers = max(seen, default=-1) + 1
+        plain = re.sub(r"(^|\s)#.*", "", written, flags=re.M)
+        self.expects_duplicate = bool(re.search(r"\bexpect\"?: *[\"']?duplicate\b", plain))
+        self.uses_keys = not re.search(r"\bidempotency\"?: *[\"']?off\b", plain)
         self.clients_sign = said.get("client_signatures") not in (False, "false")
         all_sign = self.scheme == "musig2" or self.scheme in ONE_SIGNER
         self.threshold = int(said.get("threshold") or (self.signers if all_sign else 3))
@@ -1253,9 +1256,11 @@ class Run:
                 elif kind == "key":
                     key = Key(text(record, "key"), script_of_address(record["address"]),
                               integer(record, "amount_sat"), text(record, "account"),
-                              record["address"], where)
+                              record["address"], where, record.get("replaces", ""))
                     if key.key in self.keys or key.address in addresses:
                         raise ValueError("a key or address that was used before")
+                    if key.replaces and (self.uses_keys or key.replaces not in self.keys):
+                        raise ValueError("it replaces a key that no client gave up")
                     addresses.add(key.address)
                     self.keys[key.key] = key
                 elif kind == "invoke":
@@ -1502,6 +1507,19 @@ def no_duplicate_payment(run):
             if name not in accepted and name in refused:
                 check.violate(one.where, "key %s was refused (%s), yet %s pays it" %
                               (name, refused[name].answer_where, one.txid))
+    orders, paid_orders = {}, collections.defaultdict(list)
+    payments = run.payments()
+    for name, key in run.keys.items():
+        orders[name] = orders.get(key.replaces, name)
+        if payments.get(name):
+            paid_orders[orders[name]].append(payments[name][0])
+    twice = {order: paid for order, paid in paid_orders.items() if len(paid) > 1}
+    for order, paid in twice.items():
+        if not run.expects_duplicate:
+            check.violate(paid[-1].where, "the order of key %s is paid %d times" %
+                          (order, len(paid)))
+    if run.expects_duplicate and not twice:
+        check.open.append("expect: duplicate, but no order was paid twice")
     asked = {key.script for key in run.keys.values()} | {run.wallet}
     for tx in run.chain.order:
         if run.spends_wallet(tx):

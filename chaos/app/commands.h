@@ -111,6 +111,13 @@ struct ClientSignatureOptions {
 // Prints the value of Client-Signature (docs/API.md).
 [[nodiscard]] int client_signature_command(const ClientSignatureOptions& options);
 
+struct ExplainOptions {
+  std::string run_dir;
+  bool json = false;
+};
+// Exit code 0 whatever the verdict is: it was explained.
+[[nodiscard]] int explain_command(const ExplainOptions& options);
+
 struct JudgeOptions {
   std::string run_dir;
   bool json = false;

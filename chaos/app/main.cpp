@@ -114,6 +114,13 @@ void add_judge(CLI::App& app, JudgeOptions& o) {
   judge->add_flag("--json", o.json, "Print the verdict as JSON on stdout");
 }
 
+void add_explain(CLI::App& app, ExplainOptions& o) {
+  CLI::App* explain = app.add_subcommand(
+      "explain", "Why a run has its verdict, and its first violation as a story");
+  explain->add_option("RUN", o.run_dir, "A run folder")->required();
+  explain->add_flag("--json", o.json, "Reasons, remedies and story as JSON on stdout");
+}
+
 void add_client_signature(CLI::App& app, ClientSignatureOptions& o) {
   CLI::App* sign = app.add_subcommand(
       "client-signature", "Print the Client-Signature header of one request for a payment");
@@ -361,6 +368,7 @@ int dispatch(int argc, char** argv) {
   RunOptions run;
   CompareOptions compare;
   ClientSignatureOptions client_signature;
+  ExplainOptions explain;
   JudgeOptions judge;
   UpOptions up;
   SimOptions sim;
@@ -378,6 +386,7 @@ int dispatch(int argc, char** argv) {
   add_run(app, run);
   add_compare(app, compare);
   add_client_signature(app, client_signature);
+  add_explain(app, explain);
   add_judge(app, judge);
   add_up(app, up);
   add_sim(app, sim);
@@ -404,6 +413,7 @@ int dispatch(int argc, char** argv) {
     return kExitUsage;
   }
   run.program = judge.program = mutants.program = argv[0];
+  if (app.got_subcommand("explain")) return explain_command(explain);
   if (app.got_subcommand("client-signature"))
     return client_signature_command(client_signature);
   if (app.got_subcommand("judge")) return judge_command(judge);

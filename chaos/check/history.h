@@ -42,6 +42,7 @@ struct ClientKey {
   std::string key, account, address;
   Bytes script;  // of the address
   std::int64_t amount_sat = 0;
+  std::string replaces;  // the key that its client gave up for this one: one order; else empty
 };
 // Who asked, where clients sign: what every request is checked against.
 struct RequestingClient {

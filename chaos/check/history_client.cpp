@@ -79,6 +79,10 @@ class ClientReader {
     if (!script) return fields.fail("address '" + key.address + "': " + script.error().message);
     key.script = *script;
     // The chain is the judge only while one address belongs to one withdrawal.
+    key.replaces = fields.text_or_empty("replaces");
+    if (!key.replaces.empty() && (!keys_.contains(key.replaces) ||
+                                  history_.experiment.workload.idempotency))
+      return fields.fail("key " + key.key + " replaces one that no client gave up");
     if (!keys_.emplace(key.key, true).second)
       return fields.fail("key " + key.key + " was made before");
     if (!addresses_.emplace(key.address, true).second)

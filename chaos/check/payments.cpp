@@ -73,6 +73,35 @@ void check_key_payments(const History& history, const ClientKey& key,
   }
 }
 
+// An order whose client used no idempotency keys has several, and may be paid under each of them.
+void check_orders(const History& history, const std::map<std::string, std::vector<Payment>>& paid,
+                  Findings& out) {
+  std::map<std::string, std::string> order_of;  // key -> the order's first key
+  std::map<std::string, std::vector<const ClientKey*>> twice;
+  for (const ClientKey& key : history.keys) {
+    const auto before = order_of.find(key.replaces);
+    const std::string order = before == order_of.end() ? key.key : before->second;
+    order_of.emplace(key.key, order);
+    if (paid.contains(key.key)) twice[order].push_back(&key);
+  }
+  std::erase_if(twice, [](const auto& order) { return order.second.size() < 2; });
+  const bool expected = history.experiment.expect == chaos::Expectation::Duplicate;
+  std::string names;
+  for (const auto& [order, keys] : twice) {
+    std::string text = "the order of key " + order + " is paid " + std::to_string(keys.size()) +
+                       " times, for its client asked again without its key:";
+    for (const ClientKey* key : keys)
+      text += " " + history.chain.txs[paid.at(key->key).front().tx].txid;
+    if (expected) names += (names.empty() ? "" : "; ") + text;
+    else
+      out.violation(history.chain.txs[paid.at(keys.back()->key).front().tx].at, text);
+  }
+  if (!expected) return;
+  if (twice.empty()) out.inconclusive("expect: duplicate, but no order was paid twice");
+  else
+    out.note("as expected: " + names);
+}
+
 // Whatever leaves the wallet goes to somebody who asked, or back to the wallet.
 void check_strangers(const History& history, const Bytes& wallet, Findings& out) {
   std::set<Bytes> asked;
@@ -104,6 +133,7 @@ InvariantResult check_duplicate_payment(const History& history) {
     if (found != payments.end())
       check_key_payments(history, key, found->second, told[key.key], out);
   }
+  check_orders(history, payments, out);
   check_strangers(history, *history.wallet_script(), out);
   return out.result();
 }

@@ -34,6 +34,8 @@ void weigh_invariants(const History& history, const Verdict& verdict, Reasons& r
   }
   if (history.experiment.expect == chaos::Expectation::Refusal)
     required.emplace_back("safe-refusal");
+  if (history.experiment.expect == chaos::Expectation::Duplicate)
+    required.emplace_back("no-duplicate-payment");
   std::set<std::string> known;
   for (const InvariantResult& result : verdict.invariants) {
     known.insert(result.id);

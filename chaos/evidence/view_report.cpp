@@ -39,7 +39,7 @@ Json plan_json(const chaos::Experiment& e) {
   return {{"title", e.title},
           {"description", e.description},
           {"tags", e.tags},
-          {"expect", e.expect == chaos::Expectation::Progress ? "progress" : "refusal"},
+          {"expect", chaos::expectation_name(e.expect)},
           {"cluster",
            {{"scheme", e.cluster.scheme},
             {"vault", e.cluster.vault},

@@ -157,7 +157,7 @@ struct Load::State {
     return *address;
   }
 
-  Withdrawal& make(int client, Instant intended) {
+  Withdrawal& make(int client, Instant intended, const Withdrawal* instead_of = nullptr) {
     Withdrawal& w = withdrawals.emplace_back();
     ++counts.requested;
     ++counts.open;
@@ -165,17 +165,25 @@ struct Load::State {
     for (auto& byte : key) byte = static_cast<std::uint8_t>(prng.below(256));
     w.key = to_hex(key);
     w.client = client;
-    w.account = target.accounts[prng.below(target.accounts.size())];
     w.address = fresh_address(counts.requested);
-    w.amount_sat = prng.between(plan.min_amount_sat, plan.max_amount_sat);
     w.intended = intended;
-    record({{"type", "key"},
-            {"t_us", loop.now().us},
-            {"key", w.key},
-            {"client", client},
-            {"account", w.account},
-            {"address", w.address},
-            {"amount_sat", w.amount_sat}});
+    if (instead_of == nullptr) {
+      w.account = target.accounts[prng.below(target.accounts.size())];
+      w.amount_sat = prng.between(plan.min_amount_sat, plan.max_amount_sat);
+    } else {
+      w.account = instead_of->account;
+      w.amount_sat = instead_of->amount_sat;
+      w.attempts = instead_of->attempts;
+    }
+    json line{{"type", "key"},
+              {"t_us", loop.now().us},
+              {"key", w.key},
+              {"client", client},
+              {"account", w.account},
+              {"address", w.address},
+              {"amount_sat", w.amount_sat}};
+    if (instead_of != nullptr) line["replaces"] = instead_of->key;
+    record(line);
     return w;
   }
 
@@ -369,9 +377,19 @@ struct Load::State {
       delay = delay * 2;
     delay = std::min(delay, target.longest_retry);
     w.retry = std::make_unique<runtime::Timer>(loop, [this, &w] {
-      if (!closed && !w.final_answer) send(w, other_than(w.coordinator), "retry");
+      if (closed || w.final_answer) return;
+      if (plan.idempotency) return send(w, other_than(w.coordinator), "retry");
+      ask_anew(w);
     });
     w.retry->arm(loop.now() + delay);
+  }
+
+  // The same order under a new key: whether the old one is paid, its client never learns.
+  void ask_anew(Withdrawal& old) {
+    old.final_answer = true;
+    --counts.open;
+    Withdrawal& w = make(old.client, old.intended, &old);
+    send(w, other_than(old.coordinator), "new");
   }
 
   // ---- loops ----

@@ -183,6 +183,8 @@ void read_workload(const json& object, WorkloadPlan& plan) {
   read(object, "min_amount_sat", plan.min_amount_sat);
   read(object, "max_amount_sat", plan.max_amount_sat);
   read(object, "think_ms", plan.think_ms);
+  if (const auto found = object.find("idempotency"); found != object.end())
+    plan.idempotency = found->get<std::string>() != "off";
 }
 
 void read_extension(const json& object, Experiment& out) {
@@ -225,9 +227,10 @@ void read_extension(const json& object, Experiment& out) {
     out.requires_unmined_payment = unmined > 0;
   }
   read(object, "require", out.require);
-  std::string expect = "progress";
+  std::string expect = expectation_name(Expectation::Progress);
   read(object, "expect", expect);
-  out.expect = expect == "refusal" ? Expectation::Refusal : Expectation::Progress;
+  for (const auto known : {Expectation::Refusal, Expectation::Duplicate})
+    if (expect == expectation_name(known)) out.expect = known;
 }
 
 void read_steady_state(const json& document, Experiment& out) {
@@ -368,6 +371,10 @@ Status check_sense(const Experiment& e, const Source& source) {
     return source.error(workload, "undisturbed_s (" + std::to_string(w.undisturbed_s) +
                                       ") leaves no time for faults in duration_s");
   }
+  if (e.expect == Expectation::Duplicate && w.idempotency) {
+    return source.error(std::string(kExtension) + "/expect",
+                        "duplicate is what `workload: {idempotency: off}` brings out");
+  }
   for (std::size_t i = 0; i < e.faults.size(); ++i) {
     const Status status = check_fault(e.faults[i], e, source,
                                       std::string(kExtension) + "/faults/" + std::to_string(i));
@@ -396,6 +403,15 @@ const std::vector<std::string>& all_invariants() {
 }
 
 }  // namespace
+
+const char* expectation_name(Expectation expectation) {
+  switch (expectation) {
+    case Expectation::Progress: return "progress";
+    case Expectation::Refusal: return "refusal";
+    case Expectation::Duplicate: return "duplicate";
+  }
+  return "progress";
+}
 
 Result<Experiment> parse_experiment(const std::string& text, const std::string& name) {
   json document;

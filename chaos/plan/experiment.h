@@ -48,6 +48,8 @@ struct WorkloadPlan {
   std::int64_t min_amount_sat = 10'000;
   std::int64_t max_amount_sat = 2'000'000;
   std::uint32_t think_ms = 150;  // mean pause of a closed-loop client
+  // False: whoever got no answer asks again under a new key, as a client without keys would.
+  bool idempotency = true;
 };
 
 enum class TargetMode : std::uint8_t { One, All, Fixed, FixedPercent, RandomMaxPercent };
@@ -140,7 +142,9 @@ struct Floor {
   std::uint32_t kills = 0;
   std::uint32_t points = 0;
 };
-enum class Expectation : std::uint8_t { Progress, Refusal };
+// Duplicate: some order is paid twice, since its client used no idempotency keys.
+enum class Expectation : std::uint8_t { Progress, Refusal, Duplicate };
+[[nodiscard]] const char* expectation_name(Expectation expectation);  // "progress", ...
 
 struct Experiment {
   std::string title;

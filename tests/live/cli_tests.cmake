@@ -47,6 +47,9 @@ tool_test(NAME "the faults of a run are carried into the simulator" TIMEOUT 60 N
 tool_test(NAME "doctored records of a run do not pass" TIMEOUT 120 NEEDS short_run
   COMMAND run_short_test.py doctored)
 
+tool_test(NAME "a run is explained by the records of the payment it is about" TIMEOUT 60
+  NEEDS short_run COMMAND run_short_test.py explain)
+
 tool_test(NAME "a run's report is complete without a network and without JavaScript" TIMEOUT 60
   NEEDS short_run COMMAND run_short_test.py report)
 tool_test(NAME "a bundle's time stamp is checked under the authority that is trusted" TIMEOUT 60

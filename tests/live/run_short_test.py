@@ -3,7 +3,7 @@
 Invariant: `run` makes the run once and keeps it; the other commands read that run only and fail
 when it is not there. The node of a finished run is gone, so its kept data folder is served again.
 
-  run_short_test.py run | verdict | faults | npm | node | carried | doctored | bundle |
+  run_short_test.py run | verdict | faults | npm | node | carried | doctored | explain | bundle |
                     report | evidence | stamp
 """
 import base64
@@ -408,6 +408,34 @@ class ShortRun(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertTrue(done.stdout.startswith("60 changes: "), done.stdout)
 
+    def explained(self):
+        """What passed has nothing against it; a lie is told as the story of its payment."""
+        run = run_folder(FOLDER)
+        done = roulette("explain", run)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Nothing speaks against it", done.stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            lied = pathlib.Path(folder) / "lied"
+            shutil.copytree(run, lied, ignore=shutil.ignore_patterns("work", "secrets"))
+            history = (lied / "history.ndjson").read_text().splitlines(keepends=True)
+            at = next(i for i, line in enumerate(history) if '"type":"key"' in line)
+            key = json.loads(history[at])
+            lie = dict(key, amount_sat=key["amount_sat"] + 1)
+            history[at] = json.dumps(lie, sort_keys=True, separators=(",", ":")) + "\n"
+            (lied / "history.ndjson").write_text("".join(history))
+            done = roulette("explain", lied, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            told = json.loads(done.stdout)
+        self.assertNotEqual(told["verdict"], "pass")
+        self.assertIn(key["key"], told["violation"])
+        words = [moment["text"].split()[0] for moment in told["story"]]
+        for what in ("key", "invoke", "answer", "session_opened", "share_released", "aggregated",
+                     "signed_applied", "broadcast"):
+            self.assertIn(what, words)
+        self.assertEqual(told["story"], sorted(told["story"], key=lambda moment: moment["t_us"]))
+        self.assertTrue({m["process"].split("-")[0] for m in told["story"]} >=
+                        {"client", "coordinator", "signer"})
+
     def evidence_is_verified_by_both(self):
         run_tool.verify_by_both(self, run_folder(FOLDER))
 
@@ -415,7 +443,7 @@ class ShortRun(unittest.TestCase):
 CASES = {"run": "run_ends_pass", "verdict": "verdict_is_whole", "faults": "faults_are_proven",
          "npm": "npm_judges_the_transactions", "node": "node_agrees",
          "carried": "carried_into_the_simulator",
-         "doctored": "doctored_records_do_not_pass",
+         "doctored": "doctored_records_do_not_pass", "explain": "explained",
          "bundle": "bundle_is_an_auditors", "report": "report_is_complete",
          "evidence": "evidence_is_verified_by_both", "stamp": "a_time_stamp_is_checked"}
 

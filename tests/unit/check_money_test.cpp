@@ -46,6 +46,47 @@ TEST_CASE("two outputs to one withdrawal in one transaction are a duplicate") {
   expect_fail(run, "no-duplicate-payment", kChain, "key-1 is paid again");
 }
 
+// The third payment becomes a second one for the first one's order.
+static Run asked_anew(chaos::Expectation expect) {
+  Run run;
+  run.experiment.workload.idempotency = false;
+  run.experiment.expect = expect;
+  for (json& line : run.files[kHistory]) {
+    if (line.value("type", "") == "key" && line["key"] == run.paid[2].key)
+      line["replaces"] = run.paid[0].key;
+  }
+  return run;
+}
+
+TEST_CASE("an order paid under two keys is a duplicate, though each key is paid once") {
+  Run run = asked_anew(chaos::Expectation::Progress);
+  expect_fail(run, "no-duplicate-payment", "state/chain.ndjson", "is paid 2 times");
+}
+
+TEST_CASE("a duplicate that is expected is named, and its absence shows nothing") {
+  Run run = asked_anew(chaos::Expectation::Duplicate);
+  const Verdict verdict = run.judged();
+  CHECK(status_of(verdict, "no-duplicate-payment") == InvariantStatus::Pass);
+  CHECK(invariant(verdict, "no-duplicate-payment").note.find(run.paid[2].txid) !=
+        std::string::npos);
+  Run without;
+  without.experiment.workload.idempotency = false;
+  without.experiment.expect = chaos::Expectation::Duplicate;
+  CHECK(status_of(without.judged(), "no-duplicate-payment") == InvariantStatus::Inconclusive);
+}
+
+TEST_CASE("a second payment under one key is a duplicate whatever was expected") {
+  Run run = asked_anew(chaos::Expectation::Duplicate);
+  run.blocks[9] = {run.spend_spare(run.paid[0].script, run.paid[0].amount_sat)};
+  expect_fail(run, "no-duplicate-payment", "state/chain.ndjson", "is paid again by");
+}
+
+TEST_CASE("a key that replaces another where clients use keys makes the record unusable") {
+  Run run = asked_anew(chaos::Expectation::Progress);
+  run.experiment.workload.idempotency = true;
+  CHECK(status_of(run.judged(), "no-duplicate-payment") == InvariantStatus::Inconclusive);
+}
+
 TEST_CASE("a payment of the conflicting payload's amount is wrong") {
   Run run;
   run.line(kHistory, {{"type", "key"}, {"key", "key-1"}})["amount_sat"] =

@@ -1032,7 +1032,10 @@ void Run::keep_judged(const std::string& folder, const Verdict& verdict) const {
   std::ofstream(to / "test") << Catch::getResultCapture().getCurrentTestName();
   const json cluster{{"scheme", experiment.cluster.scheme},
                      {"threshold", experiment.cluster.threshold}};
-  const json extension{{"cluster", cluster}};
+  const json extension{
+      {"cluster", cluster},
+      {"workload", {{"idempotency", experiment.workload.idempotency ? "keys" : "off"}}},
+      {"expect", chaos::expectation_name(experiment.expect)}};
   std::ofstream(to / "experiment.yaml") << json{{"extensions", json::array({extension})}};
   std::ofstream(to / "journal.json") << json{{"format", "roulette-run"},
                                              {"version", 2},
