@@ -1231,6 +1231,7 @@ class Run:
         self.uses_keys = not re.search(r"\bidempotency\"?: *[\"']?off\b", plain)
         self.clients_sign = said.get("client_signatures") not in (False, "false")
         all_sign = self.scheme == "musig2" or self.scheme in ONE_SIGNER
+        self.patience_us = 1000 * int(said.get("token_patience_ms") or 5000)
         self.threshold = int(said.get("threshold") or (self.signers if all_sign else 3))
 
     def parse(self, hex_):
@@ -2422,6 +2423,7 @@ ELSEWHERE = ["quorum-continuity", "safe-refusal", "orderly-stop-finishes", "ledg
              "limits-respected"]
 INVARIANTS = HERE + ELSEWHERE
 NEAR_US = 250_000
+HANG_SLACK_US = 1_000_000  # how late the end of a signer may be seen whose token hung
 
 
 # A token's fault, and what its PKCS#11 module wrote down of each call that met it.
@@ -2467,12 +2469,22 @@ def untold(run, fault):
     if not told("fault", proof["sent_us"], moment("sent")):
         return "the tool's log tells no signal at that time"
     if fault["signal"] in TOKEN_ANSWERS:
-        calls = sum(record["answer"] == TOKEN_ANSWERS[fault["signal"]] and
-                    proof["sent_us"] <= record["t_us"] <= proof["token_back_us"]
-                    for _, record in run.archive.records("state/token-%s.ndjson" % victim,
-                                                         "roulette-token"))
-        if calls != proof["token_calls"]:
-            return "its token recorded %d calls that met it" % calls
+        if "state/token-%s.ndjson" % victim not in run.archive.files:
+            return "there is no record of its token"
+        met = [record["t_us"] for _, record in
+               run.archive.records("state/token-%s.ndjson" % victim, "roulette-token")
+               if record["answer"] == TOKEN_ANSWERS[fault["signal"]] and
+               proof["sent_us"] <= record["t_us"] <= proof["token_back_us"]]
+        if len(met) != proof["token_calls"]:
+            return "its token recorded %d calls that met it" % len(met)
+        if not told("fault", proof["token_back_us"], moment("token_back")):
+            return "the tool's log tells no return of its token at that time"
+        late = proof["token_back_us"] + HANG_SLACK_US
+        if fault["signal"] == "token-hangs" and late - met[0] >= \
+                run.patience_us + 2 * HANG_SLACK_US and not any(
+                    event.get("name") == victim and met[0] <= event["t_us"] <= late
+                    for event in run.events["exited"]):
+            return "its signer waited longer than its patience"
     if fault.get("restarted_us") is not None and \
             not told("fault", fault["restarted_us"], moment("restarted")):
         return "the tool's log tells no restart at that time"

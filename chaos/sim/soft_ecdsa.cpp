@@ -23,16 +23,20 @@ SoftEcdsa::SoftEcdsa(const Hash32& secret) : secret_(secret) {
   key_ = *key;
 }
 
-crypto::CompactEcdsa SoftEcdsa::sign(const Hash32& digest) const {
+crypto::CompactEcdsa SoftEcdsa::sign(const Hash32& digest, std::uint8_t again) const {
+  Hash32 more{};
+  more[0] = again;
   secp256k1_ecdsa_signature made;
   ROULETTE_ASSERT(secp256k1_ecdsa_sign(context(), &made, digest.data(), secret_.data(), nullptr,
-                                       nullptr) == 1);
+                                       again == 0 ? nullptr : more.data()) == 1);
   crypto::CompactEcdsa out{};
   (void)secp256k1_ecdsa_signature_serialize_compact(context(), out.data(), &made);
   return out;
 }
 
-Bytes SoftEcdsa::der(const Hash32& digest) const { return crypto::der_of(sign(digest)).value(); }
+Bytes SoftEcdsa::der(const Hash32& digest, std::uint8_t again) const {
+  return crypto::der_of(sign(digest, again)).value();
+}
 
 crypto::CompactEcdsa with_other_s(crypto::CompactEcdsa signature) {
   ROULETTE_ASSERT(secp256k1_ec_seckey_negate(context(), signature.data() + 32) == 1);

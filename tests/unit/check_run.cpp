@@ -9,17 +9,19 @@
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
+#include "chaos/check/checkers.h"
 #include "chaos/check/journal_chain.h"
 #include "chaos/plan/schedule.h"
+#include "chaos/sim/soft_ecdsa.h"
 #include "common/base/assert.h"
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/chain_facts.h"
 #include "common/bitcoin/encoding.h"
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
-#include "common/bitcoin/sighash.h"
 #include "common/bitcoin/spend.h"
 #include "common/crypto/hash.h"
+#include "common/crypto/schemes.h"
 #include "common/crypto/taproot.h"
 #include "common/wire/client_list.h"
 #include "common/wire/commands.h"
@@ -158,11 +160,6 @@ std::string asked_for(const wire::PaymentRequest& request) {
   return to_hex(client_key().sign(text).value());
 }
 
-std::vector<std::string> daemons() {
-  return {"signer-0",      "signer-1", "signer-2", "coordinator-0",
-          "coordinator-1", "ledger-0", "ledger-1"};
-}
-
 }  // namespace
 
 Run::Run(const Options& options) : options_(options) {
@@ -172,10 +169,9 @@ Run::Run(const Options& options) : options_(options) {
   make_payment(1, {{bitcoin::txid(funding_), 1}, {bitcoin::txid(funding_), 2}}, 1'500'000);
   make_payment(2, {{bitcoin::txid(funding_), 3}}, 120'000);
   make_payment(3, {{bitcoin::txid(paid[0].tx), 1}}, 130'000);
-  paid[0].signers = {0, 1};
-  paid[1].signers = {0, 2};
-  paid[2].signers = {0, 1};
-  paid[3].signers = {1, 2};
+  const std::vector<int> sessions[] = {{0, 1}, {0, 2}, {0, 1}, {1, 2}};
+  for (std::size_t i = 0; i < paid.size(); ++i)
+    paid[i].signers = in_token() ? std::vector<int>{0} : sessions[i];
   blocks.resize(13);
   blocks[1] = {funding_};
   blocks[4] = {paid[0].tx};
@@ -189,28 +185,54 @@ Run::Run(const Options& options) : options_(options) {
   make_transactions();
 }
 
+const crypto::SchemeFacts& Run::scheme() const {
+  return crypto::scheme_by_name(options_.scheme)->facts();
+}
+
+std::string Run::struck() const {
+  return in_token() ? "signer-0" : "signer-1";
+}
+
+std::vector<std::string> Run::daemons() const {
+  std::vector<std::string> out{"coordinator-0", "coordinator-1", "ledger-0", "ledger-1"};
+  for (int i = 0; i < experiment.cluster.signers; ++i) out.push_back("signer-" + std::to_string(i));
+  return out;
+}
+
 void Run::make_experiment() {
   experiment.title = "a small run";
   experiment.seed = 7;
-  experiment.cluster.signers = 3;
-  experiment.cluster.threshold = 2;
+  experiment.cluster.scheme = options_.scheme;
+  experiment.cluster.signers = in_token() ? 1 : 3;
+  experiment.cluster.threshold = in_token() ? 1 : 2;
+  experiment.cluster.faulty_tokens = in_token();
   experiment.cluster.coordinators = 2;
   experiment.cluster.ledgers = 2;
   experiment.cluster.etcd = 3;
   experiment.workload.duration_s = 10;
   experiment.workload.undisturbed_s = 2;
   chaos::FaultRule kill;
-  kill.target.index = {1};
-  kill.trigger =
-      chaos::PointTrigger{"signer.persist.signing_record.after", 1, ProcessName{Role::Signer, 1}};
+  const auto victim = static_cast<std::uint16_t>(in_token() ? 0 : 1);
+  kill.target.index = {victim};
+  kill.trigger = chaos::PointTrigger{"signer.persist.signing_record.after", 1,
+                                     ProcessName{Role::Signer, victim}};
   chaos::FaultRule pause;
   pause.target.index = {0, 1};
   pause.trigger = chaos::AtTrigger{4000};
   pause.signal = chaos::Signal::Stop;
   pause.recover = {chaos::RecoverHow::Continue, 3000};
   pause.over_budget = true;
+  if (in_token()) {
+    pause.target.index = {0};
+    pause.signal = chaos::Signal::TokenRefusing;
+    for (const NamedChecker& named : all_checkers()) {
+      if (named.id != std::string("nonce-never-reused")) experiment.require.emplace_back(named.id);
+    }
+  }
   experiment.faults = {kill, pause};
-  experiment.floor = {4, 3, 2};
+  experiment.floor.settled = 4;
+  experiment.floor.kills = in_token() ? 2 : 3;
+  experiment.floor.points = 2;
   experiment.steady_state = {{"settle-rate", "settled_per_second", 0.1, 10}};
   facts.schedule_hash = to_hex(chaos::draw_schedule(experiment).hash);
   facts.memory_mb["signer"] = 12.5;
@@ -221,9 +243,13 @@ void Run::make_wallet() {
   const auto key = crypto::public_key(Secret<32>(secret_));
   ROULETTE_ASSERT(key.ok());
   threshold_key_ = to_hex(*key);
-  const auto output = crypto::output_key(crypto::xonly(*key));
-  ROULETTE_ASSERT(output.ok());
-  wallet_script_ = bitcoin::p2tr_script(output->key);
+  wallet_key_.assign(key->begin(), key->end());
+  if (scheme().signatures == crypto::SignatureForm::Bip340) {
+    const auto output = crypto::output_key(crypto::xonly(*key));
+    ROULETTE_ASSERT(output.ok());
+    wallet_key_.assign(output->key.begin(), output->key.end());
+  }
+  wallet_script_ = bitcoin::wallet_script(scheme().signatures, wallet_key_);
   funding_.inputs.push_back(
       {{hash_of("somebody else's coin"), 0}, {}, bitcoin::kSequenceFinal, {Bytes(64, 1)}});
   for (int i = 0; i < 6; ++i) funding_.outputs.push_back({kCoinSat, wallet_script_});
@@ -238,25 +264,36 @@ TxOut Run::created(const bitcoin::OutPoint& outpoint) const {
   return {};
 }
 
-void Run::sign(Transaction& tx, const std::vector<TxOut>& prevouts) const {
-  const auto sighash = bitcoin::TaprootSighash::create(tx, prevouts);
+Bytes Run::signature(const Hash32& message) const {
+  if (in_token()) return sim::SoftEcdsa(secret_).der(message);
   const auto secret = crypto::output_secret(Secret<32>(secret_));
-  ROULETTE_ASSERT(sighash.ok() && secret.ok());
+  ROULETTE_ASSERT(secret.ok());
+  const auto made = crypto::schnorr_sign(*secret, message, {});
+  ROULETTE_ASSERT(made.ok());
+  return Bytes(made->begin(), made->end());
+}
+
+void Run::sign(Transaction& tx, const std::vector<TxOut>& prevouts) const {
+  const auto hashes = bitcoin::sighashes(scheme().signatures, tx, prevouts);
+  ROULETTE_ASSERT(hashes.ok());
   for (std::size_t i = 0; i < tx.inputs.size(); ++i) {
-    const auto signature = crypto::schnorr_sign(*secret, *sighash->key_path(i), {});
-    ROULETTE_ASSERT(signature.ok());
-    tx.inputs[i].witness = {Bytes(signature->begin(), signature->end())};
+    tx.inputs[i].witness =
+        bitcoin::witness(scheme().signatures, wallet_key_, signature((*hashes)[i]));
   }
 }
 
+std::vector<std::string> Run::signatures_of(const Transaction& tx) const {
+  std::vector<std::string> out;
+  for (const bitcoin::TxIn& input : tx.inputs) {
+    Bytes found = input.witness[0];
+    if (in_token()) found.pop_back();  // the type of its sighash
+    out.push_back(to_hex(found));
+  }
+  return out;
+}
+
 std::pair<Bytes, Bytes> Run::sign_as_wallet(const Hash32& message) const {
-  const auto secret = crypto::output_secret(Secret<32>(secret_));
-  ROULETTE_ASSERT(secret.ok());
-  const auto key = crypto::public_key(*secret);
-  const auto signature = crypto::schnorr_sign(*secret, message, {});
-  ROULETTE_ASSERT(key.ok() && signature.ok());
-  const auto x = crypto::xonly(*key);
-  return {Bytes(x.begin(), x.end()), Bytes(signature->begin(), signature->end())};
+  return {wallet_key_, signature(message)};
 }
 
 void Run::make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs,
@@ -282,10 +319,11 @@ void Run::make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs,
   }
   p.tx.outputs = {{amount_sat, p.script}, {0, wallet_script_}};
   p.fee_sat = *bitcoin::fee_sat(bitcoin::sat_per_vbyte(10),
-                                bitcoin::signed_vsize(crypto::SignatureForm::Bip340,
+                                bitcoin::signed_vsize(scheme().signatures,
                                                       inputs.size(), p.tx.outputs));
   p.tx.outputs[1].amount_sat = total - amount_sat - p.fee_sat;
   sign(p.tx, p.prevouts);
+  p.signatures = signatures_of(p.tx);
   p.txid = txid_of(p.tx);
   p.session = hex_of("session " + n);
   paid.push_back(std::move(p));
@@ -372,7 +410,7 @@ void Run::end_history() {
 
 void Run::add_event(std::int64_t at_ms, const std::string& process, const std::string& event,
                     json fields) {
-  const bool second_boot = process == "signer-1" && at_ms >= 12'700;
+  const bool second_boot = process == struck() && at_ms >= 12'700;
   json line{{"t_us", us(static_cast<double>(at_ms))},
             {"wall_us", us(static_cast<double>(at_ms)) + kWallOffsetUs},
             {"process", process},
@@ -398,8 +436,10 @@ void Run::make_session(std::size_t i, std::int64_t at_ms, int coordinator) {
     json nonces = json::array(), shares = json::array();
     for (std::size_t input = 0; input < p.tx.inputs.size(); ++input) {
       const std::string one = p.session + name + std::to_string(input);
-      nonces.push_back("02" + hex_of("R1" + one) + "03" + hex_of("R2" + one));
-      shares.push_back(hex_of("share" + one));
+      if (scheme().nonce_size > 0)
+        nonces.push_back("02" + hex_of("R1" + one) + "03" + hex_of("R2" + one));
+      const std::string share = hex_of("share" + one) + hex_of("s" + one);
+      shares.push_back(share.substr(0, 2 * scheme().share_size));
     }
     json share = about;
     share.update({{"nonces", nonces}, {"shares", shares}});
@@ -427,16 +467,36 @@ void Run::make_session(std::size_t i, std::int64_t at_ms, int coordinator) {
          {"txid", p.txid},
          {"inputs", inputs}});
   }
-  json signatures = json::array();
-  for (const bitcoin::TxIn& input : p.tx.inputs) signatures.push_back(to_hex(input.witness[0]));
   json aggregated = about;
-  aggregated["signatures"] = signatures;
+  aggregated["signatures"] = p.signatures;
   add_event(at_ms + 2, by, "aggregated", aggregated);
   add_event(at_ms + 3, by, "signed_applied", {{"withdrawal_id", p.id}, {"txid", p.txid}});
   add_event(at_ms + 4, by, "broadcast",
             {{"withdrawal_id", p.id}, {"txid", p.txid}, {"hex", text_of(p.tx)}});
   add_event(at_ms + 5, by, "broadcast_result",
             {{"withdrawal_id", p.id}, {"txid", p.txid}, {"outcome", "accepted"}});
+}
+
+void Run::make_absence() {
+  const auto tool = [&](std::int64_t at_ms, const std::string& event, json fields) {
+    add_event(at_ms, "tool-0", event, std::move(fields));
+  };
+  for (const std::uint16_t victim : experiment.faults[1].target.index) {
+    const std::string name = "signer-" + std::to_string(victim);
+    const char* const why = in_token() ? "token-refusing" : "SIGSTOP";
+    tool(14'000, "down", {{"name", name}, {"why", why}});
+    tool(14'000, "fault", {{"fault_id", 2}, {"name", name}, {"moment", "sent"}});
+    tool(17'000, "up", {{"name", name}, {"why", in_token() ? "ready" : "continued"}});
+    for (const auto& [at_ms, moment] : std::map<int, const char*>{
+             {14'001, "stopped"}, {17'000, in_token() ? "token_back" : "continued"}}) {
+      if (at_ms == 14'001 && in_token()) continue;
+      tool(at_ms, "fault", {{"fault_id", 2}, {"name", name}, {"moment", moment}});
+    }
+  }
+  if (!in_token()) return;
+  auto& calls = files["state/token-signer-0.ndjson"];
+  for (const int at_ms : {14'001, 14'251, 14'501})
+    calls.push_back({{"t_us", us(at_ms)}, {"call", "sign"}, {"answer", "refuse"}});
 }
 
 void Run::make_events() {
@@ -454,23 +514,17 @@ void Run::make_events() {
   make_session(0, 10'103, 0);
   tool(12'000, "phase", {{"name", "disturbed"}});
   make_session(1, 12'460, 1);
-  tool(12'500, "fault", {{"fault_id", 1}, {"name", "signer-1"}, {"moment", "hit"}});
+  tool(12'500, "fault", {{"fault_id", 1}, {"name", struck()}, {"moment", "hit"}});
   tool(12'500, "down",
-       {{"name", "signer-1"}, {"why", "stands still at signer.persist.signing_record.after"}});
-  tool(12'501, "fault", {{"fault_id", 1}, {"name", "signer-1"}, {"moment", "sent"}});
+       {{"name", struck()}, {"why", "stands still at signer.persist.signing_record.after"}});
+  tool(12'501, "fault", {{"fault_id", 1}, {"name", struck()}, {"moment", "sent"}});
   tool(12'502, "exited",
-       {{"name", "signer-1"}, {"pid", 100}, {"code", -1}, {"signal", 9}, {"asked", true}});
-  tool(12'700, "spawned", {{"name", "signer-1"}, {"pid", 101}});
-  add_event(12'750, "signer-1", "started",
+       {{"name", struck()}, {"pid", 100}, {"code", -1}, {"signal", 9}, {"asked", true}});
+  tool(12'700, "spawned", {{"name", struck()}, {"pid", 101}});
+  add_event(12'750, struck(), "started",
             {{"pid", 101}, {"version", "0.1"}, {"memory_locked", true}});
-  tool(12'900, "up", {{"name", "signer-1"}, {"why", "ready"}});
-  for (const char* name : {"signer-0", "signer-1"}) {
-    tool(14'000, "down", {{"name", name}, {"why", "SIGSTOP"}});
-    tool(14'000, "fault", {{"fault_id", 2}, {"name", name}, {"moment", "sent"}});
-    tool(14'001, "fault", {{"fault_id", 2}, {"name", name}, {"moment", "stopped"}});
-    tool(17'000, "up", {{"name", name}, {"why", "continued"}});
-    tool(17'000, "fault", {{"fault_id", 2}, {"name", name}, {"moment", "continued"}});
-  }
+  tool(12'900, "up", {{"name", struck()}, {"why", "ready"}});
+  make_absence();
   add_event(14'010, "coordinator-0", "session_opened",
             {{"withdrawal_id", paid[2].id},
              {"txid", paid[2].txid},
@@ -522,17 +576,19 @@ void Run::make_faults() {
   auto& out = files["faults.ndjson"];
   for (const chaos::FaultInstance& instance : chaos::draw_schedule(experiment).instances) {
     const bool kill = instance.signal == chaos::Signal::Kill;
+    const bool stop = instance.signal == chaos::Signal::Stop;
     const double sent = kill ? 12'501 : 14'000;
     for (const ProcessName& victim : instance.victims) {
       json proof{{"send_result", 0},
                  {"sent_us", us(sent)},
                  {"wtermsig", kill ? json(9) : json(nullptr)},
                  {"exit_code", nullptr},
-                 {"stopped", !kill},
-                 {"continued", !kill},
+                 {"stopped", stop},
+                 {"continued", stop},
                  {"shutdown_started", false},
                  {"escalated", false},
                  {"reaped_us", kill ? json(us(12'502)) : json(nullptr)}};
+      if (!kill && !stop) proof.update({{"token_calls", 3}, {"token_back_us", us(17'000)}});
       out.push_back({{"fault_id", instance.id},
                      {"rule", instance.rule},
                      {"trigger_process", instance.trigger_process
@@ -544,7 +600,7 @@ void Run::make_faults() {
                      {"occurrence", 1},
                      {"victim", victim.text()},
                      {"pid", 100},
-                     {"signal", kill ? "SIGKILL" : "SIGSTOP"},
+                     {"signal", chaos::signal_name(instance.signal)},
                      {"recover", kill ? "restart" : "continue"},
                      {"over_budget", instance.over_budget},
                      {"fired", true},
@@ -561,7 +617,7 @@ void Run::make_faults() {
 // ---- what was exported ----
 
 void Run::make_journals() {
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < experiment.cluster.signers; ++i) {
     const std::string name = "signer-" + std::to_string(i);
     auto& out = files["state/" + name + ".ndjson"];
     out.insert(out.begin(), json{{"sequence", 1},
@@ -649,10 +705,8 @@ struct Log {
       told.push_back(
           {{"signer", "signer-" + std::to_string(signer)}, {"length", ++lengths[signer]}});
     }
-    json signatures = json::array();
-    for (const bitcoin::TxIn& input : p.tx.inputs) signatures.push_back(to_hex(input.witness[0]));
     add(command("signed", "applied", p.id,
-                {{"txid", p.txid}, {"signatures", signatures}, {"journals", told}}));
+                {{"txid", p.txid}, {"signatures", p.signatures}, {"journals", told}}));
     add(command("broadcast", "applied", p.id, {{"txid", p.txid}}));
   }
   void connect(std::uint32_t height, const std::vector<const Paid*>& settled) {
@@ -671,8 +725,8 @@ struct Log {
 void Run::make_ledgers() {
   Log log;
   log.add(Log::command("genesis", "applied", "",
-                       {{"signature_form", "bip340"},
-                        {"wallet_output_key", to_hex(ByteSpan(wallet_script_).subspan(2))}}));
+                       {{"signature_form", crypto::form_name(scheme().signatures)},
+                        {"wallet_output_key", to_hex(wallet_key_)}}));
   log.connect(1, {});
   log.connect(2, {});
   for (std::uint32_t vout = 0; vout < funding_.outputs.size(); ++vout) {
@@ -810,6 +864,33 @@ void Run::keep_quorum() {
 
 void Run::each_ledger(const std::function<void(const std::string& file)>& edit) {
   for (const char* file : {"state/ledger-0.ndjson", "state/ledger-1.ndjson"}) edit(file);
+}
+
+void Run::replace_transaction(std::size_t i, const Transaction& tx) {
+  const Paid& p = paid[i];
+  const std::string txid = txid_of(tx);
+  const auto swap = [&](json& line) {
+    if (!line.contains("txid") || line["txid"] != p.txid) return;
+    line["txid"] = txid;
+    if (line.contains("hex")) line["hex"] = text_of(tx);
+    if (line.contains("signatures")) line["signatures"] = signatures_of(tx);
+  };
+  for (auto& [file, lines] : files) {
+    for (json& line : lines) {
+      swap(line);
+      if (line.contains("commands")) {
+        for (json& c : line["commands"]) swap(c);
+      }
+      if (line.value("type", "") != "withdrawal" || line["txid"] != txid) continue;
+      line["unsigned_tx"] = to_hex(bitcoin::serialize_without_witness(tx));
+      line["signed_tx"] = text_of(tx);
+    }
+  }
+  for (auto& block : blocks) {
+    for (auto& in : block) {
+      if (in == p.tx) in = tx;
+    }
+  }
 }
 
 // ---- writing ----
@@ -991,6 +1072,7 @@ std::string Run::write() {
     std::ofstream out(folder / file, std::ios::binary);
     std::string format = "roulette-" + std::filesystem::path(file).stem().string();
     if (format.starts_with("roulette-signer-")) format = "roulette-signer-journal";
+    if (format.starts_with("roulette-token-")) format = "roulette-token";
     if (format.starts_with("roulette-ledger-")) format = "roulette-ledger";
     const auto header = headers.find(file);
     const int version = format == "roulette-ledger" ? 4 : format == "roulette-history" ? 2 : 1;
@@ -1031,6 +1113,7 @@ void Run::keep_judged(const std::string& folder, const Verdict& verdict) const {
   std::ofstream(to / "verdict.json") << verdict_json(verdict);
   std::ofstream(to / "test") << Catch::getResultCapture().getCurrentTestName();
   const json cluster{{"scheme", experiment.cluster.scheme},
+                     {"token_patience_ms", experiment.cluster.token_patience_ms},
                      {"threshold", experiment.cluster.threshold}};
   const json extension{
       {"cluster", cluster},

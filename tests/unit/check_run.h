@@ -1,8 +1,10 @@
 // A small finished run, made by hand: four withdrawals of a 2-of-3 wallet, one signer killed, the
 // quorum lost for three seconds. Its records are consistent in everything the checkers compare,
-// with real blocks and real signatures.
+// with real blocks and real signatures. The same story with one key in a token (`hsm`): the one
+// signer is killed, and its token refuses for these three seconds.
 //
-// Invariant: judged as it stands it is a `pass` with all fifteen invariants `pass`; a test plants
+// Invariant: judged as it stands it is a `pass` with all fifteen invariants `pass` (without nonces
+// `nonce-never-reused` is not exercised, and not asked for); a test plants
 // exactly one wrong thing and sees exactly that reported. It knows the record formats
 // (docs/RECORDS.md), not the checkers.
 #pragma once
@@ -16,6 +18,7 @@
 
 #include "chaos/check/verdict.h"
 #include "common/bitcoin/transaction.h"
+#include "common/crypto/scheme.h"
 
 namespace roulette::check::test {
 
@@ -28,13 +31,15 @@ struct Paid {
   std::int64_t amount_sat = 0, fee_sat = 0;
   bitcoin::Transaction tx;  // signed
   std::vector<bitcoin::TxOut> prevouts;
-  std::vector<int> signers;  // of its session
+  std::vector<std::string> signatures;  // as records spell them, by input
+  std::vector<int> signers;             // of its session
 };
 
 class Run {
  public:
   struct Options {
     bool unmine = false;  // the block that first held withdrawal 1 is disconnected and mined again
+    std::string scheme = "frost";  // or "hsm"
   };
   Run() : Run(Options{}) {}
   explicit Run(const Options& options);
@@ -77,10 +82,15 @@ class Run {
   // All replicas alike.
   void each_ledger(const std::function<void(const std::string& file)>& edit);
 
+  // Planned, signed, journaled, sent and mined by everybody in place of withdrawal `i`'s own.
+  void replace_transaction(std::size_t i, const bitcoin::Transaction& tx);
+
   void sign(bitcoin::Transaction& tx, const std::vector<bitcoin::TxOut>& prevouts) const;
   // The key that the wallet's coins pay to, x-only, and its BIP 340 signature.
   [[nodiscard]] std::pair<Bytes, Bytes> sign_as_wallet(const Hash32& message) const;
   [[nodiscard]] const Bytes& wallet_script() const { return wallet_script_; }
+  // The signatures in these witnesses as records spell them.
+  [[nodiscard]] std::vector<std::string> signatures_of(const bitcoin::Transaction& tx) const;
   // Pays `amount_sat` to `script` from the wallet coin that nothing else spends.
   [[nodiscard]] bitcoin::Transaction spend_spare(const Bytes& script,
                                                  std::int64_t amount_sat) const;
@@ -92,12 +102,18 @@ class Run {
   [[nodiscard]] Verdict judged_at(const std::string& folder) const;
 
  private:
+  [[nodiscard]] const crypto::SchemeFacts& scheme() const;
+  [[nodiscard]] bool in_token() const { return options_.scheme == "hsm"; }
+  [[nodiscard]] std::string struck() const;  // by the first fault
+  [[nodiscard]] std::vector<std::string> daemons() const;
   void make_wallet();
+  [[nodiscard]] Bytes signature(const Hash32& message) const;  // of the wallet's key
   void make_payment(std::size_t i, std::vector<bitcoin::OutPoint> inputs, std::int64_t amount_sat);
   void make_experiment();
   void make_history();
   void end_history();
   void make_events();
+  void make_absence();  // of the quorum, by the second fault
   void make_session(std::size_t i, std::int64_t at_ms, int coordinator);
   void make_faults();
   void make_journals();
@@ -111,7 +127,7 @@ class Run {
   [[nodiscard]] bitcoin::TxOut created(const bitcoin::OutPoint& outpoint) const;
 
   Options options_;
-  Bytes wallet_script_;
+  Bytes wallet_script_, wallet_key_;  // the key as signatures of this form verify under it
   ByteArray<32> secret_{};
   std::string threshold_key_;
   bitcoin::Transaction funding_;

@@ -25,36 +25,10 @@ json& share_of(Run& run, const char* event, std::size_t paid) {
   return run.event({{"event", event}, {"txid", run.paid[paid].txid}});
 }
 
-// A transaction of withdrawal `i` with other outputs, planned, signed, journaled and sent by
-// everybody: only what it says is wrong.
+// Other outputs of withdrawal `i`, signed: only what they say is wrong.
 void replace_transaction(Run& run, std::size_t i, bitcoin::Transaction tx) {
-  Paid& p = run.paid[i];
-  run.sign(tx, p.prevouts);
-  const std::string txid = bitcoin::txid_to_hex(bitcoin::txid(tx));
-  const auto swap = [&](json& line) {
-    if (line.contains("txid") && line["txid"] == p.txid) line["txid"] = txid;
-    if (line.contains("hex"))
-      line["hex"] = line["txid"] == txid ? json(to_hex(bitcoin::serialize(tx))) : line["hex"];
-    if (!line.contains("signatures") || line["txid"] != txid) return;
-    for (std::size_t n = 0; n < tx.inputs.size(); ++n)
-      line["signatures"][n] = to_hex(tx.inputs[n].witness[0]);
-  };
-  for (auto& [file, lines] : run.files) {
-    for (json& line : lines) {
-      swap(line);
-      if (line.contains("commands")) {
-        for (json& c : line["commands"]) swap(c);
-      }
-      if (line.value("type", "") != "withdrawal" || line["txid"] != txid) continue;
-      line["unsigned_tx"] = to_hex(bitcoin::serialize_without_witness(tx));
-      line["signed_tx"] = to_hex(bitcoin::serialize(tx));
-    }
-  }
-  for (auto& block : run.blocks) {
-    for (auto& in : block) {
-      if (in == p.tx) in = tx;
-    }
-  }
+  run.sign(tx, run.paid[i].prevouts);
+  run.replace_transaction(i, tx);
 }
 
 }  // namespace

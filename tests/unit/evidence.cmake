@@ -1,14 +1,14 @@
 roulette_test(NAME test_evidence TIER unit TIMEOUT 300
   SOURCES check_run.cpp evidence_archive_test.cpp evidence_bundle_test.cpp finished_run.cpp
-  LINK roulette_chaos_evidence roulette_signer_core roulette_bitcoin roulette_crypto roulette_wire
-       roulette_runtime)
+  LINK roulette_chaos_evidence roulette_signer_core roulette_soft_ecdsa roulette_bitcoin
+       roulette_crypto roulette_wire roulette_runtime)
 target_link_libraries(test_evidence PRIVATE nlohmann_json::nlohmann_json)
 
 # An auditor's own program on a small bundle. small_bundle makes it from the run made by hand.
 add_executable(small_bundle small_bundle.cpp check_run.cpp finished_run.cpp)
 target_link_libraries(small_bundle PRIVATE roulette_flags Catch2::Catch2 roulette_chaos_evidence
-  roulette_signer_core roulette_bitcoin roulette_crypto roulette_wire roulette_runtime
-  nlohmann_json::nlohmann_json)
+  roulette_signer_core roulette_soft_ecdsa roulette_bitcoin roulette_crypto roulette_wire
+  roulette_runtime nlohmann_json::nlohmann_json)
 set_target_properties(small_bundle PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 find_program(ROULETTE_PYTHON python3 REQUIRED)
 function(python_test name)

@@ -24,6 +24,8 @@ NO_PLAN = ("inconclusive", "pass")  # how many coordinators there are stands in 
 KNOWN = {
     ("two outputs to one withdrawal in one transaction are a duplicate",
      "signing-policy-respected"): A_BAD_WITNESS,
+    ("high S on the chain alone is other bytes than the ledger's",
+     "signing-policy-respected"): A_BAD_WITNESS,
     ("a chain with other bytes than the ledger's is seen",
      "signing-policy-respected"): A_BAD_WITNESS,
     ("a run in which no key was used twice says nothing about keys",
