@@ -58,6 +58,20 @@ const char* remedy_of(const std::string& reason) {
   return "";
 }
 
+// Empty where it is missing or no text: records are shown here, whoever wrote them.
+std::string text_of(const json& fields, const char* name) {
+  const auto found = fields.find(name);
+  return found != fields.end() && found->is_string() ? found->get<std::string>() : "";
+}
+// 0: no time, or none of this century.
+std::int64_t time_of(const json& fields) {
+  constexpr std::uint64_t kLatestUs = std::uint64_t{1} << 60;
+  const auto found = fields.find("t_us");
+  if (found == fields.end() || !found->is_number_unsigned()) return 0;
+  const auto t_us = found->get<std::uint64_t>();
+  return t_us < kLatestUs ? static_cast<std::int64_t>(t_us) : 0;
+}
+
 struct Moment {
   std::int64_t t_us = 0;
   std::string process, text, where;
@@ -74,21 +88,20 @@ class Story {
     for (const auto& file : ledgers()) widen_by_rows(file);
     widen_by_sessions();
     each_line("history.ndjson", [&](std::size_t line, const json& fields) {
-      if (const std::string type = fields.value("type", ""); concerns(fields))
-        add(fields, line, "history.ndjson", "client", type);
-      if (concerns(fields) && fields.contains("op")) ops_.insert(fields["op"]);
-      else if (fields.contains("op") && ops_.contains(fields["op"]))
-        add(fields, line, "history.ndjson", "client", fields.value("type", ""));
+      const auto op = fields.find("op");
+      const bool ours = concerns(fields);
+      if (ours && op != fields.end()) ops_.insert(*op);
+      if (ours || (op != fields.end() && ops_.contains(*op)))
+        add(fields, line, "history.ndjson", "client", text_of(fields, "type"));
     });
     each_line("events.ndjson", [&](std::size_t line, const json& fields) {
       if (concerns(fields))
-        add(fields, line, "events.ndjson", fields.value("process", ""), fields.value("event", ""));
+        add(fields, line, "events.ndjson", text_of(fields, "process"), text_of(fields, "event"));
     });
     add_faults();
     std::ranges::stable_sort(told_, {}, &Moment::t_us);
     return std::move(told_);
   }
-  [[nodiscard]] const std::set<std::string>& names() const { return names_; }
 
  private:
   // Hexadecimal words as long as an id, and the word behind "key".
@@ -130,9 +143,7 @@ class Story {
   }
 
   [[nodiscard]] bool named(const json& fields, const char* field) const {
-    const auto found = fields.find(field);
-    return found != fields.end() && found->is_string() &&
-           names_.contains(found->template get<std::string>());
+    return names_.contains(text_of(fields, field));
   }
   [[nodiscard]] bool concerns(const json& fields) const {
     for (const char* field : {"withdrawal_id", "id", "key", "txid", "session_digest"})
@@ -141,21 +152,21 @@ class Story {
   }
   void learn(const json& fields, std::initializer_list<const char*> wanted) {
     for (const char* field : wanted) {
-      const std::string name = fields.value(field, "");
+      const std::string name = text_of(fields, field);
       if (!name.empty()) names_.insert(name);
     }
   }
 
   void widen_by_rows(const std::string& file) {
     each_line(file, [&](std::size_t, const json& fields) {
-      if (fields.value("type", "") == "withdrawal" && concerns(fields))
+      if (text_of(fields, "type") == "withdrawal" && concerns(fields))
         learn(fields, {"withdrawal_id", "key", "txid"});
     });
   }
   // Sessions of the withdrawals that are known by now.
   void widen_by_sessions() {
     each_line("events.ndjson", [&](std::size_t, const json& fields) {
-      if (fields.value("event", "") == "session_opened" && concerns(fields))
+      if (text_of(fields, "event") == "session_opened" && concerns(fields))
         learn(fields, {"session_digest"});
     });
   }
@@ -168,7 +179,9 @@ class Story {
     std::string out = what;
     for (const auto& [name, value] : fields.items()) {
       if (kLeftOut.contains(name)) continue;
-      std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+      std::string text =
+          value.is_string() ? value.get<std::string>()
+                            : value.dump(-1, ' ', false, json::error_handler_t::replace);
       if (text.size() > 20 && value.is_string()) text = text.substr(0, 12) + "...";
       if (!text.empty() && text != "null") out += "  " + name + " " + text;
     }
@@ -177,9 +190,8 @@ class Story {
 
   void add(const json& fields, std::size_t line, const std::string& file,
            const std::string& process, const std::string& what) {
-    const auto at = fields.find("t_us");
-    if (at == fields.end() || !at->is_number_integer()) return;
-    told_.push_back({at->get<std::int64_t>(), process, words_of(fields, what),
+    if (time_of(fields) == 0) return;
+    told_.push_back({time_of(fields), process, words_of(fields, what),
                      file + ":" + std::to_string(line)});
   }
 
@@ -189,8 +201,8 @@ class Story {
     const auto [first, last] = std::ranges::minmax_element(told_, {}, &Moment::t_us);
     const std::int64_t from = first->t_us - kAroundUs, to = last->t_us + kAroundUs;
     each_line("events.ndjson", [&](std::size_t line, const json& fields) {
-      const std::string event = fields.value("event", "");
-      const std::int64_t t_us = fields.value("t_us", std::int64_t{0});
+      const std::string event = text_of(fields, "event");
+      const std::int64_t t_us = time_of(fields);
       if (t_us < from || t_us > to || (event != "fault" && event != "down" && event != "up"))
         return;
       told_.push_back({t_us, "tool", words_of(fields, event),
