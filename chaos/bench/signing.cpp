@@ -275,6 +275,7 @@ Result<std::unique_ptr<SignerFleet>> SignerFleet::create(const std::string& runs
   plan.scheme = scheme;
   plan.threshold = t;
   plan.signers = n;
+  plan.client_signatures = false;  // the tool is the coordinator here, and no client asks
   const Result<Binaries> binaries = Session::preflight(plan, options);
   if (!binaries) return binaries.error();
   auto session = Session::create(runs_dir, "bench-" + scheme);

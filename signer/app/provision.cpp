@@ -239,7 +239,7 @@ class Provisioning {
   }
 
   Status read_ledger() {
-    return each_line(options_.ledger, "roulette-ledger", 3, [this](const json& object) -> Status {
+    return each_line(options_.ledger, "roulette-ledger", 4, [this](const json& object) -> Status {
       const std::string type = object.value("type", "");
       Line line(object);
       if (type == "entry") {

@@ -300,7 +300,7 @@ function heat(data, size) {
     grid: {left: 300, right: 20, top: 30, bottom: 40},
     xAxis: [axis, {type: "category", data: words, position: "top", axisTick: {show: false},
                    axisLine: {show: false}, axisLabel: {color: INK, interval: 0}}],
-    yAxis: {type: "category", data: matrix.rows.toReversed(), axisTick: {show: false},
+    yAxis: {type: "category", data: [...matrix.rows].reverse(), axisTick: {show: false},
             axisLabel: {color: INK, fontSize: 11, interval: 0}},
     series: [...matrix.statuses.map((status, index) => matrixSeries(matrix, boxes, status, index))
                  .filter((series) => series.data.length > 0),
