@@ -21,7 +21,6 @@ import json
 import math
 import os
 import re
-import struct
 import sys
 
 if sys.version_info < (3, 8):  # pow() with a negative exponent
@@ -969,6 +968,13 @@ def cluster_of_yaml(written):
     return dict(words)
 
 
+def says(written, name, value):
+    """Whether it has such an entry, on a line of its own or in braces: not in the midst of words."""
+    written = re.sub(r"(^|\s)#.*", "", written, flags=re.M)
+    entry = r"(^ *|[{,] *)[\"']?%s[\"']?: *[\"']?%s\b" % (name, value)
+    return re.search(entry, written, flags=re.M) is not None
+
+
 class Operation:
     def __init__(self, where, record):
         self.where, self.number = where, integer(record, "op")
@@ -1226,9 +1232,8 @@ class Run:
         seen = [int(name[13:-7]) for name in self.archive.files
                 if re.match(r"state/signer-\d+\.ndjson\Z", name)]
         self.signers = max(seen, default=-1) + 1
-        plain = re.sub(r"(^|\s)#.*", "", written, flags=re.M)
-        self.expects_duplicate = bool(re.search(r"\bexpect\"?: *[\"']?duplicate\b", plain))
-        self.uses_keys = not re.search(r"\bidempotency\"?: *[\"']?off\b", plain)
+        self.expects_duplicate = says(written, "expect", "duplicate")
+        self.uses_keys = not says(written, "idempotency", "off")
         self.clients_sign = said.get("client_signatures") not in (False, "false")
         all_sign = self.scheme == "musig2" or self.scheme in ONE_SIGNER
         self.patience_us = 1000 * int(said.get("token_patience_ms") or 5000)
@@ -1260,7 +1265,9 @@ class Run:
                               record["address"], where, record.get("replaces", ""))
                     if key.key in self.keys or key.address in addresses:
                         raise ValueError("a key or address that was used before")
-                    if key.replaces and (self.uses_keys or key.replaces not in self.keys):
+                    old = self.keys.get(key.replaces)
+                    if key.replaces and (self.uses_keys or old is None or
+                                         old[2:4] != key[2:4]):  # amount and account
                         raise ValueError("it replaces a key that no client gave up")
                     addresses.add(key.address)
                     self.keys[key.key] = key
@@ -1684,6 +1691,11 @@ class PartialTransactions:
                                "transaction spends" % record["withdrawal_id"])
 
 
+def canonical(*parts):
+    """Byte strings as the project's canonical encoding has them: each behind its length."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
 class Policy:
     """What was signed is what was planned and asked for; and every signature that anybody showed
     verifies under the wallet's key for the true prevouts."""
@@ -1759,18 +1771,16 @@ class Policy:
             return
         client, cluster, public_key = self.run.client
         if key.key not in self.requests:
-            said = b"".join(struct.pack(">I", len(part)) + part for part in (
-                b"roulette/payment-request/1", cluster.encode(), client.encode(), key.key.encode(),
-                key.account.encode(), key.script)) + struct.pack(">q", key.amount)
+            said = canonical(b"roulette/payment-request/1", cluster.encode(), client.encode(),
+                             key.key.encode(), key.account.encode(), key.script) + \
+                key.amount.to_bytes(8, "big", signed=True)
             self.requests[key.key] = row.get("client") == client and ed25519_verify(
                 public_key, said, bytes.fromhex(row.get("client_signature") or ""))
         if not self.requests[key.key]:
             self.check.violate(record["where"], name + " for a request that bears no signature of "
                                "client '%s'" % client)
-        name_of_key = b"roulette/withdrawal-id"
-        tagged = b"".join(struct.pack(">I", len(part)) + part
-                          for part in (name_of_key, key.key.encode()))
-        if record["withdrawal_id"] != hashlib.sha256(tagged).hexdigest()[:32]:
+        tagged = canonical(b"roulette/withdrawal-id", key.key.encode())
+        if record["withdrawal_id"] != sha256(tagged).hex()[:32]:
             self.check.violate(record["where"], name + " for a withdrawal that is not its key's")
 
     def money(self, record, name, tx, row, prevouts):

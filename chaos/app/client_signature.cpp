@@ -1,27 +1,32 @@
 // `roulette client-signature`: the header field of one request. See commands.h.
+#include <filesystem>
 #include <iostream>
 
 #include "chaos/app/commands.h"
+#include "chaos/evidence/operator_key.h"
 #include "chaos/live/request_signer.h"
 #include "common/bitcoin/address.h"
-#include "common/runtime/durable_file.h"
+#include "common/bitcoin/transaction.h"
+#include "coordinator/core/idempotency_key.h"
 
 namespace roulette::chaos {
 namespace {
 
-constexpr std::size_t kMaxKeyFile = 4096;
-
 Result<std::string> header_of(const ClientSignatureOptions& options) {
-  const Result<Bytes> pem = runtime::read_whole_file(options.key_file, kMaxKeyFile);
-  if (!pem) return Error{ErrorKind::Preflight, options.key_file + ": " + pem.error().message};
-  auto key = crypto::private_key_from_pem(std::string(pem->begin(), pem->end()));
-  if (!key) return Error{ErrorKind::Usage, options.key_file + ": " + key.error().message};
+  const auto usage = [](const std::string& what) { return Error{ErrorKind::Usage, what}; };
+  const auto idempotency_key = coordinator::parse_idempotency_key(options.idempotency_key);
+  if (!idempotency_key) return usage("--idempotency-key: " + idempotency_key.error().message);
   const auto script = bitcoin::script_from_address(options.address);
-  if (!script) return Error{ErrorKind::Usage, "--address: " + script.error().message};
+  if (!script) return usage("--address: " + script.error().message);
+  if (options.amount_sat <= 0 || !bitcoin::is_money(options.amount_sat))
+    return usage("--amount-sat is out of range");
+  if (!std::filesystem::exists(options.key_file))
+    return Error{ErrorKind::Preflight, "no client's key at " + options.key_file};
+  Result<crypto::Ed25519Key> key = evidence::read_operator_key(options.key_file);
+  if (!key) return key.error();
   const RequestSigner signer(options.cluster, options.client, options.key_file,
                              std::move(key).value());
-  return signer.header(
-      {options.idempotency_key, options.account, *script, options.amount_sat});
+  return signer.header({*idempotency_key, options.account, *script, options.amount_sat});
 }
 
 }  // namespace

@@ -78,16 +78,23 @@ class ClientReader {
     const Result<Bytes> script = bitcoin::script_from_address(key.address);
     if (!script) return fields.fail("address '" + key.address + "': " + script.error().message);
     key.script = *script;
-    // The chain is the judge only while one address belongs to one withdrawal.
     key.replaces = fields.text_or_empty("replaces");
-    if (!key.replaces.empty() && (!keys_.contains(key.replaces) ||
-                                  history_.experiment.workload.idempotency))
+    if (!key.replaces.empty() && !same_order(key))
       return fields.fail("key " + key.key + " replaces one that no client gave up");
-    if (!keys_.emplace(key.key, true).second)
+    if (!keys_.emplace(key.key, history_.keys.size()).second)
       return fields.fail("key " + key.key + " was made before");
+    // The chain is the judge only while one address belongs to one withdrawal.
     if (!addresses_.emplace(key.address, true).second)
       return fields.fail("address " + key.address + " was used before");
     history_.keys.push_back(std::move(key));
+  }
+
+  // What it replaces was made before, for the same payment, by a client that uses no keys.
+  bool same_order(const ClientKey& key) const {
+    const auto before = keys_.find(key.replaces);
+    if (before == keys_.end() || history_.experiment.workload.idempotency) return false;
+    const ClientKey& old = history_.keys[before->second];
+    return old.account == key.account && old.amount_sat == key.amount_sat;
   }
 
   void take_invoke(Fields& fields) {
@@ -155,7 +162,8 @@ class ClientReader {
 
   History& history_;
   bool ended_ = false;
-  std::map<std::string, bool> keys_, addresses_;
+  std::map<std::string, std::size_t> keys_;  // where in the history
+  std::map<std::string, bool> addresses_;
   std::map<std::uint64_t, std::size_t> operations_;
 };
 

@@ -302,10 +302,13 @@ Status check_trigger(const FaultRule& rule, const Experiment& e, const Source& s
   return {};
 }
 
+bool has_token(const ClusterPlan& cluster) {
+  return key_in_token(cluster) || cluster.vault == "token";
+}
+
 Status check_token_fault(const FaultRule& rule, const Experiment& e, const Source& source,
                          const std::string& at) {
-  const bool has_token = key_in_token(e.cluster) || e.cluster.vault == "token";
-  if (rule.target.role != Role::Signer || !has_token)
+  if (rule.target.role != Role::Signer || !has_token(e.cluster))
     return source.error(at + "/signal", std::string(signal_name(rule.signal)) +
                                             " is of a signer with a token: scheme hsm, or vault "
                                             "token (which is asked at a start only)");
@@ -360,6 +363,9 @@ Status check_sense(const Experiment& e, const Source& source) {
     return source.error(cluster + "/threshold", shape.error().message);
   if (const Status log = check_log(e.cluster); !log)
     return source.error(cluster + "/log", log.error().message);
+  if (e.cluster.token_patience_ms != ClusterPlan().token_patience_ms && !has_token(e.cluster))
+    return source.error(cluster + "/token_patience_ms",
+                        "no signer of this cluster has a token: scheme hsm, or vault token");
   const WorkloadPlan& w = e.workload;
   const std::string workload = std::string(kExtension) + "/workload";
   if (w.min_amount_sat > w.max_amount_sat) {

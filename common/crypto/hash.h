@@ -1,10 +1,11 @@
 // SHA-256, Bitcoin's HASH160 and the tagged hashes of BIP 340, computed by OpenSSL.
 //
 // Invariant: an incremental Sha256 erases its inner state when it goes, so it is fit for secret
-// input; the one-shot functions do not and are for public data only. Nothing here reduces modulo
-// the group order.
+// input; the one-shot functions keep a context per thread and are for public data only. Nothing
+// here reduces modulo the group order.
 #pragma once
 
+#include <memory>
 #include <string_view>
 
 #include "common/base/bytes.h"
@@ -46,10 +47,10 @@ class Sha256 {
   void finish_into(std::span<std::uint8_t, 32> out);
 
  private:
-  void* state();
-  void erase() noexcept;
-  alignas(8) ByteArray<112> state_{};  // OpenSSL's SHA256_CTX, whose header stays in hash.cpp
-  bool open_ = false;                  // neither finished nor moved from
+  struct Close {
+    void operator()(void* context) const noexcept;
+  };
+  std::unique_ptr<void, Close> context_;
 };
 
 // BIP 340 tagged hash of public data: SHA-256(SHA-256(tag) || SHA-256(tag) || data).

@@ -54,9 +54,7 @@ Result<ClientListPtr> clients_from_json(std::string_view json, std::string name,
   auto file = ConfigFile::parse(json, name);
   if (!file) return file.error();
   ConfigObject root = file->root();
-  if (root.text("format") != kFormat) root.fail("format", "is not a clients file's");
-  if (root.integer("version", 0, 1'000'000) != kVersion)
-    root.fail("version", "this program reads version " + std::to_string(kVersion));
+  root.expect_format(kFormat, kVersion);
   std::vector<wire::Client> clients;
   for (ConfigObject& object : root.objects("clients")) clients.push_back(read_client(object));
   std::map<std::string, wire::AccountRule> accounts;

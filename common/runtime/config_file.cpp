@@ -181,6 +181,12 @@ std::vector<ConfigObject> ConfigObject::objects(std::string_view key) {
   return out;
 }
 
+void ConfigObject::expect_format(std::string_view format, std::int64_t version) {
+  if (text("format") != format) fail("format", "is not " + std::string(format));
+  if (integer("version", 0, 1'000'000) != version)
+    fail("version", "this program reads version " + std::to_string(version));
+}
+
 std::string ConfigObject::json(std::string_view key) {
   const Json* const value = state_->find(node_, key);
   return value == nullptr ? std::string() : value->dump();

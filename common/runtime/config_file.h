@@ -33,6 +33,8 @@ class ConfigObject {
   [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key);
   [[nodiscard]] ConfigObject object(std::string_view key);
   [[nodiscard]] std::vector<ConfigObject> objects(std::string_view key);
+  // Reads `format` and `version`, which must be these.
+  void expect_format(std::string_view format, std::int64_t version);
   // Any JSON value, as compact text (to hand to another parser).
   [[nodiscard]] std::string json(std::string_view key);
   // Records an error found by the caller: "<file>: <path>.<key>: <what>".

@@ -46,9 +46,7 @@ Result<crypto::SigningGroupPtr> group_from_json(std::string_view json, std::stri
   auto file = ConfigFile::parse(json, name);
   if (!file) return file.error();
   ConfigObject root = file->root();
-  if (root.text("format") != kFormat) root.fail("format", "is not a group file's");
-  if (root.integer("version", 0, 1'000'000) != kVersion)
-    root.fail("version", "this program reads version " + std::to_string(kVersion));
+  root.expect_format(kFormat, kVersion);
   const crypto::SchemeKind* kind = crypto::scheme_by_version(root.text("scheme"));
   if (kind == nullptr) root.fail("scheme", "this program signs by " + known_versions());
   crypto::GroupKeys keys;

@@ -109,10 +109,10 @@ std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request
   if (!body.contains("amount_sat") || !body["amount_sat"].is_number_integer())
     return bad_request("amount_sat: a whole number of satoshi is wanted");
   payment.amount_sat = body["amount_sat"].is_number_unsigned() &&
-                              body["amount_sat"].get<std::uint64_t>() >
-                                  static_cast<std::uint64_t>(bitcoin::kMaxMoneySat)
-                          ? -1
-                          : body["amount_sat"].get<std::int64_t>();
+                               body["amount_sat"].get<std::uint64_t>() >
+                                   static_cast<std::uint64_t>(bitcoin::kMaxMoneySat)
+                           ? -1
+                           : body["amount_sat"].get<std::int64_t>();
   if (payment.amount_sat <= 0 || payment.amount_sat > bitcoin::kMaxMoneySat)
     return bad_request("amount_sat: out of range");
   if (!request.header("client-signature").empty()) {

@@ -13,8 +13,8 @@ Coordinator::Coordinator(Coordinator&&) noexcept = default;
 Coordinator& Coordinator::operator=(Coordinator&&) noexcept = default;
 Coordinator::~Coordinator() = default;
 
-void Coordinator::step(Instant now, const Event& event, EntropySource& entropy, Effects& out) {
-  Step s{now, entropy, out};
+void Coordinator::step(Instant now, const Event& event, EntropySource&, Effects& out) {
+  Step s{now, out};
   machine_->step(s, event);
 }
 

@@ -239,6 +239,7 @@ class Coordinator {
   Coordinator& operator=(Coordinator&&) noexcept;
   ~Coordinator();
 
+  // Draws nothing: ids follow from keys. The entropy is the machines' common form.
   void step(Instant now, const Event& event, EntropySource& entropy, Effects& out);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   [[nodiscard]] Gauges gauges() const;

@@ -1,4 +1,4 @@
-// What one step of the machine has at hand: the time, the entropy and the effects it appends to.
+// What one step of the machine has at hand: the time and the effects it appends to.
 //
 // Invariant: effects are executed in the order they were emitted, so a fact emitted first is
 // written first. Nothing here outlives the step.
@@ -6,7 +6,6 @@
 
 #include <utility>
 
-#include "common/base/entropy.h"
 #include "common/base/time.h"
 #include "coordinator/core/coordinator.h"
 
@@ -14,7 +13,6 @@ namespace roulette::coordinator {
 
 struct Step {
   Instant now;
-  EntropySource& entropy;
   Effects& out;
 
   void send(ConnectionId to, wire::Message message) { out.push_back(Send{to, std::move(message)}); }

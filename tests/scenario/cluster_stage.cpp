@@ -361,12 +361,13 @@ class ClusterStage final : public Stage {
     const std::string_view subject = line.subject;
     if (what == "mined") ++mined_;
     if (quiet_) return;
-    const bool share = what == "send" && subject == "partial_signature";
+    const bool answer =
+        what == "send" && (subject == "partial_signature" || subject == "refusal");
     const bool record = what == "persist" && subject == "signing_record";
     const bool fact = what == "record" && subject != "share_received" && subject != "quorum";
     const bool sent = what == "broadcast";
     const bool log = what == "appended" && (subject == "withdraw" || subject == "signed");
-    if (!share && !record && !fact && !sent && !log && *fault_mark(line) == '\0') return;
+    if (!answer && !record && !fact && !sent && !log && *fault_mark(line) == '\0') return;
     told_ += line.who.text() + ": " + std::string(what);
     if (!subject.empty()) told_ += " " + std::string(subject);
     told_ += "\n";

@@ -202,6 +202,8 @@ TEST_CASE("a token fails only where a signer has one, and its signer goes on", "
   const auto plain = parse_experiment(kGood, "f.yaml");
   REQUIRE(plain.ok());
   CHECK_FALSE(plain->cluster.faulty_tokens);
+  check_refusal(replaced("threshold: 3,", "threshold: 3, token_patience_ms: 700,"), "9",
+                "no signer of this cluster has a token");
 }
 
 TEST_CASE("broken YAML is refused with its line", "[plan]") {
