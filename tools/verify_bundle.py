@@ -969,7 +969,7 @@ def cluster_of_yaml(written):
 
 
 def says(written, name, value):
-    """Whether it has such an entry, on a line of its own or in braces: not in the midst of words."""
+    """Whether it has such an entry, on a line of its own or in braces, not amid words."""
     written = re.sub(r"(^|\s)#.*", "", written, flags=re.M)
     entry = r"(^ *|[{,] *)[\"']?%s[\"']?: *[\"']?%s\b" % (name, value)
     return re.search(entry, written, flags=re.M) is not None

@@ -7,14 +7,14 @@
 #include "chaos/live/request_signer.h"
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/transaction.h"
-#include "coordinator/core/idempotency_key.h"
+#include "common/wire/idempotency_key.h"
 
 namespace roulette::chaos {
 namespace {
 
 Result<std::string> header_of(const ClientSignatureOptions& options) {
   const auto usage = [](const std::string& what) { return Error{ErrorKind::Usage, what}; };
-  const auto idempotency_key = coordinator::parse_idempotency_key(options.idempotency_key);
+  const auto idempotency_key = wire::parse_idempotency_key(options.idempotency_key);
   if (!idempotency_key) return usage("--idempotency-key: " + idempotency_key.error().message);
   const auto script = bitcoin::script_from_address(options.address);
   if (!script) return usage("--address: " + script.error().message);

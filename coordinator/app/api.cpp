@@ -11,7 +11,7 @@
 #include "common/base/limits.h"
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/transaction.h"
-#include "coordinator/core/idempotency_key.h"
+#include "common/wire/idempotency_key.h"
 
 namespace roulette::coordinator {
 namespace {
@@ -83,7 +83,7 @@ std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request
                    "send a key that you made and stored before the first attempt", std::nullopt};
   if (request.header_repeated("idempotency-key"))
     return bad_request("Idempotency-Key occurs more than once");
-  const auto key = parse_idempotency_key(request.header("idempotency-key"));
+  const auto key = wire::parse_idempotency_key(request.header("idempotency-key"));
   if (!key) return bad_request(key.error().message);
   std::string repeated;
   const json body = parse_body(request.body, repeated);
@@ -132,7 +132,7 @@ std::variant<ClientRequestBody, Problem> parse_get(const HttpRequest& request) {
   if (request.path == kWithdrawals) {
     if (!request.has_query("idempotency_key"))
       return bad_request("idempotency_key is wanted: /v1/withdrawals?idempotency_key=KEY");
-    const auto key = parse_idempotency_key(request.query_value("idempotency_key"));
+    const auto key = wire::parse_idempotency_key(request.query_value("idempotency_key"));
     if (!key) return bad_request("idempotency_key: " + key.error().message);
     return ClientRequestBody{FindByKey{*key}};
   }

@@ -167,7 +167,7 @@ Run::Run(const Options& options) : options_(options) {
   make_wallet();
   make_payment(0, {{bitcoin::txid(funding_), 0}}, 100'000);
   make_payment(1, {{bitcoin::txid(funding_), 1}, {bitcoin::txid(funding_), 2}}, 1'500'000);
-  make_payment(2, {{bitcoin::txid(funding_), 3}}, 120'000);
+  make_payment(2, {{bitcoin::txid(funding_), 3}}, options.third_sat);
   make_payment(3, {{bitcoin::txid(paid[0].tx), 1}}, 130'000);
   const std::vector<int> sessions[] = {{0, 1}, {0, 2}, {0, 1}, {1, 2}};
   for (std::size_t i = 0; i < paid.size(); ++i)

@@ -40,6 +40,7 @@ class Run {
   struct Options {
     bool unmine = false;  // the block that first held withdrawal 1 is disconnected and mined again
     std::string scheme = "frost";  // or "hsm"
+    std::int64_t third_sat = 120'000;  // what withdrawal 2 pays of "alice"
   };
   Run() : Run(Options{}) {}
   explicit Run(const Options& options);

@@ -2,7 +2,7 @@
 add_library(coordinator_world STATIC coordinator_world.cpp)
 target_link_libraries(coordinator_world PUBLIC roulette_coordinator_core)
 roulette_test(NAME test_coordinator TIER unit
-  SOURCES coordinator_key_test.cpp coordinator_clients_test.cpp coordinator_signing_test.cpp
+  SOURCES coordinator_clients_test.cpp coordinator_signing_test.cpp
           coordinator_ledger_test.cpp coordinator_chain_test.cpp coordinator_takeover_test.cpp
           coordinator_journal_test.cpp
   LINK coordinator_world)

@@ -9,9 +9,9 @@
 
 #include "common/base/result.h"
 
-namespace roulette::coordinator {
+namespace roulette::wire {
 
 // The key without quotes and escapes. Errors (Refused) say what is wrong, for a 400.
 [[nodiscard]] Result<std::string> parse_idempotency_key(std::string_view field);
 
-}  // namespace roulette::coordinator
+}  // namespace roulette::wire

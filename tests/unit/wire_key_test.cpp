@@ -3,9 +3,9 @@
 // Invariant tested: every accepted field has exactly one reading.
 #include <catch2/catch.hpp>
 
-#include "coordinator/core/idempotency_key.h"
+#include "common/wire/idempotency_key.h"
 
-using roulette::coordinator::parse_idempotency_key;
+using roulette::wire::parse_idempotency_key;
 
 TEST_CASE("a quoted and a bare idempotency key are one key") {
   CHECK(*parse_idempotency_key("\"8e03978e-40d5\"") == "8e03978e-40d5");

@@ -3,11 +3,11 @@
 // Invariant: whatever is accepted has exactly one reading. So a bare key may hold neither quotes
 // nor backslashes (they need the quoted form), and parameters after a quoted key are refused
 // instead of ignored.
-#include "coordinator/core/idempotency_key.h"
+#include "common/wire/idempotency_key.h"
 
 #include "common/base/limits.h"
 
-namespace roulette::coordinator {
+namespace roulette::wire {
 namespace {
 
 Error refused(std::string what) {
@@ -69,4 +69,4 @@ Result<std::string> parse_idempotency_key(std::string_view field) {
   return key;
 }
 
-}  // namespace roulette::coordinator
+}  // namespace roulette::wire
