@@ -149,6 +149,9 @@ void add_up(CLI::App& app, UpOptions& o) {
                  "How many of them sign: more than half (3; musig2, single, hsm: all)");
   up->add_option("--coordinators", o.plan.coordinators, "How many coordinators")
       ->capture_default_str();
+  up->add_option("--nodes", o.plan.nodes, "Bitcoin nodes: 1, or 2 for a fallback")
+      ->check(CLI::Range(1, 2))
+      ->capture_default_str();
   up->add_option("--log", o.plan.log,
                  "etcd, or sqlite: one ledger replica with its log in a file")
       ->capture_default_str();

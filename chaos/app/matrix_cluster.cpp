@@ -88,7 +88,9 @@ Status MatrixCluster::start() {
                            }
                            return s_->cluster->restart(name, lines);
                          },
-                         [this](const std::string& why) { s_->cluster->note_node_height(why); },
+                         [this](ProcessName node, const std::string& why) {
+                           s_->cluster->note_node_height(node, why);
+                         },
                          {},
                          {}});
   s_->faults = faults_.get();

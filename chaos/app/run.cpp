@@ -94,7 +94,9 @@ class Run {
         FaultEngine::Hooks{[this](ProcessName name, const std::vector<std::string>& lines) {
                              return s_->cluster->restart(name, lines);
                            },
-                           [this](const std::string& why) { s_->cluster->note_node_height(why); },
+                           [this](ProcessName node, const std::string& why) {
+                             s_->cluster->note_node_height(node, why);
+                           },
                            [this](ProcessName name) { return s_->cluster->keep_records(name); },
                            [this](ProcessName name, RecoverHow how, std::uint64_t fault_id) {
                              return s_->cluster->take_records(name, how, fault_id);

@@ -18,6 +18,9 @@ constexpr double kBoundFactor = 20;                // x the run's undisturbed p9
 constexpr std::int64_t kEtcdLossUs = 1'500'000;    // per member that went down: it may have led
 constexpr std::int64_t kRetryUs =
     2'000'000;  // a request answered 5xx is the client's to send again (<= 1 s)
+// A call to a node that does not answer takes 2 s before the other node is asked, and a coordinator
+// that dies with the call open leaves the sending to another.
+constexpr std::int64_t kNodeCallUs = 4'000'000;
 constexpr std::int64_t kDetectionUs =
     1'000'000;  // coordinators' knowledge may lag this much behind
 
@@ -28,6 +31,7 @@ class Continuity {
         out_(out),
         lines_(history),
         quorate_(lines_.quorate(history.experiment.cluster, within)),
+        with_node_(lines_.quorate_with_node(history.experiment.cluster, within)),
         signed_(first_signed(history)),
         ids_(ids_by_key(history)) {
     const auto p99 = undisturbed_signed_p99_ms(history);
@@ -44,6 +48,7 @@ class Continuity {
     }
     for (const auto& [key, ops] : by_key) check_key(key, ops);
     for (const Operation& op : history_.operations) check_quorum_lost_answer(op);
+    check_broadcasts();
     out_.note(std::to_string(operations_) + " operations in " + std::to_string(quorate_.size()) +
               " intervals, bound " + std::to_string(bound_us_ / 1000) + " ms");
     if (waiting_ > 0) out_.note(std::to_string(waiting_) + " waited for coins and were not timed");
@@ -61,7 +66,9 @@ class Continuity {
     }
     for (const Aggregated& e : history_.events.aggregated) {
       const auto bytes = held.find(e.withdrawal_id);
-      if (bytes == held.end() || lines_.up_throughout("bitcoind-0", e.t_us, e.t_us)) continue;
+      const bool nodes_up = lines_.steady("bitcoind", e.t_us, e.t_us) ==
+                            history_.experiment.cluster.nodes;
+      if (bytes == held.end() || nodes_up) continue;
       const bool same = std::all_of(
           e.signatures.begin(), e.signatures.end(),
           [&](const std::string& s) { return bytes->second.find(s) != std::string::npos; });
@@ -174,6 +181,55 @@ class Continuity {
                                      " signers had been up for a second");
   }
 
+  // A signed payment reaches a node, in the first interval that gives it its time.
+  void check_broadcasts() {
+    const auto sent = first_sent();
+    std::set<std::string> seen;
+    for (const Replica& replica : history_.replicas) {
+      for (const WithdrawalRow& row : replica.withdrawals) {
+        const auto at = signed_.find(row.withdrawal_id);
+        if (at == signed_.end() || !seen.insert(row.withdrawal_id).second) continue;
+        const auto found = sent.find(row.withdrawal_id);
+        check_broadcast(row, at->second, found == sent.end() ? kForever : found->second);
+      }
+    }
+  }
+
+  void check_broadcast(const WithdrawalRow& row, std::int64_t at, std::int64_t done) {
+    for (const Interval& interval : with_node_) {
+      const std::int64_t from = std::max(interval.from, at);
+      if (from >= interval.to || done <= from) continue;
+      const std::int64_t until = deadline(from, kNodeCallUs);
+      if (until > interval.to) continue;
+      out_.checked();
+      if (done <= until) return;
+      return out_.violation(row.at, "withdrawal " + row.withdrawal_id +
+                                        " was signed, a node and a quorum stood from " +
+                                        std::to_string(from) + " us on, and by " +
+                                        std::to_string(until) + " us no node had it");
+    }
+  }
+
+  // When a node had it by an answer, or may have had it: a coordinator that died with its call open
+  // left no answer, and whoever took over found the payment there and did not send it again.
+  std::map<std::string, std::int64_t> first_sent() const {
+    std::map<std::string, std::int64_t> out = first_held(history_);
+    std::map<std::pair<std::string, std::string>, const BroadcastEvent*> open;  // boot, withdrawal
+    const auto& results = history_.events.broadcast_results;
+    auto result = results.begin();
+    for (const BroadcastEvent& e : history_.events.broadcasts) {
+      for (; result != results.end() && result->t_us < e.t_us; ++result)
+        open.erase({result->boot, result->withdrawal_id});
+      open.insert_or_assign({e.boot, e.withdrawal_id}, &e);
+    }
+    for (; result != results.end(); ++result) open.erase({result->boot, result->withdrawal_id});
+    for (const auto& [call, event] : open) {
+      const auto known = out.emplace(event->withdrawal_id, event->t_us).first;
+      known->second = std::min(known->second, event->t_us);
+    }
+    return out;
+  }
+
   bool inside(std::int64_t from, std::int64_t until) const {
     return std::any_of(quorate_.begin(), quorate_.end(),
                        [&](const Interval& i) { return i.contains(from, until); });
@@ -182,7 +238,7 @@ class Continuity {
   const History& history_;
   Findings& out_;
   Timelines lines_;
-  std::vector<Interval> quorate_;
+  std::vector<Interval> quorate_, with_node_;
   std::map<std::string, std::int64_t> signed_, aggregated_, sessions_;
   std::map<std::string, std::string> ids_;
   std::set<std::string> late_;

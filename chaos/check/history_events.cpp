@@ -90,6 +90,7 @@ class EventReader {
                                              "journal_opened",
                                              "journal_checked",
                                              "blamed",
+                                             "node_chosen",
                                              "took_over",
                                              "quorum",
                                              "signing_given_up",

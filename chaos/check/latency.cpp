@@ -70,10 +70,7 @@ std::map<std::string, const Operation*> first_invokes(const History& history) {
 }
 
 Samples withdrawals(const History& history, const Phases& phases) {
-  std::map<std::string, std::int64_t> sent;  // id -> first accepted broadcast
-  for (const BroadcastResult& e : history.events.broadcast_results) {
-    if (accepted(e.outcome)) sent.emplace(e.withdrawal_id, e.t_us);
-  }
+  const auto sent = first_held(history);
   const auto ids = ids_by_key(history);
   Samples out;
   for (const auto& [key, op] : first_invokes(history)) {
@@ -117,6 +114,14 @@ Quantiles quantiles(std::vector<double> values) {
   out.p95 = rank(0.95);
   out.p99 = rank(0.99);
   out.max = values.back();
+  return out;
+}
+
+std::map<std::string, std::int64_t> first_held(const History& history) {
+  std::map<std::string, std::int64_t> out;
+  for (const BroadcastResult& e : history.events.broadcast_results) {
+    if (accepted(e.outcome)) out.emplace(e.withdrawal_id, e.t_us);
+  }
   return out;
 }
 

@@ -5,12 +5,18 @@
 // but the undisturbed p99 sets a bound.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "chaos/check/history.h"
 #include "chaos/check/verdict.h"
 
 namespace roulette::check {
 
 [[nodiscard]] Quantiles quantiles(std::vector<double> values);
+// Withdrawal id -> when a node was first known to hold its transaction, by an answer to a
+// coordinator.
+[[nodiscard]] std::map<std::string, std::int64_t> first_held(const History& history);
 void measure(const History& history, Verdict& verdict);
 // Request (intended start) to the ledger holding its signature, undisturbed, p99 in ms; nothing
 // without a sample.

@@ -112,21 +112,28 @@ std::vector<Interval> sweep(const std::map<std::string, std::vector<Interval>>& 
                    [](const Edge& a, const Edge& b) { return a.t_us < b.t_us; });
   std::vector<Interval> out;
   std::map<std::string, int> counts;
-  std::optional<std::int64_t> since;
+  bool open = false;
+  std::int64_t since = 0;
   const auto close = [&](std::int64_t at) {
-    const Interval clipped{std::max(*since, within.from), std::min(at, within.to)};
+    const Interval clipped{std::max(since, within.from), std::min(at, within.to)};
     if (clipped.from < clipped.to) out.push_back(clipped);
-    since.reset();
+    open = false;
   };
   for (std::size_t i = 0; i < edges.size();) {
     const std::int64_t at = edges[i].t_us;
     for (; i < edges.size() && edges[i].t_us == at; ++i) counts[edges[i].role] += edges[i].delta;
     const bool now = holds(counts);
-    if (now && !since) since = at;
-    if (!now && since) close(at);
+    if (now && !open) since = at;
+    open = open || now;
+    if (!now && open) close(at);
   }
-  if (since) close(kForever);
+  if (open) close(kForever);
   return out;
+}
+
+bool can_sign(const chaos::ClusterPlan& plan, std::map<std::string, int>& up) {
+  const bool log = plan.log != "etcd" || up["etcd"] >= plan.etcd / 2 + 1;
+  return up["signer"] >= plan.threshold && up["coordinator"] >= 1 && up["ledger"] >= 1 && log;
 }
 
 }  // namespace
@@ -205,9 +212,13 @@ std::size_t Timelines::steady(const std::string& role, std::int64_t from, std::i
 }
 
 std::vector<Interval> Timelines::quorate(const chaos::ClusterPlan& plan, Interval within) const {
+  return sweep(up_, within, [&](std::map<std::string, int>& up) { return can_sign(plan, up); });
+}
+
+std::vector<Interval> Timelines::quorate_with_node(const chaos::ClusterPlan& plan,
+                                                   Interval within) const {
   return sweep(up_, within, [&](std::map<std::string, int>& up) {
-    const bool log = plan.log != "etcd" || up["etcd"] >= plan.etcd / 2 + 1;
-    return up["signer"] >= plan.threshold && up["coordinator"] >= 1 && up["ledger"] >= 1 && log;
+    return can_sign(plan, up) && up["bitcoind"] >= 1;
   });
 }
 

@@ -31,9 +31,11 @@ class Timelines {
   [[nodiscard]] std::size_t steady(const std::string& role, std::int64_t from,
                                    std::int64_t to) const;
   // Maximal intervals inside [from, to) with t signers, a coordinator, a replica and an etcd
-  // majority up at every moment.
+  // majority up at every moment; of those, the ones with a node.
   [[nodiscard]] std::vector<Interval> quorate(const chaos::ClusterPlan& plan,
                                               Interval within) const;
+  [[nodiscard]] std::vector<Interval> quorate_with_node(const chaos::ClusterPlan& plan,
+                                                        Interval within) const;
   // Maximal intervals inside [from, to) in which so many signers were provably dead, stopped or
   // without their key that fewer than t remained.
   [[nodiscard]] std::vector<Interval> quorum_lost(const chaos::ClusterPlan& plan,

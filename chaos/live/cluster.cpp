@@ -32,6 +32,7 @@ constexpr Duration kStopGrace = limits::kDrain + seconds(2);
 constexpr Duration kEndOfRunLimit = seconds(20);
 constexpr Duration kPendingDeadline = seconds(5);
 constexpr std::uint32_t kSettleDepth = 3;
+constexpr Duration kNodesAgreeLimit = seconds(30);
 constexpr int kFinalBlocks = 6;  // beyond settle depth, so that nothing hangs on the last block
 
 }  // namespace
@@ -44,13 +45,14 @@ struct Cluster::State {
   Supervisor& supervisor;
   Binaries binaries;
   ClusterFiles files;
-  std::unique_ptr<Node> node;
+  std::vector<std::unique_ptr<Node>> nodes;
   std::vector<std::unique_ptr<runtime::HttpClient>> coordinator_http;
   std::vector<std::unique_ptr<runtime::HttpClient>> etcd_http;
   std::map<ProcessName, std::unique_ptr<runtime::Timer>> probes;
   std::unique_ptr<runtime::Timer> mining;
   std::uint32_t mining_interval_ms = 0;
-  bool mining_call_open = false;
+  std::set<std::size_t> mining_calls;  // the nodes that have yet to answer
+  std::size_t next_miner = 0;
   bool cancelled = false;  // nobody wants the start under way any more
   Funding funding;
   std::set<ProcessName> later;
@@ -104,8 +106,7 @@ struct Cluster::State {
         probe_later(name);
     };
     if (name.role == Role::Bitcoind) {
-      node->call("getblockchaininfo", json::array(),
-                 [answered](Result<json> result) { answered(result.ok()); });
+      probe_node(name.index, answered);
       return;
     }
     runtime::HttpCall call;
@@ -117,6 +118,23 @@ struct Cluster::State {
                                response->body.find(R"("health":"true")") != std::string::npos;
           answered(healthy);
         });
+  }
+
+  // A node serves when it answers and has every block of the other one that serves: one that came
+  // back forgot some, and until it has them again the other is their only home.
+  void probe_node(std::size_t node, const std::function<void(bool)>& answered) {
+    nodes[node]->call("getblockcount", json::array(), [this, node, answered](Result<json> own) {
+      if (!own.ok()) return answered(false);
+      for (std::size_t other = 0; other < nodes.size(); ++other) {
+        if (other == node || !serving(other)) continue;
+        const std::int64_t height = own->get<std::int64_t>();
+        return nodes[other]->call("getblockcount", json::array(),
+                                  [answered, height](Result<json> theirs) {
+                                    answered(!theirs.ok() || *theirs <= height);
+                                  });
+      }
+      answered(true);
+    });
   }
 
   bool all_serving(const std::vector<Role>& roles) const {
@@ -209,13 +227,47 @@ struct Cluster::State {
 
   // ---- mining ----
 
+  bool serving(std::size_t node) const {
+    return supervisor.serving({Role::Bitcoind, static_cast<std::uint16_t>(node)});
+  }
+
+  // The first that serves, or the first.
+  Node& node() const {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (serving(i)) return *nodes[i];
+    }
+    return *nodes[0];
+  }
+
+  // By turns: what only one node was told of gets into a block as well.
   void mine_one() {
     mining->arm(loop.now() + milliseconds(mining_interval_ms));
-    const ProcessName name{Role::Bitcoind, 0};
-    if (mining_call_open || !supervisor.serving(name)) return;
-    mining_call_open = true;
-    node->call("generatetoaddress", json::array({1, funding.miner_address}),
-               [this](Result<json>) { mining_call_open = false; });
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const std::size_t miner = next_miner++ % nodes.size();
+      if (mining_calls.contains(miner) || !serving(miner)) continue;
+      mining_calls.insert(miner);
+      nodes[miner]->call("generatetoaddress", json::array({1, funding.miner_address}),
+                         [this, miner](Result<json>) { mining_calls.erase(miner); });
+      return;
+    }
+  }
+
+  // Until all nodes that serve have one tip.
+  Status await_agreement() {
+    const Instant deadline = loop.now() + kNodesAgreeLimit;
+    std::set<std::string> tips;
+    do {
+      tips.clear();
+      for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (!serving(i)) continue;
+        const auto tip = nodes[i]->wait("getbestblockhash", json::array(), seconds(10));
+        if (!tip) return tip.error();
+        tips.insert(tip->get<std::string>());
+      }
+      if (tips.size() <= 1) return {};
+      [[maybe_unused]] const bool never = loop.run_until([] { return false; }, milliseconds(50));
+    } while (loop.now() < deadline);
+    return Error{ErrorKind::Network, "the nodes do not agree on a tip in time"};
   }
 
   // ---- stopping ----
@@ -253,10 +305,12 @@ struct Cluster::State {
   }
 
   Status settle_chain() {
-    const auto mined = node->wait("generatetoaddress",
-                                  json::array({kFinalBlocks, funding.miner_address}), seconds(30));
+    if (const Status agreed = await_agreement(); !agreed) return agreed;
+    const auto mined = node().wait("generatetoaddress",
+                                   json::array({kFinalBlocks, funding.miner_address}), seconds(30));
     if (!mined) return mined.error().with_context("mining to settle depth");
-    if (const Status flushed = node->flush(); !flushed) return flushed;
+    if (const Status agreed = await_agreement(); !agreed) return agreed;
+    if (const Status flushed = node().flush(); !flushed) return flushed;
     return note_end();
   }
 
@@ -284,7 +338,7 @@ struct Cluster::State {
 
   // Where the chain ends, told apart from the chain itself: a file that is cut short shows.
   Status note_end() {
-    const auto info = node->wait("getblockchaininfo", json::array(), seconds(10));
+    const auto info = node().wait("getblockchaininfo", json::array(), seconds(10));
     if (!info) return info.error().with_context("asking where the chain ends");
     runtime::EventFields fields;
     fields.add("height", info->value("blocks", std::int64_t{-1}))
@@ -309,8 +363,8 @@ Result<std::unique_ptr<Cluster>> Cluster::prepare(const ClusterPlan& plan, std::
   auto state = std::make_unique<State>(plan, coins, binaries, std::move(files).value(), loop, log,
                                        supervisor);
   for (ProcessSpec& spec : state->files.specs) supervisor.define(spec);
-  state->node =
-      std::make_unique<Node>(loop, state->files.node_rpc, state->files.node_cookie.string());
+  for (const auto& [rpc, cookie] : state->files.nodes)
+    state->nodes.push_back(std::make_unique<Node>(loop, rpc, cookie.string()));
   const auto client = [&loop](const Endpoint& endpoint) {
     runtime::HttpClient::Options options;
     options.address = endpoint.host;
@@ -327,7 +381,8 @@ Result<std::unique_ptr<Cluster>> Cluster::prepare(const ClusterPlan& plan, std::
 Status Cluster::start(Duration limit, const std::function<void(const std::string&)>& on_progress,
                       const std::function<std::vector<std::string>(ProcessName)>& control_lines) {
   State& s = *state_;
-  on_progress("starting etcd and the Bitcoin node");
+  on_progress(s.plan.nodes == 1 ? "starting etcd and the Bitcoin node"
+                                : "starting etcd and the Bitcoin nodes");
   if (const Status status = s.start_role(Role::Etcd, control_lines); !status) return status;
   if (const Status status = s.start_role(Role::Bitcoind, control_lines); !status) return status;
   if (const Status status = s.await({Role::Etcd, Role::Bitcoind}, limit); !status) return status;
@@ -340,9 +395,11 @@ Status Cluster::start(Duration limit, const std::function<void(const std::string
   on_progress("funding the wallet with " + std::to_string(s.coins) + " coins");
   runtime::KernelEntropy entropy;
   Result<Funding> funding =
-      fund_wallet(*s.node, s.files.wallet_script, s.coins, kSettleDepth, entropy);
+      fund_wallet(s.node(), s.files.wallet_script, s.coins, kSettleDepth, entropy);
   if (!funding) return Error{ErrorKind::Preflight, funding.error().message + s.last_words()};
   s.funding = *funding;
+  if (const Status agreed = s.await_agreement(); !agreed)
+    return Error{ErrorKind::Preflight, agreed.error().message};
   if (const Status status = s.await({Role::Ledger, Role::Signer, Role::Coordinator}, limit);
       !status)
     return status;
@@ -376,7 +433,7 @@ const std::vector<Endpoint>& Cluster::ledgers() const {
 }
 
 Node& Cluster::node() {
-  return *state_->node;
+  return state_->node();
 }
 
 const std::string& Cluster::miner_address() const {
@@ -541,12 +598,14 @@ void Cluster::stop_mining() {
   state_->mining.reset();
 }
 
-void Cluster::note_node_height(const std::string& why) {
+void Cluster::note_node_height(ProcessName node, const std::string& why) {
   State& s = *state_;
-  s.node->call("getblockchaininfo", json::array(), [&s, why](Result<json> info) {
+  s.nodes.at(node.index)->call("getblockchaininfo", json::array(), [&s, node,
+                                                                    why](Result<json> info) {
     if (!info.ok()) return;
     runtime::EventFields fields;
-    fields.add("height", info->value("blocks", std::int64_t{-1}))
+    fields.add("name", node.text())
+        .add("height", info->value("blocks", std::int64_t{-1}))
         .add("hash", info->value("bestblockhash", ""))
         .add("why", why);
     s.log.write("node_height", fields);
@@ -585,21 +644,24 @@ std::string Cluster::up_json() const {
   json coordinators = json::array();
   for (const Endpoint& e : s.files.coordinator_http)
     coordinators.push_back("http://" + e.host + ":" + std::to_string(e.port));
-  const std::string rpc =
-      "http://" + s.files.node_rpc.host + ":" + std::to_string(s.files.node_rpc.port);
+  json nodes = json::array();
+  for (const auto& [rpc, cookie] : s.files.nodes)
+    nodes.push_back({{"rpc", "http://" + rpc.host + ":" + std::to_string(rpc.port)},
+                     {"cookie", cookie.string()}});
   json client;
   if (s.files.client)
     client = {{"name", s.files.client->client()},
               {"key_file", s.files.client->key_file()},
               {"cluster_id", s.files.client->cluster_id()}};
-  return json{{"run_dir", s.files.run_dir},
+  json up{{"run_dir", s.files.run_dir},
               {"pids", pids},
               {"coordinators", coordinators},
               {"token_file", s.files.token_file.string()},
               {"client", client},
               {"accounts", s.files.accounts},
-              {"bitcoind", {{"rpc", rpc}, {"cookie", s.files.node_cookie.string()}}}}
-      .dump();
+              {"bitcoind", nodes[0]}};
+  if (nodes.size() > 1) up["fallback_bitcoind"] = nodes[1];
+  return up.dump();
 }
 
 std::string Cluster::environment_json() const {
@@ -617,7 +679,7 @@ Status Cluster::finish(const std::function<Status()>& after_end_of_run,
   s.stop(s.of(Role::Coordinator));
   on_progress("mining to settle depth, exporting the records");
   Status settled = s.settle_chain();
-  Status exported = export_chain(*s.node, s.files);
+  Status exported = export_chain(s.node(), s.files);
   std::vector<ProcessName> rest = s.of(Role::Signer);
   for (const ProcessName& name : s.of(Role::Ledger)) rest.push_back(name);
   s.stop(rest);

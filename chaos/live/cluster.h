@@ -105,7 +105,7 @@ class Cluster {
   [[nodiscard]] std::optional<ProcessName> etcd_leader();
 
   // The height now, to the tool's log as `node_height`; asks the node, never flushes it.
-  void note_node_height(const std::string& why);
+  void note_node_height(ProcessName node, const std::string& why);
   // "pending" of the books by a coordinator's answer: zero when every accepted withdrawal is
   // settled.
   void ask_pending(std::function<void(Result<std::int64_t>)> done);

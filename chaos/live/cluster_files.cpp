@@ -40,7 +40,7 @@ std::string url(const Endpoint& e) {
 struct Listeners {
   std::vector<Endpoint> signer_tls, signer_http, ledger_tls, ledger_http, coordinator_tls,
       coordinator_http, etcd_client, etcd_peer;
-  Endpoint node_rpc;
+  std::vector<Endpoint> node_rpc, node_p2p;
 };
 
 class Maker {
@@ -61,7 +61,7 @@ class Maker {
          {&Maker::make_folders, &Maker::choose_ports, &Maker::make_certificates,
           &Maker::make_client, &Maker::deal_shares, &Maker::make_token, &Maker::make_signers,
           &Maker::make_token_keys, &Maker::make_ledgers, &Maker::make_coordinators,
-          &Maker::make_etcd, &Maker::make_node}) {
+          &Maker::make_etcd, &Maker::make_nodes}) {
       if (const Status status = (this->*step)(); !status) return status.error();
     }
     return std::move(out_);
@@ -92,12 +92,12 @@ class Maker {
             {Role::Coordinator, plan_.coordinators},
             {Role::Ledger, plan_.ledgers},
             {Role::Etcd, plan_.etcd},
-            {Role::Bitcoind, 1}};
+            {Role::Bitcoind, plan_.nodes}};
   }
 
   Status choose_ports() {
     const std::size_t total =
-        2u * (plan_.signers + plan_.ledgers + plan_.coordinators + plan_.etcd) + 1u;
+        2u * (plan_.signers + plan_.ledgers + plan_.coordinators + plan_.etcd + plan_.nodes);
     Result<std::vector<std::uint16_t>> ports = free_ports(total);
     if (!ports) return ports.error();
     std::size_t next = 0;
@@ -112,13 +112,15 @@ class Maker {
     take(at_.coordinator_http, plan_.coordinators);
     take(at_.etcd_client, plan_.etcd);
     take(at_.etcd_peer, plan_.etcd);
-    at_.node_rpc = {"127.0.0.1", (*ports)[next]};
+    take(at_.node_rpc, plan_.nodes);
+    take(at_.node_p2p, plan_.nodes);
     out_.coordinator_http = at_.coordinator_http;
     out_.signer_tls = at_.signer_tls;
     out_.ledger_tls = at_.ledger_tls;
     out_.etcd_client = at_.etcd_client;
-    out_.node_rpc = at_.node_rpc;
-    out_.node_cookie = out_.work / "bitcoind-0" / "data" / "regtest" / ".cookie";
+    for (std::uint16_t i = 0; i < plan_.nodes; ++i)
+      out_.nodes.emplace_back(at_.node_rpc[i], out_.work / ProcessName{Role::Bitcoind, i}.text() /
+                                                   "data" / "regtest" / ".cookie");
     return {};
   }
 
@@ -448,7 +450,9 @@ class Maker {
       config["signers"] = peers(Role::Signer, at_.signer_tls);
       config["ledgers"] = peers(Role::Ledger, at_.ledger_tls);
       config["coordinators"] = peers(Role::Coordinator, at_.coordinator_tls, i);
-      config["node"] = {{"rpc", text(at_.node_rpc)}, {"cookie", out_.node_cookie.string()}};
+      for (std::size_t n = 0; n < out_.nodes.size(); ++n)
+        config[n == 0 ? "node" : "fallback_node"] = {{"rpc", text(out_.nodes[n].first)},
+                                                     {"cookie", out_.nodes[n].second.string()}};
       if (const Status status = add_daemon(name, binaries_.coordinator, config); !status)
         return status;
     }
@@ -498,22 +502,37 @@ class Maker {
     return {};
   }
 
-  // PROTOCOL 5: loopback only, no peers, no wallet.
-  Status make_node() {
+  // PROTOCOL 5: loopback only, no peers but the cluster's other node, no wallet.
+  Status make_nodes() {
     if (plan_.chain != "bitcoind") return {};
-    const ProcessName name{Role::Bitcoind, 0};
-    std::vector<std::string> argv = binaries_.bitcoind;
-    for (const std::string& flag :
-         {std::string("-regtest"), "-datadir=" + (out_.work / name.text() / "data").string(),
-          std::string("-server=1"), std::string("-listen=0"), std::string("-dnsseed=0"),
-          std::string("-fixedseeds=0"), std::string("-rpcbind=127.0.0.1"),
-          std::string("-rpcallowip=127.0.0.1/32"), "-rpcport=" + std::to_string(at_.node_rpc.port),
-          std::string("-txindex=1"), std::string("-disablewallet=1"),
-          std::string("-printtoconsole=0"), std::string("-rpcthreads=4"), std::string("-par=1")}) {
-      argv.push_back(flag);
+    for (std::uint16_t i = 0; i < plan_.nodes; ++i) {
+      const ProcessName name{Role::Bitcoind, i};
+      std::vector<std::string> argv = binaries_.bitcoind;
+      for (const std::string& flag :
+           {std::string("-regtest"), "-datadir=" + (out_.work / name.text() / "data").string(),
+            std::string("-server=1"), std::string("-dnsseed=0"), std::string("-fixedseeds=0"),
+            std::string("-rpcbind=127.0.0.1"), std::string("-rpcallowip=127.0.0.1/32"),
+            "-rpcport=" + std::to_string(at_.node_rpc[i].port), std::string("-txindex=1"),
+            std::string("-disablewallet=1"), std::string("-printtoconsole=0"),
+            std::string("-rpcthreads=4"), std::string("-par=1")}) {
+        argv.push_back(flag);
+      }
+      const std::vector<std::string> peers = peers_of_node(i);
+      argv.insert(argv.end(), peers.begin(), peers.end());
+      out_.specs.push_back(base_spec(name, std::move(argv)));
     }
-    out_.specs.push_back(base_spec(name, std::move(argv)));
     return {};
+  }
+
+  // Whichever starts last connects to the other; as trusted peers they tell each other of
+  // transactions at once (others hear of them seconds later, for privacy).
+  std::vector<std::string> peers_of_node(std::uint16_t node) const {
+    if (plan_.nodes == 1) return {"-listen=0"};
+    std::vector<std::string> flags{"-listen=1", "-bind=" + text(at_.node_p2p[node]),
+                                   "-listenonion=0", "-whitelist=in,out,noban@127.0.0.1"};
+    for (std::uint16_t i = 0; i < plan_.nodes; ++i)
+      if (i != node) flags.push_back("-addnode=" + text(at_.node_p2p[i]));
+    return flags;
   }
 
   const ClusterPlan& plan_;

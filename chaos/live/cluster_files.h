@@ -21,10 +21,10 @@ struct ClusterFiles {
   std::string run_dir, cluster_id;
   std::filesystem::path work, secrets, state;
   std::string token;
-  std::filesystem::path token_file, node_cookie;
+  std::filesystem::path token_file;
   Bytes wallet_script;
   std::vector<std::string> accounts;
-  Endpoint node_rpc;
+  std::vector<std::pair<Endpoint, std::filesystem::path>> nodes;  // RPC and cookie of each
   std::vector<Endpoint> coordinator_http, etcd_client, signer_tls, ledger_tls;
   std::vector<ProcessSpec> specs;
   bool faulty_tokens = false;  // each signer's module fails as its token_control() says

@@ -228,9 +228,9 @@ struct FaultEngine::State {
   void strike_all(Instance& instance) {
     instance.phase = Phase::Striking;
     instance.why_not.clear();
-    if (instance.plan.victims.front().role == Role::Bitcoind && hooks.note_node_height)
-      hooks.note_node_height("before");
     for (const ProcessName& victim : instance.plan.victims) {
+      if (victim.role == Role::Bitcoind && hooks.note_node_height)
+        hooks.note_node_height(victim, "before");
       Strike strike;
       strike.victim = victim;
       strike.pid = supervisor.pid(victim);
@@ -418,7 +418,8 @@ struct FaultEngine::State {
         strike.ready = loop.now();
         strike.over = true;
         note(instance, name, "ready");
-        if (name.role == Role::Bitcoind && hooks.note_node_height) hooks.note_node_height("after");
+        if (name.role == Role::Bitcoind && hooks.note_node_height) 
+          hooks.note_node_height(name, "after");
         finish_if_over(instance);
       }
     }

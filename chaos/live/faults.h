@@ -25,8 +25,8 @@ class FaultEngine {
   struct Hooks {
     // Starts a process again with these lines in its control channel (cluster.h knows how).
     std::function<Status(ProcessName, const std::vector<std::string>& control_lines)> restart;
-    // Around a kill of the node: writes `node_height` to the tool's log. May be empty.
-    std::function<void(const std::string& why)> note_node_height;
+    // Around a fault of a node: writes `node_height` to the tool's log. May be empty.
+    std::function<void(ProcessName node, const std::string& why)> note_node_height;
     // What a running replica will be put back to by take_records(RolledBack).
     std::function<Status(ProcessName)> keep_records;
     // Of a process that is down: wiped or put back, as RecoverHow says (DESIGN 5).

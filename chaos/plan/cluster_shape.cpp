@@ -81,7 +81,7 @@ std::uint16_t instances_of(const ClusterPlan& plan, Role role) {
     case Role::Etcd:
       return plan.etcd;
     case Role::Bitcoind:
-      return 1;
+      return plan.nodes;
     case Role::Tool:
       return 0;
   }

@@ -168,6 +168,7 @@ void read_cluster(const json& object, ClusterPlan& plan) {
   read(object, "ledgers", plan.ledgers);
   read(object, "etcd", plan.etcd);
   read(object, "chain", plan.chain);
+  read(object, "nodes", plan.nodes);
   read(object, "block_interval_ms", plan.block_interval_ms);
   read(object, "snapshot_interval", plan.snapshot_interval);
   read(object, "token_patience_ms", plan.token_patience_ms);

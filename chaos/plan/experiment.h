@@ -30,6 +30,7 @@ struct ClusterPlan {
   std::uint16_t etcd = 3;
   std::string log = "etcd";
   std::string chain = "bitcoind";
+  std::uint16_t nodes = 1;  // Bitcoin nodes: with two, coordinators fall back to the second
   std::uint32_t block_interval_ms = 1000;  // steady mining
   std::uint64_t snapshot_interval = limits::kSnapshotInterval;  // entries; 0: no snapshot, no trim
   std::uint32_t commit_delay_ms = 0;  // of journals and tables; no file sets it (`roulette bench`)

@@ -41,6 +41,11 @@ std::string hex_list(const List& list) {
   return json + "]";
 }
 
+// By its key in the configuration.
+const char* node_name(std::size_t node) {
+  return node == 0 ? "node" : "fallback_node";
+}
+
 std::string id_text(const WithdrawalId& id) {
   return to_hex(id.value());
 }
@@ -128,10 +133,17 @@ Status LiveCoordinator::open_machine() {
   }
   const Bytes wallet_script = runtime::wallet_script_of(*signing);
   NodeClient::Options node{
-      settings_.node_rpc, settings_.node_cookie, wallet_script, [this](const std::string& chain) {
+      settings_.nodes, wallet_script,
+      [this](const std::string& chain) {
         std::fprintf(stderr, "%s: the node serves the chain '%s'; only regtest is allowed\n",
                      settings_.name.text().c_str(), chain.c_str());
         ::_exit(exit_code(ErrorKind::Preflight));
+      },
+      [this](const NodeChoice::Change& change) {
+        env_.log.write("node_chosen", EventFields()
+                                          .add("from", node_name(change.from))
+                                          .add("to", node_name(change.to))
+                                          .add("why", change.why));
       }};
   node_ = std::make_unique<NodeClient>(env_.loop, std::move(node));
   machine_ = std::make_unique<Coordinator>(

@@ -1,29 +1,35 @@
-// The machine's calls to the node, over JSON-RPC; the node's answers as typed facts.
+// The machine's calls to the node, over JSON-RPC; the node's answers as typed facts. With a second
+// node, whichever NodeChoice says is asked.
 //
 // Invariant: each call gets exactly one answer; whatever is not understood is NodeUnavailable, so
-// the machine asks again by polling. Refuses every chain but regtest (DESIGN 11). Never retries and
-// never flushes.
+// the machine asks again by polling. A call without an answer goes once to each other node, never
+// twice to one: all calls can be repeated, for sendrawtransaction carries the same bytes. Refuses
+// every chain but regtest (DESIGN 11), on every node. Never flushes.
+//
+// With two nodes a missing height is news only when both answer and neither has it: one that came
+// back from a crash lags. A block that another replaced shows by its hash.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "common/runtime/http_client.h"
+#include "common/runtime/event_loop.h"
 #include "coordinator/app/settings.h"
 #include "coordinator/core/coordinator.h"
+#include "coordinator/core/node_choice.h"
 
 namespace roulette::coordinator {
 
 class NodeClient {
  public:
   struct Options {
-    Address rpc;
-    std::filesystem::path cookie;
+    std::vector<NodeAddress> nodes;  // at least one, in order of preference
     Bytes wallet_script;
-    // The node serves another chain: this process must not go on.
+    // A node serves another chain: this process must not go on.
     std::function<void(const std::string& chain)> wrong_chain;
+    std::function<void(const NodeChoice::Change&)> chosen;
   };
   NodeClient(runtime::EventLoop& loop, Options options);
   ~NodeClient();

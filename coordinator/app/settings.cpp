@@ -78,9 +78,11 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   read_peers(root, "signers", Role::Signer, settings);
   read_peers(root, "ledgers", Role::Ledger, settings);
   read_peers(root, "coordinators", Role::Coordinator, settings);
-  ConfigObject node = root.object("node");
-  settings.node_rpc = read_address(node, "rpc");
-  settings.node_cookie = base / node.text("cookie");
+  for (const char* key : {"node", "fallback_node"}) {
+    if (std::string_view(key) == "fallback_node" && !root.has(key)) continue;
+    ConfigObject node = root.object(key);
+    settings.nodes.push_back({read_address(node, "rpc"), base / node.text("cookie")});
+  }
   settings.drain = milliseconds(
       root.integer("drain_ms", 0, kMostDrainMs, limits::kDrain.us / milliseconds(1).us));
   if (auto complete = loaded->finish(); !complete) return complete.error();

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
@@ -20,6 +21,11 @@ struct Address {
   std::uint16_t port = 0;  // 0: any
 };
 
+struct NodeAddress {
+  Address rpc;
+  std::filesystem::path cookie;
+};
+
 struct Settings {
   std::string cluster_id;
   ProcessName name;
@@ -30,8 +36,7 @@ struct Settings {
   std::filesystem::path clients;  // empty: anybody's requests are proposed
   std::filesystem::path group, token;
   std::map<ProcessName, Address> peers;  // signers, ledger replicas, other coordinators
-  Address node_rpc;
-  std::filesystem::path node_cookie;
+  std::vector<NodeAddress> nodes;  // in order of preference; one or two
   Duration drain;
 
   [[nodiscard]] std::filesystem::path event_file() const { return folder / "events.ndjson"; }

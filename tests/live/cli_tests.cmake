@@ -119,3 +119,5 @@ tool_test(NAME "a musig2 signer killed around its record is a refusal, and no pa
   TIMEOUT 180 COMMAND matrix_test.py Matrix.test_musig2_persists)
 tool_test(NAME "a matrix without a kind or without a point is refused" TIMEOUT 30
   COMMAND matrix_test.py Matrix.test_wrong_flags)
+tool_test(NAME "a node that lags or hangs is left for the other, and payments go on" TIMEOUT 180
+  COMMAND node_fallback_test.py NodeFallback.test_primary)

@@ -104,6 +104,48 @@ TEST_CASE("503 quorum-lost while a quorum stood steadily is a refusal without a 
   expect_fail(run, "quorum-continuity", kHistory, "answered 503 quorum-lost to key key-3");
 }
 
+// Withdrawal 3, signed at 17 413, reaches the node at this moment instead; -1: nobody ever said so.
+static Run broadcast_at(std::int64_t at_ms, const std::string& event = "broadcast") {
+  Run run;
+  const Paid& p = run.paid[3];
+  const json old = run.line(kEvents, {{"event", "broadcast"}, {"withdrawal_id", p.id}});
+  run.erase(kEvents, {{"event", "broadcast"}, {"withdrawal_id", p.id}});
+  run.erase(kEvents, {{"event", "broadcast_result"}, {"withdrawal_id", p.id}});
+  if (at_ms < 0) return run;
+  run.add_event(at_ms, "coordinator-0", "broadcast",
+                {{"withdrawal_id", p.id}, {"txid", p.txid}, {"hex", old["hex"]}});
+  if (event == "broadcast") return run;
+  run.add_event(at_ms + 1, "coordinator-0", "broadcast_result",
+                {{"withdrawal_id", p.id}, {"txid", p.txid}, {"outcome", event}});
+  return run;
+}
+
+TEST_CASE("a signed payment that reaches no node in time breaks continuity") {
+  Run never = broadcast_at(-1);
+  expect_fail(never, "quorum-continuity", kLedger, "no node had it");
+  Run late = broadcast_at(23'500, "accepted");
+  expect_fail(late, "quorum-continuity", kLedger, "no node had it");
+  Run unavailable = broadcast_at(17'500, "node-unavailable");
+  expect_fail(unavailable, "quorum-continuity", kLedger, "no node had it");
+}
+
+TEST_CASE("a payment in time, or whose sender died with the call open, keeps continuity") {
+  CHECK(status_of(broadcast_at(23'300, "already-in-mempool").judged(), "quorum-continuity") ==
+        kPass);
+  CHECK(status_of(broadcast_at(17'500).judged(), "quorum-continuity") == kPass);
+}
+
+TEST_CASE("while no node is up no payment is owed to one") {
+  Run none = broadcast_at(-1);
+  down_and_up(none, "bitcoind-0", 17'500, 18'500);  // 6 s before the load's end from then on
+  CHECK(status_of(none.judged(), "quorum-continuity") == kPass);
+  Run other = broadcast_at(-1);
+  down_and_up(other, "bitcoind-0", 17'500, 18'500);
+  other.add_event(3'000, "tool-0", "spawned", {{"name", "bitcoind-1"}, {"pid", 9}});
+  other.add_event(3'001, "tool-0", "up", {{"name", "bitcoind-1"}, {"why", "ready"}});
+  expect_fail(other, "quorum-continuity", kLedger, "no node had it");
+}
+
 TEST_CASE("without the load's phases continuity is not judged") {
   Run run;
   run.erase(kEvents, {{"event", "phase"}, {"name", "undisturbed"}});

@@ -4,7 +4,7 @@ target_link_libraries(coordinator_world PUBLIC roulette_coordinator_core)
 roulette_test(NAME test_coordinator TIER unit
   SOURCES coordinator_clients_test.cpp coordinator_signing_test.cpp
           coordinator_ledger_test.cpp coordinator_chain_test.cpp coordinator_takeover_test.cpp
-          coordinator_journal_test.cpp
+          coordinator_journal_test.cpp coordinator_node_choice_test.cpp
   LINK coordinator_world)
 roulette_test(NAME test_coordinator_api TIER unit
   SOURCES coordinator_api_test.cpp ${CMAKE_SOURCE_DIR}/coordinator/app/api.cpp
