@@ -118,6 +118,14 @@ struct ExplainOptions {
 // Exit code 0 whatever the verdict is: it was explained.
 [[nodiscard]] int explain_command(const ExplainOptions& options);
 
+struct CleanOptions {
+  std::string runs_dir = "runs";
+  std::size_t keep = 10;  // the newest
+  bool failed = false;    // those too that failed
+  bool yes = false;       // delete
+};
+[[nodiscard]] int clean_command(const CleanOptions& options);
+
 struct JudgeOptions {
   std::string run_dir;
   bool json = false;

@@ -114,6 +114,17 @@ void add_judge(CLI::App& app, JudgeOptions& o) {
   judge->add_flag("--json", o.json, "Print the verdict as JSON on stdout");
 }
 
+void add_clean(CLI::App& app, CleanOptions& o) {
+  CLI::App* clean =
+      app.add_subcommand("clean", "Delete old run folders; without --yes only say which");
+  clean->add_option("--runs", o.runs_dir, "Where they stand")
+      ->capture_default_str()
+      ->envname("ROULETTE_RUNS");
+  clean->add_option("--keep", o.keep, "So many of the newest stay")->capture_default_str();
+  clean->add_flag("--failed", o.failed, "Those that failed may go as well");
+  clean->add_flag("--yes", o.yes, "Delete them");
+}
+
 void add_explain(CLI::App& app, ExplainOptions& o) {
   CLI::App* explain = app.add_subcommand(
       "explain", "Why a run has its verdict, and its first violation as a story");
@@ -372,6 +383,7 @@ int dispatch(int argc, char** argv) {
   CompareOptions compare;
   ClientSignatureOptions client_signature;
   ExplainOptions explain;
+  CleanOptions clean;
   JudgeOptions judge;
   UpOptions up;
   SimOptions sim;
@@ -390,6 +402,7 @@ int dispatch(int argc, char** argv) {
   add_compare(app, compare);
   add_client_signature(app, client_signature);
   add_explain(app, explain);
+  add_clean(app, clean);
   add_judge(app, judge);
   add_up(app, up);
   add_sim(app, sim);
@@ -417,6 +430,7 @@ int dispatch(int argc, char** argv) {
   }
   run.program = judge.program = mutants.program = argv[0];
   if (app.got_subcommand("explain")) return explain_command(explain);
+  if (app.got_subcommand("clean")) return clean_command(clean);
   if (app.got_subcommand("client-signature"))
     return client_signature_command(client_signature);
   if (app.got_subcommand("judge")) return judge_command(judge);

@@ -38,6 +38,9 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
   if (const Status made = runtime::create_folder_durably(folder / "work"); !made) {
     return Error{ErrorKind::Preflight, "the run folder cannot be made: " + made.error().message};
   }
+  auto lock = runtime::FolderLock::take(folder / "work");
+  if (!lock) return lock.error();
+  session->lock.emplace(std::move(lock).value());
   session->run_dir = folder.string();
   auto log = runtime::EventLog::open(folder / "work" / "tool-0.events.ndjson",
                                      ProcessName{Role::Tool, 0}, runtime::draw_boot_id(entropy));

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "chaos/live/cluster.h"
 #include "chaos/live/faults.h"
 #include "chaos/live/supervisor.h"
+#include "common/runtime/folder_lock.h"
 #include "common/runtime/process.h"
 
 namespace roulette::chaos {
@@ -40,6 +42,7 @@ class Session {
 
   // Destroyed in reverse: the supervisor (which ends all processes) before the log and the loop.
   std::string run_dir;
+  std::optional<runtime::FolderLock> lock;  // of run_dir/work: `roulette clean` leaves it alone
   runtime::EventLoop loop;
   std::unique_ptr<runtime::EventLog> log;
   std::unique_ptr<Supervisor> supervisor;

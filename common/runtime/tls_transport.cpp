@@ -29,6 +29,7 @@
 #include "common/base/freed_by.h"
 #include "common/runtime/certificates.h"
 #include "common/runtime/event_loop.h"
+#include "common/runtime/frames.h"
 #include "common/runtime/kill_points.h"
 #include "common/runtime/metrics.h"
 #include "common/runtime/traffic.h"
@@ -396,26 +397,25 @@ void TlsTransport::State::read_frames(const ConnectionPtr& c) {
 // False when the connection was closed meanwhile.
 bool TlsTransport::State::deliver_frames(const ConnectionPtr& c) {
   std::size_t used = 0;
-  while (c->in.size() - used >= kFrameHeaderBytes) {
-    const std::uint8_t* const head = c->in.data() + used;
-    const std::size_t size = std::size_t{head[0]} << 24 | std::size_t{head[1]} << 16 |
-                             std::size_t{head[2]} << 8 | std::size_t{head[3]};
-    if (size > options.limits.frame_payload_bytes) {
-      end(c, {"oversized_frame", std::to_string(size) + " bytes announced"});
+  for (;;) {
+    const NextFrame next =
+        next_frame(ByteSpan(c->in).subspan(used), options.limits.frame_payload_bytes);
+    if (next.state == FrameState::Oversized) {
+      end(c, {"oversized_frame", std::to_string(next.size) + " bytes announced"});
       return false;
     }
-    if (c->in.size() - used - kFrameHeaderBytes < size) break;
+    if (next.state == FrameState::Incomplete) break;
     if (frames_in != nullptr) frames_in->increment();
     if (options.traffic != nullptr)
-      options.traffic->count(c->peer.role, kFrameHeaderBytes + size);
+      options.traffic->count(c->peer.role, kFrameHeaderBytes + next.size);
     if (c->outbound) {
       // It speaks: the next loss is a new one and is retried at once.
       const auto target = targets.find(c->peer);
       if (target != targets.end()) target->second.delay = options.limits.reconnect_first;
     }
-    options.callbacks.on_frame(c->id, {head + kFrameHeaderBytes, size});
+    options.callbacks.on_frame(c->id, next.payload);
     if (!c->open) return false;
-    used += kFrameHeaderBytes + size;
+    used += kFrameHeaderBytes + next.size;
   }
   c->in.erase(c->in.begin(), c->in.begin() + static_cast<std::ptrdiff_t>(used));
   return true;

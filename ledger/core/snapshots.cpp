@@ -217,7 +217,7 @@ void Machine::begin_loading() {
   job.reset();
   next_job.reset();
   unconfirmed.reset();
-  loading.emplace();
+  loading = Loading{};  // clang cannot emplace() a nested class with defaults
   loading->first = log_first;
 }
 

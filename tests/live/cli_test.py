@@ -3,6 +3,7 @@
 Invariant: nothing here starts a process but the tool itself; a refusal names what is wrong, a
 wrong file also the line.
 """
+import fcntl
 import json
 import pathlib
 import subprocess
@@ -113,6 +114,42 @@ class Cli(unittest.TestCase):
         self.assertEqual(roulette("run", "--help").returncode, 0)
         self.assertEqual(roulette("version").returncode, 0)
         self.assertIn("roulette", json.loads(roulette("version", "--json").stdout))
+
+    def test_clean(self):
+        runs = fresh_runs("clean")
+
+        def run(number, verdict="pass", work=False):
+            folder = runs / f"2026112{number}T000000Z-story-00a{number}"
+            folder.mkdir()
+            (folder / "events.ndjson").write_text("{}\n")
+            (folder / "verdict.json").write_text(json.dumps({"verdict": verdict}))
+            if work:
+                (folder / "work").mkdir()
+            return folder
+        old, failed, used, newest = run(1), run(2, "fail"), run(3, work=True), run(4)
+        other, empty = runs / "notes", runs / "20261121T000000Z-story-ffff"
+        other.mkdir(), empty.mkdir()
+        outside = fresh_runs("clean-outside")
+        link = runs / "20261120T000000Z-story-0001"
+        (outside / "events.ndjson").write_text("{}\n")
+        link.symlink_to(outside)
+        with open(used / "work/lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            said = roulette("clean", "--runs", runs, "--keep", 1)
+            self.assertEqual(said.returncode, 0, said.stderr)
+            self.assertIn("1 of 4 run folders", said.stdout)
+            self.assertIn("nothing was deleted", said.stdout)
+            self.assertTrue(old.exists())
+            done = roulette("clean", "--runs", runs, "--keep", 1, "--yes")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual([f.exists() for f in (old, failed, used, newest)],
+                             [False, True, True, True], done.stdout)
+            self.assertIn("in use", done.stdout)
+        done = roulette("clean", "--runs", runs, "--keep", 0, "--failed", "--yes")
+        self.assertEqual([f.exists() for f in (failed, used, newest)], [False] * 3, done.stdout)
+        self.assertTrue(other.exists() and empty.exists() and link.is_symlink())
+        self.assertTrue((outside / "events.ndjson").exists())
+        self.assertEqual(roulette("clean", "--runs", runs / "none").returncode, 2)
 
     def test_preflight(self):
         folder = fresh_runs("preflight")
