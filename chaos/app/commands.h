@@ -126,6 +126,14 @@ struct CleanOptions {
 };
 [[nodiscard]] int clean_command(const CleanOptions& options);
 
+struct TraceOptions {
+  std::string run_dir;
+  std::string withdrawal;  // empty: all
+  std::string out;         // empty: stdout, unless they go to a collector
+  std::string otlp;        // http://127.0.0.1:4318/v1/traces
+};
+[[nodiscard]] int trace_command(const TraceOptions& options);
+
 struct JudgeOptions {
   std::string run_dir;
   bool json = false;

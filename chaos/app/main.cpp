@@ -132,6 +132,15 @@ void add_explain(CLI::App& app, ExplainOptions& o) {
   explain->add_flag("--json", o.json, "Reasons, remedies and story as JSON on stdout");
 }
 
+void add_trace(CLI::App& app, TraceOptions& o) {
+  CLI::App* trace = app.add_subcommand(
+      "trace", "OpenTelemetry spans of a run's withdrawals, from its event logs (OTLP JSON)");
+  trace->add_option("RUN", o.run_dir, "A run folder, finished or of `up`")->required();
+  trace->add_option("--withdrawal", o.withdrawal, "Only this one (32 hex digits)");
+  trace->add_option("--out", o.out, "The file to write; stdout when nothing else is asked for");
+  trace->add_option("--otlp", o.otlp, "Send to this collector, http://127.0.0.1:4318/v1/traces");
+}
+
 void add_client_signature(CLI::App& app, ClientSignatureOptions& o) {
   CLI::App* sign = app.add_subcommand(
       "client-signature", "Print the Client-Signature header of one request for a payment");
@@ -390,6 +399,7 @@ int dispatch(int argc, char** argv) {
   ReplayOptions replay;
   ReprovisionOptions reprovision;
   MutantOptions mutants;
+  TraceOptions trace;
   DoctorOptions doctor;
   BenchOptions bench;
   MatrixOptions matrix;
@@ -403,6 +413,7 @@ int dispatch(int argc, char** argv) {
   add_client_signature(app, client_signature);
   add_explain(app, explain);
   add_clean(app, clean);
+  add_trace(app, trace);
   add_judge(app, judge);
   add_up(app, up);
   add_sim(app, sim);
@@ -431,6 +442,7 @@ int dispatch(int argc, char** argv) {
   run.program = judge.program = mutants.program = argv[0];
   if (app.got_subcommand("explain")) return explain_command(explain);
   if (app.got_subcommand("clean")) return clean_command(clean);
+  if (app.got_subcommand("trace")) return trace_command(trace);
   if (app.got_subcommand("client-signature"))
     return client_signature_command(client_signature);
   if (app.got_subcommand("judge")) return judge_command(judge);

@@ -52,6 +52,8 @@ tool_test(NAME "doctored records of a run do not pass" TIMEOUT 120 NEEDS short_r
 tool_test(NAME "a run is explained by the records of the payment it is about" TIMEOUT 60
   NEEDS short_run COMMAND run_short_test.py explain)
 
+tool_test(NAME "a run's withdrawals are traces that a collector takes" TIMEOUT 60 NEEDS short_run
+  COMMAND trace_test.py Traces.test_trace)
 tool_test(NAME "a run's report is complete without a network and without JavaScript" TIMEOUT 60
   NEEDS short_run COMMAND run_short_test.py report)
 tool_test(NAME "a bundle's time stamp is checked under the authority that is trusted" TIMEOUT 60
