@@ -5,6 +5,8 @@
 #include <ctime>
 #include <filesystem>
 
+#include <nlohmann/json.hpp>
+
 #include "chaos/live/environment.h"
 #include "common/base/bytes.h"
 #include "common/runtime/durable_file.h"
@@ -90,7 +92,34 @@ Status Session::prepare(const ClusterPlan& plan, std::uint64_t coins, const Bina
   auto made = Cluster::prepare(plan, coins, run_dir, binaries, loop, *log, *supervisor);
   if (!made) return made.error();
   cluster = std::move(made).value();
-  return {};
+  return serve_metrics();
+}
+
+Status Session::serve_metrics() {
+  metrics_server_ = std::make_unique<runtime::HttpServer>(
+      loop, runtime::HttpServer::Options{
+                .handler = [this](const runtime::HttpRequest& request,
+                                  const runtime::HttpResponder& respond) {
+                  if (request.method != "GET" || request.path != "/metrics")
+                    return respond({.status = 404, .content_type = "text/plain", .body = ""});
+                  respond({.status = 200,
+                           .content_type = "text/plain; version=0.0.4",
+                           .body = supervisor->metrics().text()});
+                }});
+  const auto port = metrics_server_->listen("127.0.0.1", 0);
+  if (!port) return port.error();
+  nlohmann::json targets = nlohmann::json::array();
+  const auto add = [&](ProcessName name, const Endpoint& at) {
+    const std::string text = name.text();
+    targets.push_back({{"targets", {at.host + ":" + std::to_string(at.port)}},
+                       {"labels",
+                        {{"instance", text}, {"role", text.substr(0, text.find('-'))}}}});
+  };
+  add({Role::Tool, 0}, {"127.0.0.1", *port});
+  for (const auto& [name, at] : cluster->monitored()) add(name, at);
+  const std::string text = targets.dump(1) + "\n";
+  return runtime::write_file_durably(
+      std::filesystem::path(run_dir) / "work" / "prometheus-targets.json", as_bytes(text));
 }
 
 void Session::phase(const std::string& name) {

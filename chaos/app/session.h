@@ -13,6 +13,7 @@
 #include "chaos/live/faults.h"
 #include "chaos/live/supervisor.h"
 #include "common/runtime/folder_lock.h"
+#include "common/runtime/http_server.h"
 #include "common/runtime/process.h"
 
 namespace roulette::chaos {
@@ -49,6 +50,9 @@ class Session {
   std::unique_ptr<Cluster> cluster;
 
  private:
+  // The supervisor's figures, and work/prometheus-targets.json: where each process has its own.
+  [[nodiscard]] Status serve_metrics();
+  std::unique_ptr<runtime::HttpServer> metrics_server_;
   Session() = default;
 };
 

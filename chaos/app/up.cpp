@@ -73,6 +73,7 @@ int up_command(const UpOptions& options) {
     return report_error(
         Error{ErrorKind::Preflight, "the cluster did not start: " + started.error().message});
   s.cluster->start_mining(options.plan.block_interval_ms);
+  s.cluster->start_reconciling();
   if (options.json)
     std::cout << s.cluster->up_json() << std::endl;
   else

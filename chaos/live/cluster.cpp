@@ -13,6 +13,7 @@
 #include "chaos/live/environment.h"
 #include "chaos/live/export.h"
 #include "chaos/live/node.h"
+#include "chaos/live/reconciliation.h"
 #include "chaos/plan/cluster_shape.h"
 #include "common/base/limits.h"
 #include "common/runtime/durable_file.h"
@@ -50,6 +51,7 @@ struct Cluster::State {
   std::vector<std::unique_ptr<runtime::HttpClient>> etcd_http;
   std::map<ProcessName, std::unique_ptr<runtime::Timer>> probes;
   std::unique_ptr<runtime::Timer> mining;
+  std::unique_ptr<Reconciliation> reconciliation;
   std::uint32_t mining_interval_ms = 0;
   std::set<std::size_t> mining_calls;  // the nodes that have yet to answer
   std::size_t next_miner = 0;
@@ -616,6 +618,22 @@ void Cluster::ask_pending(std::function<void(Result<std::int64_t>)> done) {
   state_->balance("pending", std::move(done));
 }
 
+const std::vector<std::pair<ProcessName, Endpoint>>& Cluster::monitored() const {
+  return state_->files.monitored;
+}
+
+void Cluster::start_reconciling() {
+  State& s = *state_;
+  const auto replica =
+      std::find_if(s.files.monitored.begin(), s.files.monitored.end(),
+                   [](const auto& entry) { return entry.first.role == Role::Ledger; });
+  if (replica == s.files.monitored.end() || s.nodes.empty()) return;
+  s.reconciliation =
+      std::make_unique<Reconciliation>(s.loop, *s.nodes.front(), replica->second,
+                                       to_hex(s.files.wallet_script),
+                                       s.supervisor.metrics().registry());
+}
+
 const std::vector<Endpoint>& Cluster::coordinators() const {
   return state_->files.coordinator_http;
 }
@@ -659,6 +677,7 @@ std::string Cluster::up_json() const {
               {"token_file", s.files.token_file.string()},
               {"client", client},
               {"accounts", s.files.accounts},
+              {"prometheus_targets", (s.files.work / "prometheus-targets.json").string()},
               {"bitcoind", nodes[0]}};
   if (nodes.size() > 1) up["fallback_bitcoind"] = nodes[1];
   return up.dump();
@@ -694,6 +713,7 @@ Status Cluster::finish(const std::function<Status()>& after_end_of_run,
 
 void Cluster::stop_all() {
   State& s = *state_;
+  s.reconciliation.reset();
   stop_mining();
   for (const Role role :
        {Role::Coordinator, Role::Signer, Role::Ledger, Role::Etcd, Role::Bitcoind})

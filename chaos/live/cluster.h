@@ -62,6 +62,9 @@ class Cluster {
   [[nodiscard]] const std::string& cluster_id() const;
   [[nodiscard]] const std::vector<Endpoint>& signers() const;
   [[nodiscard]] const std::vector<Endpoint>& ledgers() const;
+  [[nodiscard]] const std::vector<std::pair<ProcessName, Endpoint>>& monitored() const;
+  // Compares books and chain from now on; not in a run (reconciliation.h).
+  void start_reconciling();
 
   // Runs the loop until all is up, the chain is funded (fan-out, settled) and the first coordinator
   // is ready, or fails with what is missing. `on_progress` gets one line a step.

@@ -115,6 +115,10 @@ class Maker {
     take(at_.node_rpc, plan_.nodes);
     take(at_.node_p2p, plan_.nodes);
     out_.coordinator_http = at_.coordinator_http;
+    monitor(Role::Signer, at_.signer_http);
+    monitor(Role::Ledger, at_.ledger_http);
+    monitor(Role::Coordinator, at_.coordinator_http);
+    monitor(Role::Etcd, at_.etcd_client);
     out_.signer_tls = at_.signer_tls;
     out_.ledger_tls = at_.ledger_tls;
     out_.etcd_client = at_.etcd_client;
@@ -457,6 +461,11 @@ class Maker {
         return status;
     }
     return {};
+  }
+
+  void monitor(Role role, const std::vector<Endpoint>& endpoints) {
+    for (std::size_t i = 0; i < endpoints.size(); ++i)
+      out_.monitored.emplace_back(ProcessName{role, static_cast<std::uint16_t>(i)}, endpoints[i]);
   }
 
   Status make_etcd() {

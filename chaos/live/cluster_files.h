@@ -26,6 +26,7 @@ struct ClusterFiles {
   std::vector<std::string> accounts;
   std::vector<std::pair<Endpoint, std::filesystem::path>> nodes;  // RPC and cookie of each
   std::vector<Endpoint> coordinator_http, etcd_client, signer_tls, ledger_tls;
+  std::vector<std::pair<ProcessName, Endpoint>> monitored;  // who serves /metrics, and where
   std::vector<ProcessSpec> specs;
   bool faulty_tokens = false;  // each signer's module fails as its token_control() says
   // Command lines that print a stopped daemon's records as NDJSON.

@@ -89,6 +89,7 @@ struct Supervisor::State {
   Spawner spawner;
   std::map<ProcessName, Child> children;
   std::vector<std::string> unasked;
+  SupervisorMetrics metrics;
   std::unique_ptr<runtime::Timer> memory_timer;
 
   State(runtime::EventLoop& l, runtime::EventLog& g, Hooks h)
@@ -98,7 +99,10 @@ struct Supervisor::State {
   }
 
   void sample_memory() {
-    for (auto& [name, child] : children) sample(child);
+    for (auto& [name, child] : children) {
+      sample(child);
+      metrics.resident(name, child.peak_rss_kib);
+    }
     memory_timer->arm(loop.now() + kMemorySample);
   }
   static void sample(Child& child) {
@@ -109,6 +113,7 @@ struct Supervisor::State {
     // What it wrote before the signal took effect, or a release under way, does not bring it back.
     if (child.up == up || (up && (child.struck || child.token_away))) return;
     child.up = up;
+    metrics.up(name, up, loop.now());
     runtime::EventFields fields;
     fields.add("name", name.text()).add("why", why);
     log.write(up ? "up" : "down", fields);
@@ -139,6 +144,7 @@ struct Supervisor::State {
         .add("asked", facts.asked)
         .add("cpu_us", cpu_us(usage));
     log.write("exited", fields);
+    metrics.exited(name, facts.asked);
     if (!facts.asked && !(hooks.may_end && hooks.may_end(name, facts))) {
       unasked.push_back(name.text() + " (pid " + std::to_string(child.pid) + ") ended by itself: " +
                         (facts.code ? "exit " + std::to_string(*facts.code)
@@ -290,6 +296,7 @@ Status Supervisor::check_kernel() {
 void Supervisor::define(ProcessSpec spec) {
   const ProcessName name = spec.name;
   state_->children[name].spec = std::move(spec);
+  state_->metrics.defined(name);
 }
 
 Status Supervisor::start(ProcessName name, const std::vector<std::string>& control_lines) {
@@ -323,6 +330,7 @@ Status Supervisor::start(ProcessName name, const std::vector<std::string>& contr
   runtime::EventFields fields;
   fields.add("name", name.text()).add("pid", child.pid);
   state_->log.write("spawned", fields);
+  state_->metrics.spawned(name, state_->loop.now());
   State* state = state_.get();
   child.exit_watch = std::make_unique<runtime::ReadWatch>(state_->loop, child.pidfd,
                                                           [state, name] { state->on_exit(name); });
@@ -416,6 +424,10 @@ std::vector<ProcessName> Supervisor::all() const {
 
 const std::vector<std::string>& Supervisor::unasked_exits() const {
   return state_->unasked;
+}
+
+SupervisorMetrics& Supervisor::metrics() {
+  return state_->metrics;
 }
 
 std::uint64_t Supervisor::peak_rss_kib(ProcessName name) const {

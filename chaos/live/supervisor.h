@@ -14,6 +14,7 @@
 
 #include <sys/types.h>
 
+#include "chaos/live/supervisor_metrics.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
@@ -101,6 +102,7 @@ class Supervisor {
   [[nodiscard]] const std::vector<std::string>& unasked_exits() const;
   // Highest resident set seen per process, KiB (sampled from /proc by pid).
   [[nodiscard]] std::uint64_t peak_rss_kib(ProcessName name) const;
+  [[nodiscard]] SupervisorMetrics& metrics();
 
  private:
   struct State;

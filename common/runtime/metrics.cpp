@@ -37,6 +37,9 @@ struct Metrics::State {
 void Counter::increment(double by) {
   static_cast<prometheus::Counter*>(counter_)->Increment(by);
 }
+void Counter::follow(double total) {
+  if (total > value()) increment(total - value());
+}
 double Counter::value() const { return static_cast<prometheus::Counter*>(counter_)->Value(); }
 void Gauge::set(double value) { static_cast<prometheus::Gauge*>(gauge_)->Set(value); }
 void Gauge::add(double by) { static_cast<prometheus::Gauge*>(gauge_)->Increment(by); }

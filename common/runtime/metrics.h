@@ -18,6 +18,7 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 class Counter {
  public:
   void increment(double by = 1);
+  void follow(double total);  // a count that somebody else keeps; it never falls
   [[nodiscard]] double value() const;
 
  private:

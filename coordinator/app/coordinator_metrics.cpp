@@ -9,6 +9,31 @@
 
 namespace roulette::coordinator {
 
+namespace {
+
+constexpr std::size_t kMostAwaited = 64;  // a ledger farther behind is measured from then on
+
+double in_seconds(Duration span) {
+  return static_cast<double>(span.us) / 1e6;
+}
+
+// By its key in the configuration.
+const char* node_label(std::size_t node) {
+  return node == 0 ? "node" : "fallback_node";
+}
+
+constexpr char kCallSeconds[] = "roulette_coordinator_node_call_seconds";
+constexpr char kCallSecondsHelp[] = "One JSON-RPC call of a node to its answer or time-out";
+constexpr char kCallErrors[] = "roulette_coordinator_node_call_errors_total";
+constexpr char kCallErrorsHelp[] =
+    "JSON-RPC calls without a usable answer; a refused transaction is an answer";
+constexpr char kToMempool[] = "roulette_coordinator_send_to_mempool_seconds";
+constexpr char kToMempoolHelp[] = "From sending a transaction to the node's acceptance";
+constexpr char kTipSeconds[] = "roulette_coordinator_tip_to_ledger_seconds";
+constexpr char kTipSecondsHelp[] = "From a height first seen at the node to the ledger's tip there";
+
+}  // namespace
+
 CoordinatorMetrics::CoordinatorMetrics() = default;
 
 void CoordinatorMetrics::answered(const char* kind, int status, Duration since_arrival) {
@@ -36,7 +61,49 @@ void CoordinatorMetrics::refused(const char* reason) {
       .increment();
 }
 
-void CoordinatorMetrics::sent_to_node(const char* outcome) {
+void CoordinatorMetrics::nodes(std::size_t count) {
+  const auto buckets = runtime::Metrics::latency_buckets();
+  for (std::size_t node = 0; node < count; ++node)
+    for (const char* method : kNodeMethods) {
+      (void)registry_.histogram(kCallSeconds, kCallSecondsHelp, buckets,
+                                {{"node", node_label(node)}, {"method", method}});
+      for (const char* error : kNodeErrors)
+        (void)registry_.counter(
+            kCallErrors, kCallErrorsHelp,
+            {{"node", node_label(node)}, {"method", method}, {"error", error}});
+    }
+  (void)registry_.histogram(kToMempool, kToMempoolHelp, buckets);
+  (void)registry_.histogram(kTipSeconds, kTipSecondsHelp, buckets);
+}
+
+void CoordinatorMetrics::called_node(const NodeCallFacts& call) {
+  registry_
+      .histogram(kCallSeconds, kCallSecondsHelp, runtime::Metrics::latency_buckets(),
+                 {{"node", node_label(call.node)}, {"method", call.method}})
+      .observe(in_seconds(call.took));
+  if (call.error == nullptr) return;
+  registry_
+      .counter(kCallErrors, kCallErrorsHelp,
+               {{"node", node_label(call.node)}, {"method", call.method}, {"error", call.error}})
+      .increment();
+}
+
+void CoordinatorMetrics::observe_heights(Instant now, const Gauges& gauges) {
+  if (gauges.node_height > newest_height_) {
+    // At the start all heights are new, and how long they waited is not known.
+    if (newest_height_ > 0 && awaited_.size() < kMostAwaited)
+      awaited_.emplace_back(gauges.node_height, now);
+    newest_height_ = gauges.node_height;
+  }
+  for (; !awaited_.empty() && awaited_.front().first <= gauges.ledger_height; awaited_.pop_front())
+    registry_.histogram(kTipSeconds, kTipSecondsHelp, runtime::Metrics::latency_buckets())
+        .observe(in_seconds(now - awaited_.front().second));
+}
+
+void CoordinatorMetrics::sent_to_node(const char* outcome, Duration took) {
+  if (outcome == std::string_view("accepted"))
+    registry_.histogram(kToMempool, kToMempoolHelp, runtime::Metrics::latency_buckets())
+        .observe(in_seconds(took));
   registry_
       .counter("roulette_coordinator_broadcasts_total", "Transactions sent to the node",
                {{"outcome", outcome}})
@@ -67,6 +134,10 @@ void CoordinatorMetrics::set(const char* name, const char* help, double value) {
   registry_.gauge(name, help).set(value);
 }
 
+void CoordinatorMetrics::count(const char* name, const char* help, std::uint64_t total) {
+  registry_.counter(name, help).follow(static_cast<double>(total));
+}
+
 std::string CoordinatorMetrics::text(const Gauges& now, bool ready) {
   const auto number = [](auto value) { return static_cast<double>(value); };
   set("roulette_coordinator_ready", "1 while new withdrawals are accepted", ready ? 1 : 0);
@@ -76,7 +147,7 @@ std::string CoordinatorMetrics::text(const Gauges& now, bool ready) {
       "Signers whose journal does not hold what the ledger keeps", number(now.quarantined.size()));
   set("roulette_coordinator_open_requests", "Client requests without an answer",
       number(now.open_requests));
-  set("roulette_coordinator_unfinished", "Withdrawals neither settled nor rejected",
+  set("roulette_coordinator_pending_withdrawals", "Withdrawals neither settled nor rejected",
       number(now.unfinished));
   set("roulette_coordinator_open_sessions", "Signing sessions without a result",
       number(now.open_sessions));
@@ -84,12 +155,19 @@ std::string CoordinatorMetrics::text(const Gauges& now, bool ready) {
       number(now.pooled_nonces));
   set("roulette_coordinator_pending_commands", "Own commands and reads without the ledger's answer",
       number(now.pending_commands));
-  set("roulette_coordinator_ledger_height", "Block height of the ledger's chain tip",
+  set("roulette_coordinator_ledger_height_blocks", "Block height of the ledger's chain tip",
       number(now.ledger_height));
-  set("roulette_coordinator_node_height", "Block height of the node's chain tip",
+  set("roulette_coordinator_node_height_blocks", "Block height of the node's chain tip",
       number(now.node_height));
-  set("roulette_coordinator_sessions", "Signing sessions opened since start", number(now.sessions));
-  set("roulette_coordinator_signatures", "Transactions signed since start", number(now.signatures));
+  set("roulette_coordinator_height_lag_blocks", "Blocks of the node that the ledger lacks",
+      number(std::max<std::int64_t>(0, now.node_height - now.ledger_height)));
+  set("roulette_coordinator_busiest_signer_requests",
+      "Sign requests without an answer, of the busiest signer", number(now.most_outstanding));
+  count("roulette_coordinator_sessions_total", "Signing sessions opened", now.sessions);
+  count("roulette_coordinator_signatures_total", "Transactions signed", now.signatures);
+  count("roulette_coordinator_signer_timeouts_total",
+        "Signers' answers that were not there when a session's patience ended",
+        now.signer_timeouts);
   return registry_.text();
 }
 

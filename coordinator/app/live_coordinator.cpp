@@ -144,7 +144,9 @@ Status LiveCoordinator::open_machine() {
                                           .add("from", node_name(change.from))
                                           .add("to", node_name(change.to))
                                           .add("why", change.why));
-      }};
+      },
+      [this](const NodeCallFacts& call) { metrics_.called_node(call); }};
+  metrics_.nodes(settings_.nodes.size());
   node_ = std::make_unique<NodeClient>(env_.loop, std::move(node));
   machine_ = std::make_unique<Coordinator>(
       CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, signing, wallet_script,
@@ -386,18 +388,19 @@ void LiveCoordinator::perform(const NodeCall& effect) {
                                     .add_hex("hex", send->bytes));
     env_.points.announce(PointEffect::Broadcast, "transaction", PointWhen::Before);
   }
-  node_->call(effect.body, [this, call = effect.call, order = effect.body](NodeAnswerBody answer) {
-    on_node(call, order, std::move(answer));
+  node_->call(effect.body, [this, call = effect.call, order = effect.body,
+                            begun = env_.loop.now()](NodeAnswerBody answer) {
+    on_node(call, order, begun, std::move(answer));
   });
 }
 
-void LiveCoordinator::on_node(std::uint64_t call, const NodeCallBody& order,
+void LiveCoordinator::on_node(std::uint64_t call, const NodeCallBody& order, Instant begun,
                               NodeAnswerBody answer) {
   if (const auto* send = std::get_if<SendTransaction>(&order)) {
     env_.points.announce(PointEffect::Broadcast, "transaction", PointWhen::After);
     const auto& result = std::get<SendResult>(answer);
     const char* outcome = bitcoin::send_outcome_name(result.outcome);
-    metrics_.sent_to_node(outcome);
+    metrics_.sent_to_node(outcome, env_.loop.now() - begun);
     env_.log.write("broadcast_result", EventFields()
                                            .add("withdrawal_id", id_text(send->withdrawal_id))
                                            .add("txid", bitcoin::txid_to_hex(send->txid))
@@ -490,7 +493,9 @@ void LiveCoordinator::perform(const Drained&) {
 }
 
 void LiveCoordinator::end_of_batch() {
-  metrics_.observe_peaks(machine_->gauges());
+  const Gauges gauges = machine_->gauges();
+  metrics_.observe_peaks(gauges);
+  metrics_.observe_heights(env_.loop.now(), gauges);
   if (const auto deadline = machine_->next_deadline())
     deadline_timer_.arm(*deadline);
   else

@@ -71,7 +71,8 @@ class LiveCoordinator {
   void on_http(runtime::HttpRequest request, runtime::HttpResponder respond);
   void on_api(const runtime::HttpRequest& request, const runtime::HttpResponder& respond);
   void answer_probe(const runtime::HttpRequest& request, const runtime::HttpResponder& respond);
-  void on_node(std::uint64_t call, const NodeCallBody& order, NodeAnswerBody answer);
+  void on_node(std::uint64_t call, const NodeCallBody& order, Instant begun,
+               NodeAnswerBody answer);
 
   void step(const Event& event);
   void perform(const Send& effect);

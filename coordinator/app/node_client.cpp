@@ -55,6 +55,14 @@ bool failed(const RpcAnswer& answer) {
   return !answer.answered || answer.code != 0;
 }
 
+const char* error_of(const std::string& method, const RpcAnswer& answer) {
+  if (!answer.answered) return "no-answer";
+  if (answer.code == kWarmingUp) return "warming-up";
+  const bool the_answer = (method == "getblockhash" && answer.code == kNoSuchHeight) ||
+                          method == "sendrawtransaction";
+  return answer.code == 0 || the_answer ? nullptr : "refused";
+}
+
 NodeAnswerBody unavailable(const RpcAnswer& answer) {
   return NodeUnavailable{answer.message +
                          (answer.code != 0 ? " (" + std::to_string(answer.code) + ")" : "")};
@@ -133,6 +141,10 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
     if (change) options.chosen(*change);
   }
 
+  void observe(std::size_t node, const std::string& method, Instant begun, const RpcAnswer& a) {
+    options.observed({node, method, loop.now() - begun, error_of(method, a)});
+  }
+
   static bool unreachable(const RpcAnswer& answer) {
     return !answer.answered || answer.code == kWarmingUp;
   }
@@ -142,9 +154,11 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
     for (std::size_t node = 0; node < links.size(); ++node) {
       if (probing[node]) continue;
       probing[node] = true;
+      const Instant begun = loop.now();
       links[node]->rpc("getblockchaininfo", json::array(), kProbeDeadline,
-                       [this, node](const RpcAnswer& a) {
+                       [this, node, begun](const RpcAnswer& a) {
                          probing[node] = false;
+                         observe(node, "getblockchaininfo", begun, a);
                          if (failed(a)) return note(choice.failed(node, loop.now()));
                          (void)read_tip(node, a);
                        });
@@ -173,9 +187,11 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
                Answered done) {
     const std::size_t node = choice.asked();
     tried.insert(node);
+    const Instant begun = loop.now();
     links[node]->rpc(method, params, kDeadline,
-                     [this, node, tried, method, params, done](RpcAnswer a) {
+                     [this, node, begun, tried, method, params, done](RpcAnswer a) {
                        a.node = node;
+                       observe(node, method, begun, a);
                        if (!unreachable(a)) return done(a);
                        note(choice.failed(node, loop.now()));
                        if (tried.contains(choice.asked())) return done(a);

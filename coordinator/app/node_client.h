@@ -22,6 +22,18 @@
 
 namespace roulette::coordinator {
 
+// One JSON-RPC call, probes included. `error`: nothing, or "no-answer", "warming-up", "refused" (by
+// an error that is not itself the answer, as "no such height" and sendrawtransaction's are).
+struct NodeCallFacts {
+  std::size_t node = 0;  // by order of preference
+  std::string method;
+  Duration took{};
+  const char* error = nullptr;
+};
+inline constexpr const char* kNodeMethods[] = {"getblockchaininfo", "getblockhash", "getblock",
+                                               "getrawmempool", "sendrawtransaction"};
+inline constexpr const char* kNodeErrors[] = {"no-answer", "warming-up", "refused"};
+
 class NodeClient {
  public:
   struct Options {
@@ -30,6 +42,7 @@ class NodeClient {
     // A node serves another chain: this process must not go on.
     std::function<void(const std::string& chain)> wrong_chain;
     std::function<void(const NodeChoice::Change&)> chosen;
+    std::function<void(const NodeCallFacts&)> observed;
   };
   NodeClient(runtime::EventLoop& loop, Options options);
   ~NodeClient();

@@ -225,6 +225,7 @@ struct Gauges {
   std::int64_t node_height = 0;
   std::uint64_t sessions = 0;        // opened since start
   std::uint64_t signatures = 0;      // transactions completed since start
+  std::uint64_t signer_timeouts = 0;  // answers that a session's patience did not see
   std::size_t pending_commands = 0;  // own commands and reads without the ledger's answer
   std::size_t signing = 0;           // withdrawals being signed
   std::size_t sends_in_flight = 0;   // transactions at the node without its answer

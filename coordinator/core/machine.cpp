@@ -240,6 +240,7 @@ Gauges Coordinator::Machine::gauges() const {
   g.node_height = chain_.node_tip() ? chain_.node_tip()->height : 0;
   g.sessions = signing_.sessions_opened();
   g.signatures = signing_.aggregated();
+  g.signer_timeouts = signing_.timeouts();
   g.pending_commands = ledger_.pending();
   g.signing = signing_.active();
   g.most_outstanding = signers_.most_outstanding();

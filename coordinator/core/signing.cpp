@@ -405,6 +405,8 @@ void Signing::overdue(Step& s) {
     due_.pop_front();
     if (at == sessions_.end()) continue;
     at->second.overdue = true;
+    for (const Member& member : at->second.members)
+      if (member.standing == Standing::Asked) ++timeouts_;
     if (ROULETTE_MUTANT("sessions-unbounded")) expect(at->first, s.now);
     const auto job = jobs_.find(at->second.job);
     if (job != jobs_.end()) want(job->second);

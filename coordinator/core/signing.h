@@ -48,6 +48,8 @@ class Signing {
   [[nodiscard]] std::size_t open_sessions() const;
   [[nodiscard]] std::uint64_t sessions_opened() const { return opened_; }
   [[nodiscard]] std::uint64_t aggregated() const { return aggregated_; }
+  // Answers that were not there when a session's patience ended, one a signer and session.
+  [[nodiscard]] std::uint64_t timeouts() const { return timeouts_; }
 
  private:
   struct Job {
@@ -107,6 +109,7 @@ class Signing {
   std::map<std::vector<SignerId>, crypto::SignerSetPtr> quorums_;
   std::uint64_t opened_ = 0;
   std::uint64_t aggregated_ = 0;
+  std::uint64_t timeouts_ = 0;
 };
 
 }  // namespace roulette::coordinator

@@ -36,7 +36,30 @@ LedgerMetrics::LedgerMetrics()
                                           runtime::Metrics::latency_buckets())),
       tables_seconds_(registry_.histogram("roulette_ledger_tables_seconds",
                                           "One transaction of the tables",
-                                          runtime::Metrics::latency_buckets())) {}
+                                          runtime::Metrics::latency_buckets())),
+      blocks_connected_(registry_.counter("roulette_ledger_blocks_connected_total",
+                                          "Blocks that the books took since start")),
+      blocks_disconnected_(registry_.counter("roulette_ledger_blocks_disconnected_total",
+                                             "Blocks that a reorganisation took away again")),
+      reorgs_(registry_.counter("roulette_ledger_reorgs_total",
+                                "Reorganisations: blocks taken away in a row count once")) {}
+
+void LedgerMetrics::applied(const WriteTables& entry) {
+  for (std::size_t i = 0; i < entry.commands.size(); ++i) {
+    if (entry.outcomes[i].kind != wire::OutcomeKind::Applied) continue;
+    const bool connected = std::holds_alternative<wire::BlockConnected>(entry.commands[i].body);
+    const bool gone = std::holds_alternative<wire::BlockDisconnected>(entry.commands[i].body);
+    if (!connected && !gone) continue;
+    (connected ? blocks_connected_ : blocks_disconnected_).increment();
+    if (gone && !disconnecting_) reorgs_.increment();
+    disconnecting_ = gone;
+  }
+  for (const wire::WithdrawalView& view : entry.changed)
+    registry_
+        .counter("roulette_ledger_transitions_total", "Withdrawals that reached this state",
+                 {{"state", wire::state_name(view.state)}})
+        .increment();
+}
 
 void LedgerMetrics::message(const char* name) {
   registry_.counter("roulette_ledger_messages_total", "Messages taken", {{"message", name}})
@@ -71,11 +94,15 @@ void LedgerMetrics::set(const char* name, const char* help, double value) {
   registry_.gauge(name, help).set(value);
 }
 
+void LedgerMetrics::count(const char* name, const char* help, std::uint64_t total) {
+  registry_.counter(name, help).follow(static_cast<double>(total));
+}
+
 std::string LedgerMetrics::text(const Gauges& gauges, const LogCounters& log, bool ready) {
   const auto number = [](auto value) { return static_cast<double>(value); };
-  set("roulette_ready", "1 while this process serves", ready ? 1 : 0);
+  set("roulette_ledger_ready", "1 while this process serves", ready ? 1 : 0);
   set("roulette_ledger_index", "Index of the last applied entry", number(gauges.index));
-  set("roulette_ledger_lag", "Entries known to exist and not applied here",
+  set("roulette_ledger_lag_entries", "Entries known to exist and not applied here",
       number(gauges.known_head - gauges.index));
   set("roulette_ledger_queued_commands", "Commands on their way into the log",
       number(gauges.queued_commands));
@@ -83,19 +110,19 @@ std::string LedgerMetrics::text(const Gauges& gauges, const LogCounters& log, bo
       number(gauges.waiting_requests));
   set("roulette_ledger_waiting_reads", "Reads without an answer", number(gauges.waiting_reads));
   set("roulette_ledger_withdrawals", "Withdrawals in the books", number(gauges.withdrawals));
-  set("roulette_ledger_refused_messages", "Messages of a wrong kind or over a bound",
-      number(gauges.dropped));
+  count("roulette_ledger_refused_messages_total", "Messages of a wrong kind or over a bound",
+      gauges.dropped);
   set("roulette_ledger_snapshot_index", "Index of the newest snapshot stored or loaded here",
       number(gauges.newest_snapshot));
   set("roulette_ledger_trimmed_to", "Entries up to this index were removed by this replica",
       number(gauges.trimmed_to));
-  set("roulette_ledger_snapshots_given_up", "Snapshots begun here and not finished",
-      number(gauges.snapshots_given_up));
-  set("roulette_ledger_log_no_space", "Proposals answered with a full store",
-      number(log.no_space));
-  set("roulette_ledger_log_failovers", "Changes of the etcd member asked", number(log.failovers));
-  set("roulette_ledger_log_subscriptions", "Times the log was followed anew",
-      number(log.subscriptions));
+  count("roulette_ledger_snapshots_given_up_total", "Snapshots begun here and not finished",
+        gauges.snapshots_given_up);
+  count("roulette_ledger_log_no_space_total", "Proposals answered with a full store",
+        log.no_space);
+  count("roulette_ledger_log_failovers_total", "Changes of the etcd member asked", log.failovers);
+  count("roulette_ledger_log_subscriptions_total", "Times the log was followed anew",
+        log.subscriptions);
   return registry_.text();
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -278,6 +279,8 @@ void LiveLedger::perform(const Send& effect) {
 }
 
 void LiveLedger::perform(WriteTables& effect) {
+  // What is replayed at a start was counted when it happened.
+  if (restored_) metrics_.applied(effect);
   record_digest(effect);
   unwritten_.push_back(std::move(effect));
 }
@@ -490,7 +493,31 @@ void LiveLedger::answer_http(const runtime::HttpRequest& request,
                     .content_type = "text/plain; version=0.0.4",
                     .body = metrics_.text(machine_->gauges(), log_->counters(), ready)});
   }
+  if (request.path == "/wallet") return respond(json_response(200, wallet_json()));
   respond(json_response(404, "{\"error\":\"not found\"}"));
+}
+
+// What the wallet holds on the chain by the books: for whoever compares it with a node's outputs.
+// Asked for seldom: it looks at every coin.
+std::string LiveLedger::wallet_json() const {
+  const State& state = machine_->state();
+  std::set<WithdrawalId> on_chain;
+  for (const wire::WithdrawalView& view : state.all())
+    if (view.state == wire::WithdrawalState::Confirmed ||
+        view.state == wire::WithdrawalState::Settled)
+      on_chain.insert(view.id);
+  std::set<bitcoin::OutPoint> spent;
+  for (const Reservation& reservation : state.reservations())
+    if (on_chain.contains(reservation.withdrawal)) spent.insert(reservation.outpoint);
+  std::int64_t held_sat = 0;
+  for (const CoinView& coin : state.coins())
+    if (coin.height > 0 && !spent.contains(coin.outpoint)) held_sat += coin.amount_sat;
+  EventFields fields;
+  fields.add("index", machine_->gauges().index)
+      .add("tip", bitcoin::txid_to_hex(state.tip().hash))
+      .add("height", state.tip().height)
+      .add("wallet_sat", held_sat);
+  return "{" + fields.text().substr(1) + "}";
 }
 
 }  // namespace roulette::ledger

@@ -93,6 +93,7 @@ class LiveLedger {
 
   void finish_when_sent();
   void stop(int exit_code, bool drained);
+  [[nodiscard]] std::string wallet_json() const;
   void answer_http(const runtime::HttpRequest& request, const runtime::HttpResponder& respond);
   void tick();
 

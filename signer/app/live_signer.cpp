@@ -153,6 +153,7 @@ void LiveSigner::tell_readiness() {
   std::string why = standing_;
   if (why.empty() && key_ && !key_->unavailable().empty()) why = kKeyUnavailable;
   if (why == not_ready_) return;
+  if (why == kKeyUnavailable) metrics_.key_lost();
   if (!why.empty()) return set_not_ready(why);
   not_ready_.clear();
   env_.log.write("ready", EventFields().add("reason", ""));
@@ -396,10 +397,14 @@ void LiveSigner::answer_http(const runtime::HttpRequest& request,
         .add("memory_locked", env_.hygiene.memory_locked);
     return respond(json_response(ready ? 200 : 503, "{" + fields.text().substr(1) + "}"));
   }
-  if (request.path == "/metrics")
+  if (request.path == "/metrics") {
+    std::size_t asked = 0;
+    for (const auto& [id, peer] : peers_) asked += peer.asked.size();
+    const bool key = !key_ || key_->unavailable().empty();
     return respond({.status = 200,
                     .content_type = "text/plain; version=0.0.4",
-                    .body = metrics_.text(machine_->gauges(), ready)});
+                    .body = metrics_.text(machine_->gauges(), asked, key, ready)});
+  }
   respond(json_response(404, "{\"error\":\"not found\"}"));
 }
 

@@ -8,6 +8,15 @@
 #include "common/base/limits.h"
 
 namespace roulette::signer {
+namespace {
+
+// A share that cannot be opened ends the process before it serves: whoever started it counts that.
+constexpr char kKeyErrors[] = "roulette_signer_key_errors_total";
+constexpr char kKeyErrorsHelp[] =
+    "Key out of reach (lost: the token went away; refused: a request met that), or a share that "
+    "failed its own check (self-check)";
+
+}  // namespace
 
 SignerMetrics::SignerMetrics()
     : request_seconds_(registry_.histogram(
@@ -31,6 +40,10 @@ void SignerMetrics::dropped(const std::string& why) {
 
 void SignerMetrics::answered(Duration since_request) {
   request_seconds_.observe(static_cast<double>(since_request.us) / 1e6);
+}
+
+void SignerMetrics::key_lost() {
+  registry_.counter(kKeyErrors, kKeyErrorsHelp, {{"error", "lost"}}).increment();
 }
 
 void SignerMetrics::observe_peaks(const Gauges& gauges) {
@@ -63,10 +76,21 @@ void SignerMetrics::set(const char* name, const char* help, double value) {
 void SignerMetrics::count(const char* name, const char* help, std::uint64_t total,
                           const runtime::Labels& labels) {
   runtime::Counter& counter = registry_.counter(name, help, labels);
-  counter.increment(static_cast<double>(total) - counter.value());
+  counter.follow(static_cast<double>(total));
 }
 
-std::string SignerMetrics::text(const Gauges& now, bool ready) {
+std::string SignerMetrics::text(const Gauges& now, std::size_t asked, bool key, bool ready) {
+  set("roulette_signer_queue_depth_requests", "Sign requests without an answer",
+      static_cast<double>(asked));
+  set("roulette_signer_key_available", "1 while the share is open or the token signs",
+      key ? 1 : 0);
+  const auto away = std::find_if(now.refusals.begin(), now.refusals.end(), [](const auto& r) {
+    return r.first == wire::RefusalReason::KeyUnavailable;
+  });
+  (void)registry_.counter(kKeyErrors, kKeyErrorsHelp, {{"error", "lost"}});
+  count(kKeyErrors, kKeyErrorsHelp, away == now.refusals.end() ? 0 : away->second,
+        {{"error", "refused"}});
+  count(kKeyErrors, kKeyErrorsHelp, now.failed_shares, {{"error", "self-check"}});
   set("roulette_signer_ready", "1 while new sessions are accepted", ready ? 1 : 0);
   set("roulette_signer_connections", "Coordinators connected",
       static_cast<double>(now.connections));

@@ -23,7 +23,9 @@ class SignerMetrics {
   void dropped(const std::string& why);      // one message or greeting that was not accepted
   void answered(Duration since_request);     // one sign request, refused or signed
   void observe_peaks(const Gauges& gauges);  // at the end of a batch
-  [[nodiscard]] std::string text(const Gauges& gauges, bool ready);
+  void key_lost();                           // the key went out of reach, as a look at it found
+  // `asked`: sign requests without an answer; `key`: it is at hand.
+  [[nodiscard]] std::string text(const Gauges& gauges, std::size_t asked, bool key, bool ready);
   [[nodiscard]] runtime::EventFields limits() const;
 
  private:

@@ -212,10 +212,18 @@ TEST_CASE("silent signers block nobody: another session is opened after 50 ms") 
   w.start_all();
   w.signer(1).manners = w.signer(3).manners = Manners::Silent;
   for (int i = 0; i < 6; ++i) w.create(0, "k" + std::to_string(i));
+  CHECK(w.seat(0).machine->gauges().signer_timeouts == 0);
+  const std::size_t unanswered = w.signer(1).requests.size() + w.signer(3).requests.size();
+  REQUIRE(unanswered > 0);
   w.advance(110);
   for (int i = 0; i < 6; ++i)
     CHECK(w.view("k" + std::to_string(i)).state == WithdrawalState::Broadcast);
   CHECK(w.facts<co::Blamed>(0).empty());
+  // Each request that a silent one got by then, once; nobody else's.
+  CHECK(w.seat(0).machine->gauges().signer_timeouts == unanswered);
+  w.release_withheld(1);
+  w.advance(1000);
+  CHECK(w.seat(0).machine->gauges().signer_timeouts == unanswered);
 }
 
 namespace {
