@@ -46,6 +46,8 @@ const char* reply_name(const coordinator::ReplyBody& body) {
   struct Name {
     const char* operator()(const coordinator::WithdrawalAnswer&) const { return "withdrawal"; }
     const char* operator()(const coordinator::BalancesAnswer&) const { return "balances"; }
+    const char* operator()(const coordinator::PageAnswer&) const { return "page"; }
+    const char* operator()(const coordinator::EventsAnswer&) const { return "events"; }
     const char* operator()(const coordinator::Problem&) const { return "problem"; }
   };
   return std::visit(Name{}, body);

@@ -177,6 +177,53 @@ void put(const LedgerSubmit& v, pb::Envelope& envelope) {
   out.set_command(octets(encode_command(v.command)));
 }
 
+void put(const bitcoin::OutPoint& v, pb::OutPoint& out) {
+  out.set_txid(octets(v.txid));
+  out.set_vout(v.vout);
+}
+
+void put(const PageFrom& v, pb::PageFrom& out) {
+  out.set_ordinal(v.ordinal);
+  if (v.deposit) put(*v.deposit, *out.mutable_deposit());
+}
+
+void put(const QueryPage& v, pb::QueryPage& out) {
+  out.set_kind(static_cast<pb::PageKind>(v.kind));
+  for (const std::string& account : v.accounts) out.add_accounts(account);
+  if (v.state) out.set_state(static_cast<pb::WithdrawalState>(*v.state));
+  if (v.requested_after_us) out.set_requested_after_us(*v.requested_after_us);
+  if (v.requested_before_us) out.set_requested_before_us(*v.requested_before_us);
+  put(v.from, *out.mutable_from());
+  out.set_limit(v.limit);
+}
+
+void put(const Page& v, pb::Page& out) {
+  for (const AccountView& account : v.accounts) {
+    pb::AccountView& added = *out.add_accounts();
+    added.set_name(account.name);
+    added.set_available_sat(account.available_sat);
+    added.set_pending_sat(account.pending_sat);
+  }
+  for (const WithdrawalView& view : v.withdrawals) put(view, *out.add_withdrawals());
+  for (const DepositView& deposit : v.deposits) {
+    pb::DepositView& added = *out.add_deposits();
+    put(deposit.outpoint, *added.mutable_outpoint());
+    added.set_amount_sat(deposit.amount_sat);
+    added.set_account(deposit.account);
+    added.set_coinbase(deposit.coinbase);
+    added.set_credited(deposit.credited);
+    added.set_height(deposit.height);
+    added.set_depth(deposit.depth);
+  }
+  for (const EntryView& entry : v.entries) {
+    pb::EntryView& added = *out.add_entries();
+    added.set_amount_sat(entry.amount_sat);
+    if (entry.deposit) put(*entry.deposit, *added.mutable_deposit());
+    if (entry.withdrawal) added.set_withdrawal(octets(entry.withdrawal->value()));
+  }
+  if (v.next) put(*v.next, *out.mutable_next());
+}
+
 void put(const LedgerQuery& v, pb::Envelope& envelope) {
   pb::LedgerQuery& out = *envelope.mutable_ledger_query();
   out.set_request(v.request);
@@ -186,6 +233,10 @@ void put(const LedgerQuery& v, pb::Envelope& envelope) {
     void operator()(const QueryByKey& q) const { out.mutable_by_key()->set_key(q.key); }
     void operator()(const QueryBalances&) const { out.mutable_balances(); }
     void operator()(const QueryJournals&) const { out.mutable_journals(); }
+    void operator()(const QueryPage& q) const { put(q, *out.mutable_page()); }
+    void operator()(const QueryEvents& q) const {
+      out.mutable_events()->set_id(octets(q.id.value()));
+    }
   };
   std::visit(Put{out}, v.query);
 }
@@ -227,6 +278,14 @@ void put(const LedgerAnswer& v, pb::Envelope& envelope) {
     added.set_share_epoch(journal.share_epoch);
     added.set_length(journal.length);
     added.set_head(octets(journal.head));
+  }
+  if (v.page != Page{}) put(v.page, *out.mutable_page());
+  for (const WithdrawalEvent& event : v.events) {
+    pb::WithdrawalEvent& added = *out.add_events();
+    added.set_state(static_cast<pb::WithdrawalState>(event.state));
+    added.set_revoked(event.revoked);
+    added.set_index(event.index);
+    added.set_height(event.height);
   }
 }
 
@@ -474,6 +533,68 @@ SignRefusal get(const pb::SignRefusal& in, Checked& check) {
   return v;
 }
 
+WithdrawalState state(int in, Checked& check, const char* field) {
+  return check.one_of(in, WithdrawalState::Requested, WithdrawalState::Rejected, field);
+}
+
+bitcoin::OutPoint get(const pb::OutPoint& in, Checked& check) {
+  return {check.array<32>(in.txid(), "outpoint.txid"), in.vout()};
+}
+
+PageFrom get(const pb::PageFrom& in, Checked& check) {
+  PageFrom v{in.ordinal(), std::nullopt};
+  if (in.has_deposit()) v.deposit = get(in.deposit(), check);
+  return v;
+}
+
+QueryPage get(const pb::QueryPage& in, Checked& check) {
+  QueryPage v;
+  v.kind = check.one_of(in.kind(), PageKind::Accounts, PageKind::Entries, "page.kind");
+  if (!check.list(in.accounts(), limits::kMaxAccounts, "page.accounts")) return v;
+  for (const std::string& account : in.accounts()) {
+    v.accounts.push_back(check.text(account, limits::kMaxAccountNameBytes, "page.accounts"));
+  }
+  if (in.has_state()) v.state = state(in.state(), check, "page.state");
+  if (in.has_requested_after_us()) v.requested_after_us = in.requested_after_us();
+  if (in.has_requested_before_us()) v.requested_before_us = in.requested_before_us();
+  v.from = get(in.from(), check);
+  v.limit = in.limit();
+  if (v.limit > limits::kMaxPageItems) check.refuse("page.limit");
+  return v;
+}
+
+EntryView get(const pb::EntryView& in, Checked& check) {
+  EntryView v{in.amount_sat(), std::nullopt, std::nullopt};
+  if (in.has_deposit()) v.deposit = get(in.deposit(), check);
+  if (in.has_withdrawal())
+    v.withdrawal = WithdrawalId(check.array<16>(in.withdrawal(), "entries.withdrawal"));
+  if (v.deposit.has_value() == v.withdrawal.has_value()) check.refuse("entries");
+  return v;
+}
+
+Page get(const pb::Page& in, Checked& check) {
+  Page v;
+  if (!check.list(in.accounts(), limits::kMaxAccounts, "page.accounts") ||
+      !check.list(in.withdrawals(), limits::kMaxPageItems, "page.withdrawals") ||
+      !check.list(in.deposits(), limits::kMaxPageItems, "page.deposits") ||
+      !check.list(in.entries(), limits::kMaxPageItems, "page.entries"))
+    return v;
+  for (const pb::AccountView& account : in.accounts()) {
+    v.accounts.push_back({check.text(account.name(), limits::kMaxAccountNameBytes, "accounts.name"),
+                          account.available_sat(), account.pending_sat()});
+  }
+  for (const pb::WithdrawalView& view : in.withdrawals()) v.withdrawals.push_back(get(view, check));
+  for (const pb::DepositView& deposit : in.deposits()) {
+    v.deposits.push_back(
+        {get(deposit.outpoint(), check), deposit.amount_sat(),
+         check.text(deposit.account(), limits::kMaxAccountNameBytes, "deposits.account"),
+         deposit.coinbase(), deposit.credited(), deposit.height(), deposit.depth()});
+  }
+  for (const pb::EntryView& entry : in.entries()) v.entries.push_back(get(entry, check));
+  if (in.has_next()) v.next = get(in.next(), check);
+  return v;
+}
+
 LedgerQuery get(const pb::LedgerQuery& in, Checked& check) {
   LedgerQuery v;
   v.request = in.request();
@@ -487,6 +608,10 @@ LedgerQuery get(const pb::LedgerQuery& in, Checked& check) {
       break;
     case pb::LedgerQuery::kBalances: v.query = QueryBalances{}; break;
     case pb::LedgerQuery::kJournals: v.query = QueryJournals{}; break;
+    case pb::LedgerQuery::kPage: v.query = get(in.page(), check); break;
+    case pb::LedgerQuery::kEvents:
+      v.query = QueryEvents{WithdrawalId(check.array<16>(in.events().id(), "events.id"))};
+      break;
     case pb::LedgerQuery::QUERY_NOT_SET: check.refuse("query"); break;
   }
   return v;
@@ -524,6 +649,12 @@ LedgerAnswer get(const pb::LedgerAnswer& in, Checked& check) {
     v.journals.push_back({SignerId(check.u16(journal.signer(), "journals.signer")),
                           journal.length(), check.array<32>(journal.head(), "journals.head"),
                           journal.share_epoch()});
+  }
+  if (in.has_page()) v.page = get(in.page(), check);
+  if (!check.list(in.events(), limits::kMaxEventsKept, "events")) return v;
+  for (const pb::WithdrawalEvent& event : in.events()) {
+    v.events.push_back({state(event.state(), check, "events.state"), event.revoked(),
+                        event.index(), event.height()});
   }
   return v;
 }

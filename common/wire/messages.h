@@ -17,12 +17,13 @@
 #include "common/base/result.h"
 #include "common/bitcoin/transaction.h"
 #include "common/wire/commands.h"
+#include "common/wire/page.h"
 #include "common/wire/withdrawal.h"
 
 namespace roulette::wire {
 
 inline constexpr std::uint16_t kProtocolMajor = 1;
-inline constexpr std::uint16_t kProtocolMinor = 3;
+inline constexpr std::uint16_t kProtocolMinor = 4;
 
 // Of whatever scheme the group signs with; the machines check sizes against SchemeFacts.
 using PubNonce = BoundedBytes<limits::kMaxPublicNonceBytes>;
@@ -183,7 +184,14 @@ struct QueryBalances {
 struct QueryJournals {
   friend bool operator==(const QueryJournals&, const QueryJournals&) = default;
 };
-using Query = std::variant<QueryById, QueryByKey, QueryBalances, QueryJournals>;
+// What became of one withdrawal, as far as this replica saw it.
+struct QueryEvents {
+  WithdrawalId id;
+  friend bool operator==(const QueryEvents&, const QueryEvents&) = default;
+};
+// QueryPage and its answer: page.h. Both since 1.4.
+using Query =
+    std::variant<QueryById, QueryByKey, QueryBalances, QueryJournals, QueryPage, QueryEvents>;
 struct LedgerQuery {  // answered at or after a barrier taken after it arrived
   std::uint64_t request = 0;
   Query query;
@@ -219,6 +227,8 @@ struct LedgerAnswer {
   std::optional<WithdrawalView> view;  // nothing when unknown
   std::vector<Balance> balances;
   std::vector<JournalHead> journals;  // by signer
+  Page page;                          // of QueryPage
+  std::vector<WithdrawalEvent> events;  // of QueryEvents, which answers `view`, too
   friend bool operator==(const LedgerAnswer&, const LedgerAnswer&) = default;
 };
 struct ChainTip {

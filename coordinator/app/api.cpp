@@ -1,4 +1,4 @@
-// Parsing and rendering of the HTTP API: see api.h.
+// Parsing of the HTTP API's requests: see api.h. Reads are api_reads.cpp's.
 #include "coordinator/app/api.h"
 
 #include <algorithm>
@@ -12,20 +12,16 @@
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/transaction.h"
 #include "common/wire/idempotency_key.h"
+#include "coordinator/app/api_reads.h"
+#include "coordinator/app/routes.h"
 
 namespace roulette::coordinator {
 namespace {
 
 using nlohmann::json;
 using runtime::HttpRequest;
-using runtime::HttpResponse;
 
-constexpr std::string_view kWithdrawals = "/v1/withdrawals";
 constexpr std::int64_t kLongestWaitS = limits::kMaxClientWait.us / seconds(1).us;
-
-Problem bad_request(const std::string& detail) {
-  return Problem{400, "bad-request", "The request does not parse", detail, std::nullopt};
-}
 
 // RFC 7240: "wait=10" among other preferences; a preference that does not parse is ignored.
 Duration preferred_wait(std::string_view prefer) {
@@ -49,12 +45,6 @@ json parse_body(const std::string& text, std::string& repeated) {
     return true;
   };
   return json::parse(text, note, false);
-}
-
-// What clients sent may stand in a problem's detail: bytes that are no UTF-8 become U+FFFD instead
-// of an exception.
-std::string dumped(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 // `client=NAME, signature=HEX`: see docs/API.md. Who may sign is the machine's to say.
@@ -127,77 +117,6 @@ std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request
   return ClientRequestBody{create};
 }
 
-std::variant<ClientRequestBody, Problem> parse_get(const HttpRequest& request) {
-  if (request.path == "/v1/balances") return ClientRequestBody{GetBalances{}};
-  if (request.path == kWithdrawals) {
-    if (!request.has_query("idempotency_key"))
-      return bad_request("idempotency_key is wanted: /v1/withdrawals?idempotency_key=KEY");
-    const auto key = wire::parse_idempotency_key(request.query_value("idempotency_key"));
-    if (!key) return bad_request("idempotency_key: " + key.error().message);
-    return ClientRequestBody{FindByKey{*key}};
-  }
-  const auto id =
-      array_from_hex<16>(std::string_view(request.path)
-                             .substr(std::min(request.path.size(), kWithdrawals.size() + 1)));
-  if (!id) return Problem{404, "not-found", "No such withdrawal", "ids are 32 hex digits", {}};
-  return ClientRequestBody{GetWithdrawal{WithdrawalId(*id)}};
-}
-
-json withdrawal_json(const wire::WithdrawalView& view) {
-  const auto address = bitcoin::address_from_script(view.script);
-  json out{{"id", to_hex(view.id.value())},
-           {"state", wire::state_name(view.state)},
-           {"account", view.account},
-           {"address", address.ok() ? json(*address) : json(nullptr)},
-           {"amount_sat", view.amount_sat},
-           {"txid", nullptr},
-           {"fee_sat", nullptr},
-           {"height", view.height > 0 ? json(view.height) : json(nullptr)},
-           {"requested_at_us", view.requested_at_us}};
-  if (view.reject != wire::RejectReason::None) out["reject"] = wire::reject_name(view.reject);
-  if (view.planned) {
-    out["txid"] = bitcoin::txid_to_hex(view.planned->txid);
-    out["fee_sat"] = view.planned->fee_sat;
-  }
-  return out;
-}
-
-HttpResponse render_problem(const Problem& problem) {
-  HttpResponse response;
-  response.status = problem.status;
-  response.content_type = "application/problem+json";
-  response.body = dumped(json{{"type", problem.type},
-                              {"title", problem.title},
-                              {"status", problem.status},
-                              {"detail", problem.detail}});
-  if (problem.retry_after_s)
-    response.headers.emplace_back("Retry-After", std::to_string(*problem.retry_after_s));
-  response.subject = "status";
-  return response;
-}
-
-HttpResponse render_withdrawal(const WithdrawalAnswer& answer) {
-  HttpResponse response;
-  response.status = answer.status;
-  response.body = dumped(withdrawal_json(answer.view));
-  if (answer.status == 202) {
-    response.headers.emplace_back("Location",
-                                  std::string(kWithdrawals) + "/" + to_hex(answer.view.id.value()));
-  }
-  response.subject = answer.status == 202 ? "withdrawal" : "status";
-  return response;
-}
-
-HttpResponse render_balances(const BalancesAnswer& answer) {
-  json list = json::array();
-  for (const wire::Balance& balance : answer.balances)
-    list.push_back({{"account", balance.account}, {"amount_sat", balance.amount_sat}});
-  HttpResponse response;
-  response.body = dumped(json{{"index", answer.index}, {"balances", list}});
-  response.subject = "status";
-  return response;
-}
-
 }  // namespace
 
 bool token_accepted(const HttpRequest& request, const std::string& token) {
@@ -212,13 +131,13 @@ bool token_accepted(const HttpRequest& request, const std::string& token) {
 
 std::variant<ClientRequestBody, Problem> parse_request(const HttpRequest& request,
                                                        std::int64_t unix_time_us) {
-  const bool one = request.path.starts_with(std::string(kWithdrawals) + "/");
-  if (request.path != kWithdrawals && request.path != "/v1/balances" && !one)
-    return Problem{404, "not-found", "No such resource", request.path, std::nullopt};
-  if (request.method == "GET") return parse_get(request);
-  if (request.method == "POST" && request.path == kWithdrawals)
+  const auto found = find_route(request.method, request.path);
+  if (const auto* problem = std::get_if<Problem>(&found)) return *problem;
+  const auto& match = std::get<RouteMatch>(found);
+  if (auto wrong = wrong_parameter(match.route->operation, request)) return *wrong;
+  if (match.route->operation == Operation::CreateWithdrawal)
     return parse_create(request, unix_time_us);
-  return Problem{405, "method-not-allowed", "Method not allowed", request.method, std::nullopt};
+  return parse_read(match.route->operation, match.argument, request);
 }
 
 const char* request_kind(const ClientRequestBody& body) {
@@ -227,17 +146,18 @@ const char* request_kind(const ClientRequestBody& body) {
     const char* operator()(const GetWithdrawal&) const { return "get"; }
     const char* operator()(const FindByKey&) const { return "find"; }
     const char* operator()(const GetBalances&) const { return "balances"; }
+    const char* operator()(const GetEvents&) const { return "events"; }
+    const char* operator()(const GetPage& get) const {
+      switch (get.query.kind) {
+        case wire::PageKind::Accounts: return "accounts";
+        case wire::PageKind::Withdrawals: return "list";
+        case wire::PageKind::Deposits: return "deposits";
+        case wire::PageKind::Entries: return "entries";
+      }
+      return "";
+    }
   };
   return std::visit(Name{}, body);
-}
-
-HttpResponse render(const ReplyBody& reply) {
-  struct Render {
-    HttpResponse operator()(const WithdrawalAnswer& a) const { return render_withdrawal(a); }
-    HttpResponse operator()(const BalancesAnswer& a) const { return render_balances(a); }
-    HttpResponse operator()(const Problem& p) const { return render_problem(p); }
-  };
-  return std::visit(Render{}, reply);
 }
 
 }  // namespace roulette::coordinator

@@ -20,7 +20,7 @@ namespace roulette::coordinator {
 [[nodiscard]] std::variant<ClientRequestBody, Problem> parse_request(
     const runtime::HttpRequest& request, std::int64_t unix_time_us);
 
-// "create", "get", "find" or "balances": as the records spell it.
+// "create", "get", "find", "balances", "list", ...: as the records spell it.
 [[nodiscard]] const char* request_kind(const ClientRequestBody& body);
 
 [[nodiscard]] runtime::HttpResponse render(const ReplyBody& reply);

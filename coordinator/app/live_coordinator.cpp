@@ -297,6 +297,7 @@ void LiveCoordinator::on_api(const runtime::HttpRequest& request,
     fields.add("key", create->payment.key);
   if (const auto* find = std::get_if<FindByKey>(&body)) fields.add("key", find->key);
   if (const auto* get = std::get_if<GetWithdrawal>(&body)) fields.add("id", id_text(get->id));
+  if (const auto* get = std::get_if<GetEvents>(&body)) fields.add("id", id_text(get->id));
   env_.log.write("request_received", fields);
   requests_.emplace(id, OpenRequest{respond, env_.loop.now(), request_kind(body)});
   step(ClientRequest{id, body});

@@ -45,6 +45,9 @@ Problem rejected(const wire::WithdrawalView& view) {
 Problem not_found() {
   return {404, "not-found", "No such withdrawal", "", std::nullopt};
 }
+Problem no_account() {
+  return {404, "not-found", "No such account", "", std::nullopt};
+}
 
 // Nothing was proposed, and the key is as free as before.
 Problem not_the_clients(const wire::ClientDenial& why) {
@@ -108,6 +111,10 @@ void Clients::request(Step& s, RequestId request, const ClientRequestBody& body,
     void operator()(const GetBalances&) {
       self.ledger_.query(s, wire::QueryBalances{}, ForClient{request});
     }
+    void operator()(const GetPage& get) { self.ledger_.query(s, get.query, ForClient{request}); }
+    void operator()(const GetEvents& get) {
+      self.ledger_.query(s, wire::QueryEvents{get.id}, ForClient{request});
+    }
   };
   std::visit(Visit{*this, s, request, standing}, body);
 }
@@ -162,6 +169,11 @@ void Clients::answered(Step& s, RequestId request, const wire::LedgerAnswer& ans
   if (std::holds_alternative<GetBalances>(at->second.body)) {
     return finish(s, request, BalancesAnswer{answer.balances, answer.index});
   }
+  if (const auto* list = std::get_if<GetPage>(&at->second.body)) {
+    const bool entries = list->query.kind == wire::PageKind::Entries;
+    if (entries && answer.page.accounts.empty()) return finish(s, request, no_account());
+    return finish(s, request, PageAnswer{list->query, answer.page, answer.index});
+  }
   if (const auto* wanted = std::get_if<CreateWithdrawal>(&at->second.body)) {
     if (!answer.view) return finish(s, request, quorum_lost());
     if (answer.view->payload_digest != digest_of(wanted->payment))
@@ -169,6 +181,8 @@ void Clients::answered(Step& s, RequestId request, const wire::LedgerAnswer& ans
     return answer_create(s, request, *answer.view);
   }
   if (!answer.view) return finish(s, request, not_found());
+  if (std::holds_alternative<GetEvents>(at->second.body))
+    return finish(s, request, EventsAnswer{*answer.view, answer.events, answer.index});
   finish(s, request, WithdrawalAnswer{200, *answer.view});
 }
 

@@ -55,7 +55,14 @@ struct FindByKey {
   std::string key;
 };
 struct GetBalances {};
-using ClientRequestBody = std::variant<CreateWithdrawal, GetWithdrawal, FindByKey, GetBalances>;
+struct GetPage {
+  wire::QueryPage query;
+};
+struct GetEvents {
+  WithdrawalId id;
+};
+using ClientRequestBody = std::variant<CreateWithdrawal, GetWithdrawal, FindByKey, GetBalances,
+                                       GetPage, GetEvents>;
 
 struct Started {};
 struct ClientRequest {
@@ -115,6 +122,16 @@ struct BalancesAnswer {
   std::vector<wire::Balance> balances;
   std::uint64_t index = 0;
 };
+struct PageAnswer {
+  wire::QueryPage query;
+  wire::Page page;
+  std::uint64_t index = 0;
+};
+struct EventsAnswer {
+  wire::WithdrawalView view;
+  std::vector<wire::WithdrawalEvent> events;
+  std::uint64_t index = 0;
+};
 struct Problem {  // RFC 9457
   int status = 500;
   std::string type;  // "quorum-lost", "idempotency-key-reused", "not-found", ...
@@ -122,7 +139,8 @@ struct Problem {  // RFC 9457
   std::string detail;
   std::optional<int> retry_after_s;
 };
-using ReplyBody = std::variant<WithdrawalAnswer, BalancesAnswer, Problem>;
+using ReplyBody =
+    std::variant<WithdrawalAnswer, BalancesAnswer, Problem, PageAnswer, EventsAnswer>;
 struct Reply {
   RequestId request;
   ReplyBody body;

@@ -131,6 +131,8 @@ void Machine::apply_command(const wire::Command& command, WriteTables& entry) {
   entry.outcomes.push_back(std::move(done.outcome));
   for (const WithdrawalId& id : done.changed) {
     wire::WithdrawalView view = *state.by_id(id);
+    history.changed(view, applied, std::holds_alternative<wire::Withdraw>(command.body) &&
+                                       done.outcome.withdrawal == id);
     const auto same = [&id](const wire::WithdrawalView& other) { return other.id == id; };
     const auto known = std::find_if(entry.changed.begin(), entry.changed.end(), same);
     if (known == entry.changed.end())

@@ -14,6 +14,7 @@
 
 #include "ledger/core/checkpoints.h"
 #include "ledger/core/command_queue.h"
+#include "ledger/core/history.h"
 #include "ledger/core/ledger.h"
 
 namespace roulette::ledger {
@@ -177,6 +178,7 @@ struct Machine {
   LedgerConfig config;
   State state;
   Checkpoints checkpoints;
+  History history;
   std::uint64_t applied = 0;
 
   bool started = false;

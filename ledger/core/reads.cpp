@@ -129,6 +129,11 @@ void Machine::answer(const Read& read) {
     reply.view = state.by_key(by_key->key);
   } else if (std::holds_alternative<wire::QueryJournals>(read.query)) {
     reply.journals = state.journal_heads();
+  } else if (const auto* page = std::get_if<wire::QueryPage>(&read.query)) {
+    reply.page = state.page(*page);
+  } else if (const auto* events = std::get_if<wire::QueryEvents>(&read.query)) {
+    reply.view = state.by_id(events->id);
+    reply.events = history.of(events->id);
   } else {
     reply.balances = state.balances();
   }

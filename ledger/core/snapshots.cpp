@@ -286,6 +286,7 @@ void Machine::adopt(OpenedSnapshot snapshot) {
   const Manifest& manifest = snapshot.manifest;
   state = std::move(snapshot.state);
   applied = manifest.index;
+  history = {};  // of entries that were jumped nothing is known
   newest_snapshot = manifest.index;
   checkpoints = Checkpoints(config.id, config.replicas);
   checkpoints.loaded(manifest.index, manifest.digest);

@@ -99,6 +99,7 @@ class State {
   // Neither settled nor rejected, oldest first.
   [[nodiscard]] std::vector<wire::WithdrawalView> unfinished() const;
   [[nodiscard]] std::vector<wire::Balance> balances() const;    // sorted by account
+  [[nodiscard]] wire::Page page(const wire::QueryPage& query) const;  // pages.cpp
   [[nodiscard]] std::vector<wire::WithdrawalView> all() const;  // oldest first, rejected ones too
   [[nodiscard]] std::vector<Reservation> reservations() const;  // by outpoint; it only grows
   [[nodiscard]] std::vector<CoinView> coins() const;            // by outpoint

@@ -22,6 +22,7 @@ CLIENTS = 2
 VICTIMS = ["signer-0", "signer-1", "coordinator-0", "ledger-1", "bitcoind-0"]
 PAUSE_S = 1.2  # between kills: more than the delay of a restart
 MOST_ATTEMPTS = 600
+MOST_PAGES = 500
 
 
 class Client:
@@ -139,6 +140,8 @@ class Up(unittest.TestCase):
                 for client in (c for c in clients if c.thread.ident):
                     client.thread.join(60)
             self.judge(rpc, clients)
+            for coordinator in range(len(up["coordinators"])):
+                self.read_lists(clients, coordinator)
             processes = children_of(tool.pid)
             self.assertEqual(len(processes), len(up["pids"]), "all that died came back")
             tool.process.terminate()
@@ -167,6 +170,50 @@ class Up(unittest.TestCase):
             self.assertFalse([a for a in ADDRESSES[client.number] if a in paid], "never asked for")
         self.assertEqual(len(txids), total)
         print(f"{total} payments, {sum(c.retries for c in clients)} retries")
+
+    def pages(self, client, coordinator, path, name, limit=7):
+        """Every item of a list, read page by page to its end."""
+        items, cursor = [], ""
+        for _ in range(MOST_PAGES):
+            joined = f"{path}{'&' if '?' in path else '?'}limit={limit}{cursor}"
+            page = client.request(coordinator, joined)[1]
+            self.assertLessEqual(len(page[name]), limit)
+            items += page[name]
+            if page["next"] is None:
+                return items, page
+            cursor = f"&cursor={page['next']}"
+        raise AssertionError(f"{path} has no end")
+
+    def read_lists(self, clients, coordinator):
+        """What every list says is what the clients asked for, and the sums are the books'."""
+        client = clients[0]
+        made = {c.answers[key]["id"] for c in clients for key, _ in c.made}
+        listed, _ = self.pages(client, coordinator, "/v1/withdrawals", "withdrawals")
+        self.assertEqual(sorted(made), sorted(w["id"] for w in listed))
+        settled, _ = self.pages(client, coordinator, "/v1/withdrawals?state=settled", "withdrawals")
+        self.assertEqual(settled, listed)
+        accounts = client.request(coordinator, "/v1/accounts")[1]["accounts"]
+        self.assertEqual({a["account"] for a in accounts}, set(client.up["accounts"]))
+        deposits, _ = self.pages(client, coordinator, "/v1/deposits", "deposits")
+        credited = {(d["txid"], d["vout"]) for d in deposits if d["state"] == "credited"}
+        self.assertTrue(credited)
+        told = set()
+        for account in accounts:
+            path = f"/v1/accounts/{account['account']}/entries"
+            entries, page = self.pages(client, coordinator, path, "entries")
+            self.assertEqual(sum(e["amount_sat"] for e in entries), page["available_sat"])
+            self.assertEqual(account["pending_sat"], 0, "everything settled")
+            told |= {(e["txid"], e["vout"]) for e in entries if e["kind"] == "deposit"}
+        self.assertEqual(told, credited)
+        for withdrawal in listed[:3]:
+            path = f"/v1/withdrawals/{withdrawal['id']}/events"
+            events = client.request(coordinator, path)[1]
+            self.assertTrue(events["complete"])
+            self.assertEqual([e["event"] for e in events["events"]],
+                             ["requested", "planned", "signed", "broadcast", "confirmed",
+                              "settled"])
+            indices = [e["index"] for e in events["events"]]
+            self.assertEqual(indices, sorted(indices))
 
 
 if __name__ == "__main__":

@@ -8,4 +8,7 @@ roulette_test(NAME test_coordinator TIER unit
   LINK coordinator_world)
 roulette_test(NAME test_coordinator_api TIER unit
   SOURCES coordinator_api_test.cpp ${CMAKE_SOURCE_DIR}/coordinator/app/api.cpp
+          ${CMAKE_SOURCE_DIR}/coordinator/app/api_reads.cpp
+          ${CMAKE_SOURCE_DIR}/coordinator/app/api_render.cpp
+          ${CMAKE_SOURCE_DIR}/coordinator/app/routes.cpp
   LINK roulette_coordinator_core roulette_runtime nlohmann_json::nlohmann_json)

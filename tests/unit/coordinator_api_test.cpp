@@ -8,6 +8,7 @@
 #include "common/bitcoin/address.h"
 #include "common/bitcoin/script.h"
 #include "coordinator/app/api.h"
+#include "coordinator/app/api_reads.h"
 
 using namespace roulette;
 using namespace roulette::coordinator;
@@ -146,7 +147,6 @@ TEST_CASE("reads parse by id, by key and for balances; anything else is 404 or 4
   const auto by_id = parse_request(get("/v1/withdrawals/" + std::string(32, 'a')), 0);
   CHECK(std::holds_alternative<GetWithdrawal>(std::get<ClientRequestBody>(by_id)));
   auto by_key = get("/v1/withdrawals");
-  CHECK(refusal(by_key).status == 400);
   by_key.query = {{"idempotency_key", "k1"}};
   CHECK(std::get<FindByKey>(std::get<ClientRequestBody>(parse_request(by_key, 0))).key == "k1");
   const auto balances = parse_request(get("/v1/balances"), 0);
@@ -191,4 +191,107 @@ TEST_CASE("only the whole bearer token is accepted") {
   CHECK_FALSE(token_accepted(request, "secrets"));
   request.headers.emplace_back("authorization", "Bearer secret");
   CHECK_FALSE(token_accepted(request, "secret"));
+}
+
+TEST_CASE("a listing's filters become a query, and a parameter that does not parse is named") {
+  auto list = get("/v1/withdrawals");
+  list.query = {{"account", "alice"}, {"state", "settled"}, {"requested_after_us", "-5"},
+                {"requested_before_us", "9"}, {"limit", "7"}, {"cursor", "w0000000000000011"}};
+  const auto parsed = parse_request(list, 0);
+  const auto& query = std::get<GetPage>(std::get<ClientRequestBody>(parsed)).query;
+  wire::QueryPage wanted{wire::PageKind::Withdrawals, {"alice"}, wire::WithdrawalState::Settled,
+                         -5, 9, {17, std::nullopt}, 7};
+  CHECK(query == wanted);
+  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
+           {"limit", "0"}, {"limit", "101"}, {"limit", "7x"}, {"limit", ""}, {"state", "paid"},
+           {"state", ""}, {"requested_after_us", "now"}, {"requested_before_us", "1.5"},
+           {"account", ""}, {"account", std::string(65, 'a')}, {"cursor", ""}, {"cursor", "w11"},
+           {"cursor", "e0000000000000011"}, {"cursor", "w" + std::string(72, '0')},
+           {"cursor", "w000000000000001g"}, {"colour", "red"}}) {
+    INFO(name << "=" << value);
+    auto wrong = get("/v1/withdrawals");
+    wrong.query = {{name, value}};
+    CHECK(refusal(wrong).status == 400);
+    CHECK(refusal(wrong).detail.find(name) != std::string::npos);
+  }
+  list.query = {{"limit", "7"}, {"limit", "8"}};
+  CHECK(refusal(list).detail == "parameter 'limit' occurs twice");
+  list.query = {{"idempotency_key", "k1"}, {"limit", "7"}};
+  CHECK(refusal(list).status == 400);
+  auto balances = get("/v1/balances");
+  balances.query = {{"account", "alice"}};
+  CHECK(refusal(balances).status == 400);
+}
+
+TEST_CASE("a cursor goes back into the listing that gave it, and into no other") {
+  using wire::PageKind;
+  Hash32 txid{};
+  txid.fill(0xab);
+  const wire::PageFrom numbered{0x1234, std::nullopt};
+  const wire::PageFrom behind{0, bitcoin::OutPoint{txid, 0xfffffffe}};
+  CHECK(parse_cursor(PageKind::Withdrawals, cursor_text(PageKind::Withdrawals, numbered)) ==
+        numbered);
+  CHECK(parse_cursor(PageKind::Entries, cursor_text(PageKind::Entries, numbered)) == numbered);
+  CHECK(parse_cursor(PageKind::Entries, cursor_text(PageKind::Entries, behind)) == behind);
+  CHECK(parse_cursor(PageKind::Deposits, cursor_text(PageKind::Deposits, behind)) == behind);
+  CHECK_FALSE(parse_cursor(PageKind::Deposits, cursor_text(PageKind::Entries, behind)));
+  CHECK_FALSE(parse_cursor(PageKind::Deposits, "d0000000000000011"));
+  CHECK_FALSE(parse_cursor(PageKind::Withdrawals, cursor_text(PageKind::Entries, numbered)));
+}
+
+TEST_CASE("accounts, entries, deposits and events have their paths") {
+  const auto kind = [](const std::string& path) {
+    const auto parsed = parse_request(get(path), 0);
+    REQUIRE(std::holds_alternative<ClientRequestBody>(parsed));
+    return std::string(request_kind(std::get<ClientRequestBody>(parsed)));
+  };
+  CHECK(kind("/v1/accounts") == "accounts");
+  CHECK(kind("/v1/accounts/alice/entries") == "entries");
+  CHECK(kind("/v1/deposits") == "deposits");
+  CHECK(kind("/v1/withdrawals") == "list");
+  CHECK(kind("/v1/withdrawals/" + std::string(32, 'a') + "/events") == "events");
+  CHECK(refusal(get("/v1/accounts/alice")).status == 404);
+  CHECK(refusal(get("/v1/accounts//entries")).status == 404);
+  CHECK(refusal(get("/v1/accounts/" + std::string(65, 'a') + "/entries")).status == 404);
+  CHECK(refusal(get("/v1/withdrawals/x/events")).status == 404);
+  auto wrong = get("/v1/accounts");
+  wrong.method = "POST";
+  CHECK(refusal(wrong).status == 405);
+}
+
+TEST_CASE("a deposit is credited by the books alone, and says where the chain has it") {
+  PageAnswer answer;
+  answer.query.kind = wire::PageKind::Deposits;
+  wire::DepositView deposit{{{}, 1}, 5'000, "alice", false, false, 7, 2};
+  for (const auto& [credited, height] : {std::pair(false, 7U), {true, 7U}, {false, 0U}, {true, 0U}}) {
+    deposit.credited = credited;
+    deposit.height = height;
+    answer.page.deposits.push_back(deposit);
+  }
+  const std::string body = render(answer).body;
+  std::vector<std::string> states;
+  for (auto at = body.find("\"state\":\""); at != std::string::npos;
+       at = body.find("\"state\":\"", at + 1))
+    states.push_back(body.substr(at + 9, body.find('"', at + 9) - at - 9));
+  CHECK(states == std::vector<std::string>{"seen", "credited", "unmined", "credited"});
+  CHECK(body.find("\"height\":null") != std::string::npos);
+  CHECK(body.find("\"next\":null") != std::string::npos);
+  answer.page.next = wire::PageFrom{0, deposit.outpoint};
+  CHECK(render(answer).body.find("\"next\":\"d" + std::string(64, '0') + "00000001\"") !=
+        std::string::npos);
+}
+
+TEST_CASE("events without their beginning say so, and begin with the request all the same") {
+  using wire::WithdrawalState;
+  EventsAnswer answer;
+  answer.view.state = WithdrawalState::Broadcast;
+  answer.view.requested_at_us = 77;
+  answer.events = {{WithdrawalState::Broadcast, true, 9, 0}};
+  std::string body = render(answer).body;
+  CHECK(body.find("\"complete\":false") != std::string::npos);
+  CHECK(body.find("\"event\":\"revoked\"") != std::string::npos);
+  CHECK(body.find("\"at_us\":77") != std::string::npos);
+  answer.events.insert(answer.events.begin(), {WithdrawalState::Requested, false, 4, 0});
+  body = render(answer).body;
+  CHECK(body.find("\"complete\":true") != std::string::npos);
 }

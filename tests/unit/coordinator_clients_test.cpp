@@ -237,6 +237,28 @@ TEST_CASE("reads go through the ledger: by id, by key, balances, and 404 for the
   CHECK(w.queried.size() == before + 4);
 }
 
+TEST_CASE("lists and events are queries of the ledger and propose nothing") {
+  World w;
+  w.start_all();
+  w.create(0, "k1");
+  const std::size_t submitted = w.submitted.size();
+  const std::size_t queried = w.queried.size();
+  co::GetPage list;
+  list.query.kind = wire::PageKind::Withdrawals;
+  const auto page = w.ask(0, list);
+  CHECK(std::holds_alternative<co::PageAnswer>(w.seat(0).replies.at(page)));
+  const auto events = w.ask(0, co::GetEvents{w.view("k1").id});
+  CHECK(std::get<co::EventsAnswer>(w.seat(0).replies.at(events)).events.size() == 1);
+  CHECK(w.problem(0, w.ask(0, co::GetEvents{}))->status == 404);
+  list.query.kind = wire::PageKind::Entries;
+  list.query.accounts = {"alice"};
+  CHECK_FALSE(w.problem(0, w.ask(0, list)));
+  list.query.accounts = {"nobody"};
+  CHECK(w.problem(0, w.ask(0, list))->status == 404);
+  CHECK(w.submitted.size() == submitted);
+  CHECK(w.queried.size() == queried + 5);
+}
+
 TEST_CASE("looking a key up causes no payment") {
   World w;
   w.start_all();

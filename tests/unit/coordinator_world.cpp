@@ -436,7 +436,8 @@ void World::to_ledger(std::size_t i, std::uint16_t replica, const wire::Message&
     queried.emplace_back(replica, *query);
     if (deaf_replicas.contains(replica)) return;
     wire::LedgerAnswer answer{
-        query->request, index_, !unreadable_replicas.contains(replica), std::nullopt, {}, {}};
+        query->request, index_, !unreadable_replicas.contains(replica), std::nullopt, {}, {}, {},
+        {}};
     if (answer.available) {
       if (const auto* by_id = std::get_if<wire::QueryById>(&query->query)) {
         const auto at = views_.find(by_id->id);
@@ -445,6 +446,15 @@ void World::to_ledger(std::size_t i, std::uint16_t replica, const wire::Message&
         if (knows(by_key->key)) answer.view = view(by_key->key);
       } else if (std::holds_alternative<wire::QueryJournals>(query->query)) {
         answer.journals = journals;
+      } else if (const auto* page = std::get_if<wire::QueryPage>(&query->query)) {
+        if (page->accounts != std::vector<std::string>{"nobody"})
+          answer.page.accounts.push_back({"alice", 1'000'000, 0});
+      } else if (const auto* events = std::get_if<wire::QueryEvents>(&query->query)) {
+        const auto at = views_.find(events->id);
+        if (at != views_.end()) {
+          answer.view = at->second;
+          answer.events.push_back({at->second.state, false, index_, 0});
+        }
       } else {
         answer.balances.push_back({"customer:alice", 1'000'000});
       }

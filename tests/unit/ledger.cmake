@@ -1,4 +1,4 @@
-roulette_test(NAME test_ledger_state TIER unit SOURCES ledger_state_test.cpp
+roulette_test(NAME test_ledger_state TIER unit SOURCES ledger_state_test.cpp ledger_pages_test.cpp
   LINK roulette_ledger_core roulette_soft_ecdsa)
 roulette_test(NAME test_ledger_machine TIER unit SOURCES ledger_machine_test.cpp
   LINK roulette_ledger_core roulette_soft_ecdsa)

@@ -376,6 +376,20 @@ TEST_CASE("a ledger message without its required part is refused", "[wire]") {
                                                                  3, Bytes(15)))));
   CHECK_FALSE(accepted(kLedgerFeed, RawProto().varint(1, 5)));  // no tip
   CHECK_FALSE(accepted(kLedgerAnswer, RawProto().message(4, RawProto())));  // an empty view
+  const auto page = [](RawProto query) {
+    return accepted(kLedgerQuery, RawProto().message(6, std::move(query)));
+  };
+  CHECK(page(RawProto().varint(1, 4).varint(7, 100)));
+  CHECK_FALSE(page(RawProto().varint(1, 4).varint(7, 101)));  // more than a page
+  CHECK_FALSE(page(RawProto().varint(1, 5)));
+  CHECK_FALSE(page(RawProto().varint(1, 4).bytes(2, Bytes(65))));
+  CHECK_FALSE(page(RawProto().varint(1, 2).varint(3, 8)));
+  const auto entry = [](RawProto one) {
+    return accepted(kLedgerAnswer, RawProto().message(7, RawProto().message(4, std::move(one))));
+  };
+  CHECK(entry(RawProto().bytes(3, Bytes(16))));
+  CHECK_FALSE(entry(RawProto()));  // neither a deposit nor a withdrawal
+  CHECK_FALSE(entry(RawProto().bytes(3, Bytes(16)).message(2, RawProto().bytes(1, Bytes(32)))));
 }
 
 TEST_CASE("feeds, balances and views over their bounds are refused", "[wire]") {

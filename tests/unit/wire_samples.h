@@ -237,6 +237,53 @@ inline Outcome outcome(Draw& d) {
   return v;
 }
 
+inline WithdrawalState any_state(Draw& d) {
+  return d.one_of(WithdrawalState::Requested, WithdrawalState::Rejected);
+}
+
+inline PageFrom page_from(Draw& d) {
+  PageFrom v{d.number<std::uint64_t>(), std::nullopt};
+  if (d.flag()) v.deposit = bitcoin::OutPoint{d.array<32>(), d.number<std::uint32_t>()};
+  return v;
+}
+
+inline QueryPage query_page(Draw& d) {
+  QueryPage v;
+  v.kind = d.one_of(PageKind::Accounts, PageKind::Entries);
+  v.accounts = d.list<std::string>(limits::kMaxAccounts, 3,
+                                   [&] { return d.octets(limits::kMaxAccountNameBytes); });
+  if (d.flag()) v.state = any_state(d);
+  if (d.flag()) v.requested_after_us = d.number<std::int64_t>();
+  if (d.flag()) v.requested_before_us = d.number<std::int64_t>();
+  v.from = page_from(d);
+  v.limit = static_cast<std::uint32_t>(d.below(limits::kMaxPageItems + 1));
+  return v;
+}
+
+inline Page page(Draw& d) {
+  Page v;
+  v.accounts = d.list<AccountView>(limits::kMaxAccounts, 3, [&] {
+    return AccountView{d.octets(limits::kMaxAccountNameBytes), d.number<std::int64_t>(),
+                       d.number<std::int64_t>()};
+  });
+  v.deposits = d.list<DepositView>(limits::kMaxPageItems, 3, [&] {
+    return DepositView{{d.array<32>(), d.number<std::uint32_t>()}, d.number<std::int64_t>(),
+                       d.octets(limits::kMaxAccountNameBytes), d.flag(), d.flag(),
+                       d.number<std::uint32_t>(), d.number<std::uint32_t>()};
+  });
+  v.entries = d.list<EntryView>(limits::kMaxPageItems, 3, [&] {
+    EntryView entry{d.number<std::int64_t>(), std::nullopt, std::nullopt};
+    if (d.flag())
+      entry.deposit = bitcoin::OutPoint{d.array<32>(), d.number<std::uint32_t>()};
+    else
+      entry.withdrawal = WithdrawalId(d.array<16>());
+    return entry;
+  });
+  if (d.flag()) v.withdrawals = {view(d)};
+  if (d.flag()) v.next = page_from(d);
+  return v;
+}
+
 inline Message message(Draw& d, std::size_t alternative) {
   switch (alternative) {
     case 0:
@@ -274,6 +321,10 @@ inline Message message(Draw& d, std::size_t alternative) {
         v.query = QueryByKey{d.octets(limits::kMaxIdempotencyKeyBytes)};
       } else if (d.flag()) {
         v.query = QueryJournals{};
+      } else if (d.flag()) {
+        v.query = query_page(d);
+      } else if (d.flag()) {
+        v.query = QueryEvents{WithdrawalId(d.array<16>())};
       }
       return v;
     }
@@ -289,7 +340,13 @@ inline Message message(Draw& d, std::size_t alternative) {
                                            d.number<std::int64_t>()};
                           }),
                           d.list<JournalHead>(limits::kMaxSigners, 3,
-                                              [&] { return journal_head(d); })};
+                                              [&] { return journal_head(d); }),
+                          page(d),
+                          d.list<WithdrawalEvent>(limits::kMaxEventsKept, 3, [&] {
+                            return WithdrawalEvent{any_state(d), d.flag(),
+                                                   d.number<std::uint64_t>(),
+                                                   d.number<std::uint32_t>()};
+                          })};
     case 14:
       return LedgerFeed{d.number<std::uint64_t>(),
                         {d.array<32>(), d.number<std::uint32_t>()},
