@@ -930,7 +930,8 @@ EVENTS_KEPT = {"share_released", "share_received", "session_opened", "aggregated
 EVENTS = EVENTS_KEPT | {
     "started", "ready", "not_ready", "shutdown_started", "stopped", "refused", "journal_opened",
     "journal_checked", "request_received", "blamed", "took_over", "quorum", "cell",
-    "signer_refused", "signing_given_up", "node_chosen", "restart_failed", "control_line_not_sent",
+    "signer_refused", "signing_given_up", "node_chosen", "tokens_changed", "tokens_refused",
+    "restart_failed", "control_line_not_sent",
     "control_line_not_understood", "limits", "checkpoint", "end_of_run_applied",
     "snapshot_ordered", "trim_ordered", "snapshot_stored", "log_trimmed", "snapshot_loaded",
     "snapshot_failed", "diverged", "spawned", "down", "traffic", "phase"}

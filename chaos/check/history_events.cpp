@@ -91,6 +91,8 @@ class EventReader {
                                              "journal_checked",
                                              "blamed",
                                              "node_chosen",
+                                             "tokens_changed",
+                                             "tokens_refused",
                                              "took_over",
                                              "quorum",
                                              "signing_given_up",

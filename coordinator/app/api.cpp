@@ -119,16 +119,6 @@ std::variant<ClientRequestBody, Problem> parse_create(const HttpRequest& request
 
 }  // namespace
 
-bool token_accepted(const HttpRequest& request, const std::string& token) {
-  const std::string wanted = "Bearer " + token;
-  const std::string_view given = request.header("authorization");
-  if (given.size() != wanted.size() || request.header_repeated("authorization")) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    difference |= static_cast<unsigned char>(wanted[i]) ^ static_cast<unsigned char>(given[i]);
-  return difference == 0;
-}
-
 std::variant<ClientRequestBody, Problem> parse_request(const HttpRequest& request,
                                                        std::int64_t unix_time_us) {
   const auto found = find_route(request.method, request.path);

@@ -1,7 +1,7 @@
 // The HTTP API's spelling (docs/API.md): requests as the machine's values, its replies as JSON.
 //
 // Invariant: what does not parse is answered here with a problem document that names the field;
-// the machine sees well-formed values only. No state: routing, tokens and bodies, nothing else.
+// the machine sees well-formed values only. No state; tokens are tokens.h.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,6 @@
 #include "coordinator/core/coordinator.h"
 
 namespace roulette::coordinator {
-
-// Compares in constant time: the length is public, the bytes are not.
-[[nodiscard]] bool token_accepted(const runtime::HttpRequest& request, const std::string& token);
 
 // A /v1 request as the machine takes it, or the problem that answers it.
 [[nodiscard]] std::variant<ClientRequestBody, Problem> parse_request(

@@ -22,25 +22,6 @@ using Parsed = std::variant<ClientRequestBody, Problem>;
 constexpr std::size_t kOrdinalDigits = 16;  // hex
 constexpr std::size_t kOutpointDigits = 72;  // txid and output number
 
-std::span<const std::string_view> parameters(Operation operation) {
-  static constexpr std::array<std::string_view, 7> kWithdrawals = {
-      "idempotency_key", "account", "state", "requested_after_us", "requested_before_us",
-      "limit", "cursor"};
-  static constexpr std::array<std::string_view, 3> kDeposits = {"account", "limit", "cursor"};
-  static constexpr std::array<std::string_view, 2> kEntries = {"limit", "cursor"};
-  switch (operation) {
-    case Operation::ListWithdrawals: return kWithdrawals;
-    case Operation::ListDeposits: return kDeposits;
-    case Operation::ListEntries: return kEntries;
-    case Operation::CreateWithdrawal:
-    case Operation::GetWithdrawal:
-    case Operation::WithdrawalEvents:
-    case Operation::ListAccounts:
-    case Operation::GetBalances: break;
-  }
-  return {};
-}
-
 template <class Int>
 std::optional<Int> whole_number(std::string_view text) {
   Int value{};
@@ -121,6 +102,29 @@ Parsed parse_find(const HttpRequest& request) {
 
 }  // namespace
 
+std::span<const std::string_view> parameters(Operation operation) {
+  static constexpr std::array<std::string_view, 7> kWithdrawals = {
+      "idempotency_key", "account", "state", "requested_after_us", "requested_before_us",
+      "limit", "cursor"};
+  static constexpr std::array<std::string_view, 3> kDeposits = {"account", "limit", "cursor"};
+  static constexpr std::array<std::string_view, 2> kEntries = {"limit", "cursor"};
+  switch (operation) {
+    case Operation::ListWithdrawals: return kWithdrawals;
+    case Operation::ListDeposits: return kDeposits;
+    case Operation::ListEntries: return kEntries;
+    case Operation::CreateWithdrawal:
+    case Operation::GetWithdrawal:
+    case Operation::WithdrawalEvents:
+    case Operation::ListAccounts:
+    case Operation::GetBalances:
+    case Operation::OpenApi:
+    case Operation::Health:
+    case Operation::Readiness:
+    case Operation::Metrics: break;
+  }
+  return {};
+}
+
 Problem bad_request(const std::string& detail) {
   return Problem{400, "bad-request", "The request does not parse", detail, std::nullopt};
 }
@@ -151,7 +155,11 @@ Parsed parse_read(Operation operation, const std::string& argument, const HttpRe
       return parse_list(PageKind::Withdrawals, "", request);
     case Operation::GetWithdrawal:
     case Operation::WithdrawalEvents:
-    case Operation::CreateWithdrawal: break;
+    case Operation::CreateWithdrawal:
+    case Operation::OpenApi:
+    case Operation::Health:
+    case Operation::Readiness:
+    case Operation::Metrics: break;
   }
   const auto id = array_from_hex<16>(argument);
   if (!id) return Problem{404, "not-found", "No such withdrawal", "ids are 32 hex digits", {}};

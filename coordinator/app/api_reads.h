@@ -6,6 +6,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,6 +17,8 @@
 
 namespace roulette::coordinator {
 
+// Of the query, by name.
+[[nodiscard]] std::span<const std::string_view> parameters(Operation operation);
 [[nodiscard]] Problem bad_request(const std::string& detail);
 // A query parameter that this operation does not know or that is given twice.
 [[nodiscard]] std::optional<Problem> wrong_parameter(Operation operation,

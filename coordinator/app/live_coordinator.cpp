@@ -13,12 +13,15 @@
 
 #include "common/base/limits.h"
 #include "common/bitcoin/transaction.h"
+#include "common/crypto/hash.h"
 #include "common/runtime/clients_file.h"
 #include "common/runtime/durable_file.h"
 #include "common/runtime/group_file.h"
 #include "common/runtime/process.h"
 #include "common/wire/codec.h"
 #include "coordinator/app/api.h"
+#include "coordinator/app/openapi_text.h"
+#include "coordinator/app/routes.h"
 
 namespace roulette::coordinator {
 namespace {
@@ -92,6 +95,7 @@ EventFields session_fields(const WithdrawalId& id, const Hash32& txid, const Has
 LiveCoordinator::LiveCoordinator(Environment environment, Settings settings)
     : env_(environment),
       settings_(std::move(settings)),
+      token_file_(settings_.tokens, settings_.rate),
       deadline_timer_(env_.loop, [this] { step(DeadlineReached{}); }),
       drain_timer_(env_.loop, [this] { stop(false); }),
       tick_timer_(env_.loop, [this] { tick(); }),
@@ -105,6 +109,7 @@ LiveCoordinator::~LiveCoordinator() {
 
 Status LiveCoordinator::start() {
   env_.points.announce(PointEffect::Restore, "ledger_read", PointWhen::Before);
+  if (auto opened = open_tokens(); !opened) return opened;
   if (auto opened = open_machine(); !opened) return opened;
   if (auto opened = open_transport(); !opened) return opened;
   if (auto opened = open_http(); !opened) return opened;
@@ -114,14 +119,20 @@ Status LiveCoordinator::start() {
   return {};
 }
 
-Status LiveCoordinator::open_machine() {
+Status LiveCoordinator::open_tokens() {
   auto token = runtime::read_whole_file(settings_.token, kMaxTokenBytes);
   if (!token)
     return Error{ErrorKind::Preflight, settings_.token.string() + ": " + token.error().message};
-  token_.assign(token->begin(), token->end());
-  while (!token_.empty() && (token_.back() == '\n' || token_.back() == '\r')) token_.pop_back();
-  if (token_.empty())
+  while (!token->empty() && (token->back() == '\n' || token->back() == '\r')) token->pop_back();
+  if (token->empty())
     return Error{ErrorKind::Preflight, settings_.token.string() + ": the token is empty"};
+  // The tool's own: its load is what experiments measure, so it has no rate.
+  tokens_ = std::make_unique<Tokens>(
+      Token{"token", Scope::Operator, {}, crypto::sha256(*token), std::nullopt});
+  return token_file_.open(*tokens_);
+}
+
+Status LiveCoordinator::open_machine() {
   auto group = runtime::read_group_file(settings_.group);
   if (!group) return group.error();
   const crypto::SigningGroupPtr signing = std::move(group).value();
@@ -196,6 +207,8 @@ Status LiveCoordinator::open_http() {
                          [this](runtime::HttpRequest request, runtime::HttpResponder respond) {
                            on_http(std::move(request), std::move(respond));
                          },
+                     .body_bytes = settings_.body_bytes,
+                     .header_bytes = settings_.header_bytes,
                      .points = &env_.points,
                      .metrics = &metrics_.registry()});
   const auto port = http_->listen(settings_.http.host, settings_.http.port);
@@ -279,17 +292,17 @@ void LiveCoordinator::on_http(runtime::HttpRequest request, runtime::HttpRespond
 
 void LiveCoordinator::on_api(const runtime::HttpRequest& request,
                              const runtime::HttpResponder& respond) {
-  if (!token_accepted(request, token_)) {
-    metrics_.answered("unauthorized", 401, {});
-    return respond(render(Problem{401, "unauthorized", "A bearer token is needed",
-                                  "send Authorization: Bearer TOKEN", std::nullopt}));
-  }
-  const auto parsed = parse_request(request, runtime::wall_clock_us());
-  if (const auto* problem = std::get_if<Problem>(&parsed)) {
-    metrics_.answered("malformed", problem->status, {});
-    return respond(render(*problem));
-  }
-  const auto& body = std::get<ClientRequestBody>(parsed);
+  const auto holder = tokens_->holder(request);
+  if (const auto* problem = std::get_if<Problem>(&holder))
+    return refuse("unauthorized", *problem, respond);
+  const Token& token = *std::get<const Token*>(holder);
+  if (const auto problem = tokens_->take(token, env_.loop.now()))
+    return refuse("limited", *problem, respond);
+  auto parsed = parse_request(request, runtime::wall_clock_us());
+  if (const auto* problem = std::get_if<Problem>(&parsed))
+    return refuse("malformed", *problem, respond);
+  auto& body = std::get<ClientRequestBody>(parsed);
+  if (const auto problem = confine(token, body)) return refuse("forbidden", *problem, respond);
   const RequestId id(++next_request_);
   EventFields fields;
   fields.add("request", id.value()).add("kind", request_kind(body));
@@ -299,8 +312,27 @@ void LiveCoordinator::on_api(const runtime::HttpRequest& request,
   if (const auto* get = std::get_if<GetWithdrawal>(&body)) fields.add("id", id_text(get->id));
   if (const auto* get = std::get_if<GetEvents>(&body)) fields.add("id", id_text(get->id));
   env_.log.write("request_received", fields);
-  requests_.emplace(id, OpenRequest{respond, env_.loop.now(), request_kind(body)});
+  requests_.emplace(id, OpenRequest{respond, env_.loop.now(), request_kind(body), token.scope,
+                                    token.accounts});
   step(ClientRequest{id, body});
+}
+
+void LiveCoordinator::refuse(const char* kind, const Problem& problem,
+                             const runtime::HttpResponder& respond) {
+  metrics_.answered(kind, problem.status, {});
+  respond(render(problem));
+}
+
+void LiveCoordinator::look_at_tokens() {
+  const auto change = token_file_.look(*tokens_);
+  if (!change) return;
+  if (change->taken) {
+    env_.log.write("tokens_changed", EventFields().add("tokens", tokens_->size()));
+    return;
+  }
+  std::fprintf(stderr, "%s: the tokens in force stay: %s\n", settings_.name.text().c_str(),
+               change->why.c_str());
+  env_.log.write("tokens_refused", EventFields().add("why", change->why));
 }
 
 void LiveCoordinator::answer_probe(const runtime::HttpRequest& request,
@@ -311,6 +343,7 @@ void LiveCoordinator::answer_probe(const runtime::HttpRequest& request,
         .status = status, .content_type = "application/json", .body = std::move(body)};
   };
   if (request.method != "GET") return respond(json(405, "{\"error\":\"GET only\"}"));
+  if (request.path == "/openapi.json") return respond(json(200, kOpenApi));
   if (request.path == "/healthz") return respond(json(200, "{\"status\":\"ok\"}"));
   if (request.path == "/readyz") {
     std::string body = ready ? "{\"ready\":true,\"reasons\":[]"
@@ -366,15 +399,16 @@ void LiveCoordinator::perform(const Reply& effect) {
   if (open == requests_.end()) return;
   const OpenRequest request = std::move(open->second);
   requests_.erase(open);
-  runtime::HttpResponse response = render(effect.body);
+  const ReplyBody body = confined(request.scope, request.accounts, effect.body);
+  runtime::HttpResponse response = render(body);
   EventFields fields;
   fields.add("request", effect.request.value()).add("status", response.status);
-  if (const auto* answer = std::get_if<WithdrawalAnswer>(&effect.body)) {
+  if (const auto* answer = std::get_if<WithdrawalAnswer>(&body)) {
     fields.add("id", id_text(answer->view.id))
         .add("state", wire::state_name(answer->view.state))
         .add("txid", answer->view.planned ? bitcoin::txid_to_hex(answer->view.planned->txid) : "");
   }
-  const auto* problem = std::get_if<Problem>(&effect.body);
+  const auto* problem = std::get_if<Problem>(&body);
   fields.add("problem", problem != nullptr ? problem->type : "");
   env_.log.write("answered", fields);
   metrics_.answered(request.kind, response.status, env_.loop.now() - request.arrived);
@@ -537,6 +571,7 @@ void LiveCoordinator::stop(bool drained) {
 
 void LiveCoordinator::tick() {
   env_.log.write("limits", metrics_.limits());
+  look_at_tokens();
   tick_timer_.arm(env_.loop.now() + kTick);
 }
 

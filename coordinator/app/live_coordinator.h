@@ -21,6 +21,8 @@
 #include "coordinator/app/coordinator_metrics.h"
 #include "coordinator/app/node_client.h"
 #include "coordinator/app/settings.h"
+#include "coordinator/app/token_file.h"
+#include "coordinator/app/tokens.h"
 #include "coordinator/core/coordinator.h"
 
 namespace roulette::coordinator {
@@ -56,8 +58,11 @@ class LiveCoordinator {
     runtime::HttpResponder respond;
     Instant arrived;
     const char* kind;
+    Scope scope;                        // of the token, as it was on arrival
+    std::vector<std::string> accounts;
   };
 
+  [[nodiscard]] Status open_tokens();
   [[nodiscard]] Status open_machine();
   [[nodiscard]] Status open_transport();
   [[nodiscard]] Status open_http();
@@ -70,6 +75,8 @@ class LiveCoordinator {
 
   void on_http(runtime::HttpRequest request, runtime::HttpResponder respond);
   void on_api(const runtime::HttpRequest& request, const runtime::HttpResponder& respond);
+  void refuse(const char* kind, const Problem& problem, const runtime::HttpResponder& respond);
+  void look_at_tokens();
   void answer_probe(const runtime::HttpRequest& request, const runtime::HttpResponder& respond);
   void on_node(std::uint64_t call, const NodeCallBody& order, Instant begun,
                NodeAnswerBody answer);
@@ -91,7 +98,8 @@ class LiveCoordinator {
   Environment env_;
   Settings settings_;
   CoordinatorMetrics metrics_;
-  std::string token_;
+  std::unique_ptr<Tokens> tokens_;
+  TokenFile token_file_;
   std::unique_ptr<Coordinator> machine_;
   std::unique_ptr<NodeClient> node_;
   std::unique_ptr<runtime::Traffic> traffic_;

@@ -25,18 +25,36 @@ std::optional<std::string> argument_of(std::string_view pattern, std::string_vie
 }  // namespace
 
 std::span<const Route> routes() {
+  // What the HTTP server itself refuses: a target or a message that does not parse, too large a
+  // body, too large a header. With a token: 401, 429, and 503 where the ledger is asked.
   static const std::vector<Route> kRoutes = {
-      {Operation::CreateWithdrawal, "POST", "/v1/withdrawals", {202, 400, 401, 403, 422, 503}},
-      {Operation::ListWithdrawals, "GET", "/v1/withdrawals", {200, 400, 401, 404, 503}},
-      {Operation::GetWithdrawal, "GET", "/v1/withdrawals/{id}", {200, 400, 401, 404, 503}},
+      {Operation::CreateWithdrawal,
+       "POST",
+       "/v1/withdrawals",
+       {202, 400, 401, 403, 413, 422, 429, 431, 503}},
+      {Operation::ListWithdrawals,
+       "GET",
+       "/v1/withdrawals",
+       {200, 400, 401, 403, 404, 413, 429, 431, 503}},
+      {Operation::GetWithdrawal,
+       "GET",
+       "/v1/withdrawals/{id}",
+       {200, 400, 401, 404, 413, 429, 431, 503}},
       {Operation::WithdrawalEvents,
        "GET",
        "/v1/withdrawals/{id}/events",
-       {200, 400, 401, 404, 503}},
-      {Operation::ListAccounts, "GET", "/v1/accounts", {200, 400, 401, 503}},
-      {Operation::ListEntries, "GET", "/v1/accounts/{name}/entries", {200, 400, 401, 404, 503}},
-      {Operation::ListDeposits, "GET", "/v1/deposits", {200, 400, 401, 503}},
-      {Operation::GetBalances, "GET", "/v1/balances", {200, 400, 401, 503}},
+       {200, 400, 401, 404, 413, 429, 431, 503}},
+      {Operation::ListAccounts, "GET", "/v1/accounts", {200, 400, 401, 413, 429, 431, 503}},
+      {Operation::ListEntries,
+       "GET",
+       "/v1/accounts/{name}/entries",
+       {200, 400, 401, 403, 404, 413, 429, 431, 503}},
+      {Operation::ListDeposits, "GET", "/v1/deposits", {200, 400, 401, 403, 413, 429, 431, 503}},
+      {Operation::GetBalances, "GET", "/v1/balances", {200, 400, 401, 403, 413, 429, 431, 503}},
+      {Operation::OpenApi, "GET", "/openapi.json", {200, 400, 413, 431}},
+      {Operation::Health, "GET", "/healthz", {200, 400, 413, 431}},
+      {Operation::Readiness, "GET", "/readyz", {200, 400, 413, 431, 503}},
+      {Operation::Metrics, "GET", "/metrics", {200, 400, 413, 431}},
   };
   return kRoutes;
 }

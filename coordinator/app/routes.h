@@ -22,7 +22,11 @@ enum class Operation : std::uint8_t {
   ListAccounts,
   ListEntries,
   ListDeposits,
-  GetBalances
+  GetBalances,
+  OpenApi,  // from here on without a token
+  Health,
+  Readiness,
+  Metrics
 };
 
 struct Route {

@@ -10,6 +10,7 @@
 
 #include "common/base/limits.h"
 #include "common/runtime/config_file.h"
+#include "common/runtime/limits.h"
 
 namespace roulette::coordinator {
 namespace {
@@ -17,6 +18,9 @@ namespace {
 using runtime::ConfigObject;
 
 constexpr std::int64_t kMostDrainMs = 600'000;
+constexpr std::int64_t kUsualRate = 100;  // requests a second, of one token
+constexpr std::int64_t kUsualBurst = 200;
+constexpr std::int64_t kLeastBytes = 1024;  // a request of ours fits
 
 template <class T>
 std::optional<T> parse_number(std::string_view text) {
@@ -55,6 +59,16 @@ void read_peers(ConfigObject& root, std::string_view key, Role role, Settings& s
   }
 }
 
+void read_http_limits(ConfigObject limits, Settings& settings) {
+  settings.rate.per_s = limits.integer("requests_per_s", 1, kMostRequestsPerSecond, kUsualRate);
+  settings.rate.burst = limits.integer("burst", 1, kMostRequestsPerSecond, kUsualBurst);
+  settings.body_bytes = static_cast<std::size_t>(
+      limits.integer("body_bytes", kLeastBytes, runtime::kMaxHttpRequestBodyBytes,
+                     runtime::kMaxHttpRequestBodyBytes));
+  settings.header_bytes = static_cast<std::size_t>(limits.integer(
+      "header_bytes", kLeastBytes, runtime::kMaxHttpHeaderBytes, runtime::kMaxHttpHeaderBytes));
+}
+
 }  // namespace
 
 Result<Settings> load_settings(const std::filesystem::path& file) {
@@ -75,6 +89,11 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.group = path("group");
   if (root.has("clients")) settings.clients = path("clients");
   settings.token = path("token");
+  if (root.has("tokens")) settings.tokens = path("tokens");
+  settings.rate = {kUsualRate, kUsualBurst};
+  settings.body_bytes = runtime::kMaxHttpRequestBodyBytes;
+  settings.header_bytes = runtime::kMaxHttpHeaderBytes;
+  if (root.has("http_limits")) read_http_limits(root.object("http_limits"), settings);
   read_peers(root, "signers", Role::Signer, settings);
   read_peers(root, "ledgers", Role::Ledger, settings);
   read_peers(root, "coordinators", Role::Coordinator, settings);

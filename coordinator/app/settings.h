@@ -13,6 +13,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
+#include "coordinator/app/tokens.h"
 
 namespace roulette::coordinator {
 
@@ -35,6 +36,9 @@ struct Settings {
   std::filesystem::path ca, certificate, key;
   std::filesystem::path clients;  // empty: anybody's requests are proposed
   std::filesystem::path group, token;
+  std::filesystem::path tokens;  // empty: `token` is the only one
+  Rate rate;                     // of a token of that file which names none
+  std::size_t body_bytes = 0, header_bytes = 0;  // of one HTTP request
   std::map<ProcessName, Address> peers;  // signers, ledger replicas, other coordinators
   std::vector<NodeAddress> nodes;  // in order of preference; one or two
   Duration drain;

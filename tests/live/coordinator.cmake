@@ -3,7 +3,8 @@ roulette_test(NAME test_coordinator_alone TIER live SOURCES coordinator_alone_te
   LINK roulette_runtime roulette_group_file roulette_crypto)
 add_dependencies(test_coordinator_alone roulette-coordinator)
 target_compile_definitions(test_coordinator_alone PRIVATE
-  ROULETTE_COORDINATOR_BINARY="$<TARGET_FILE:roulette-coordinator>")
+  ROULETTE_COORDINATOR_BINARY="$<TARGET_FILE:roulette-coordinator>"
+  ROULETTE_OPENAPI="${CMAKE_SOURCE_DIR}/docs/openapi.json")
 
 roulette_test(NAME test_coordinator_cluster TIER live SOURCES coordinator_cluster_test.cpp
   LINK roulette_chaos_live roulette_bitcoin nlohmann_json::nlohmann_json TIMEOUT 180)

@@ -11,6 +11,7 @@
 
 #include "common/crypto/dealer.h"
 #include "common/crypto/frost_scheme.h"
+#include "common/crypto/hash.h"
 #include "common/runtime/certificates.h"
 #include "common/runtime/event_loop.h"
 #include "common/runtime/group_file.h"
@@ -185,6 +186,12 @@ TEST_CASE("a coordinator refuses settings by file and key before it listens") {
   std::tie(code, text) = outcome({{"token", R"("nowhere")"}});
   CHECK(code == 2);
   CHECK(text.find("nowhere") != std::string::npos);
+  std::tie(code, text) = outcome({{"tokens", R"("token")"}});
+  CHECK(code == 64);
+  CHECK(text.find("token") != std::string::npos);
+  std::tie(code, text) = outcome({{"http_limits", R"({"burst":0})"}});
+  CHECK(code == 64);
+  CHECK(text.find("burst") != std::string::npos);
   std::tie(code, text) = outcome({{"group", R"("nowhere")"}});
   CHECK(code == 2);
   std::tie(code, text) = outcome({{"name", R"("coordinator-1")"}});
@@ -219,6 +226,81 @@ TEST_CASE("a coordinator alone says why it is not ready and never guesses an ans
   CHECK(events.find("\"shutdown_started\"") != std::string::npos);
   CHECK(events.find("\"drained\":true") != std::string::npos);
   CHECK(events.find("\"event\":\"request_received\"") != std::string::npos);
+}
+
+TEST_CASE("tokens rotate without a restart, and a broken file leaves the old ones in force") {
+  const Files files;
+  const auto give = [&](const std::string& tokens) {
+    write_file(files / "next", R"({"format":"roulette-tokens","version":1,"tokens":[)" + tokens +
+                                   "]}");
+    std::filesystem::rename(files / "next", files / "tokens.json");
+  };
+  const auto line = [](const std::string& token, const std::string& more) {
+    return R"({"name":")" + token + R"(","sha256":")" + to_hex(crypto::sha256(as_bytes(token))) +
+           "\"," + more + "}";
+  };
+  const std::string client = R"("scope":"client","accounts":["alice"])";
+  give(line("shop", client) + "," + line("audit", R"("scope":"auditor")") + "," +
+       line("slow", R"("scope":"auditor","requests_per_s":1,"burst":1)"));
+  Process process(files.config({{"tokens", R"("tokens.json")"},
+                                {"http_limits", R"({"body_bytes":1024,"header_bytes":2048})"}}),
+                  files / "stderr");
+  const std::uint16_t port = process.http_port();
+  const auto status = [&](const std::string& token, const std::string& target) {
+    return ask(port, get(target, {{"authorization", "Bearer " + token}})).status;
+  };
+  CHECK(status("secret", "/v1/balances") == 503);  // no ledger: within the scope
+  CHECK(status("audit", "/v1/balances") == 503);
+  CHECK(status("shop", "/v1/balances") == 403);
+  CHECK(status("shop", "/v1/deposits?account=alice") == 503);
+  CHECK(status("shop", "/v1/deposits?account=bob") == 403);
+  CHECK(status("shop", "/v1/deposits?colour=red") == 400);
+  HttpCall create{.method = "POST",
+                  .target = "/v1/withdrawals",
+                  .headers = {{"authorization", "Bearer audit"}, {"idempotency-key", "k1"}},
+                  .body = R"({"account":"alice","address":)"
+                          R"("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080","amount_sat":1000})"};
+  CHECK(ask(port, create).status == 403);
+  create.headers[0].second = "Bearer shop";
+  CHECK(ask(port, create).status == 503);
+  create.body = std::string(2000, 'x');
+  CHECK(ask(port, create).status == 413);
+  CHECK(status(std::string(4000, 'x'), "/v1/balances") == 431);
+  CHECK(status("slow", "/v1/accounts") == 503);
+  const auto limited =
+      ask(port, get("/v1/accounts", {{"authorization", "Bearer slow"}}));
+  if (limited.status != 503) {  // a second may have passed between the two
+    CHECK(limited.status == 429);
+    CHECK(runtime::find_field(limited.headers, "retry-after") == "1");
+  }
+  const auto openapi = ask(port, get("/openapi.json"));
+  CHECK(openapi.status == 200);
+  CHECK(openapi.body == read_file(ROULETTE_OPENAPI));
+
+  const auto becomes = [&](const std::string& token, int wanted) {
+    for (int i = 0; i < 400; ++i) {
+      if (status(token, "/v1/accounts") == wanted) return true;
+      ::usleep(20'000);
+    }
+    return false;
+  };
+  give(line("fresh", client));
+  CHECK(becomes("shop", 401));
+  CHECK(status("fresh", "/v1/accounts") == 503);
+  give("{");
+  std::string errors;
+  for (int i = 0; i < 400 && errors.find("tokens.json") == std::string::npos; ++i) {
+    ::usleep(20'000);
+    errors = read_file(files / "stderr");
+  }
+  CHECK(errors.find("tokens.json") != std::string::npos);
+  CHECK(status("fresh", "/v1/accounts") == 503);
+  CHECK(status("secret", "/v1/accounts") == 503);
+  process.signal(SIGTERM);
+  CHECK(exited(process.wait()) == 0);
+  const std::string events = read_file(files / "work/events.ndjson");
+  CHECK(events.find("\"tokens_changed\"") != std::string::npos);
+  CHECK(events.find("\"tokens_refused\"") != std::string::npos);
 }
 
 TEST_CASE("a coordinator refuses a node of any chain but regtest") {
