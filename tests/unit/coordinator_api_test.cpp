@@ -276,7 +276,8 @@ TEST_CASE("events without their beginning say so, and begin with the request all
   EventsAnswer answer;
   answer.view.state = WithdrawalState::Broadcast;
   answer.view.requested_at_us = 77;
-  answer.events = {{WithdrawalState::Broadcast, true, 9, 0}};
+  answer.events = {{WithdrawalState::Confirmed, false, 8, 5},
+                   {WithdrawalState::Broadcast, true, 9, 0}};
   std::string body = render(answer).body;
   CHECK(body.find("\"complete\":false") != std::string::npos);
   CHECK(body.find("\"event\":\"revoked\"") != std::string::npos);
