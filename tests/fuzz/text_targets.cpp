@@ -9,6 +9,7 @@
 #include "common/runtime/group_file.h"
 #include "common/wire/idempotency_key.h"
 #include "coordinator/app/api.h"
+#include "coordinator/app/tokens.h"
 #include "ledger/log/etcd_messages.h"
 #include "tests/fuzz/targets.h"
 
@@ -45,6 +46,10 @@ const char* const kClients = R"({"format":"roulette-clients","version":1,
   "public_key":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}],
  "accounts":[{"name":"alice","max_amount_sat":100000,
   "addresses":["bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"]}]})";
+
+const char* const kTokens = R"({"format":"roulette-tokens","version":1,
+ "tokens":[{"name":"shop","scope":"client","accounts":["alice"],"requests_per_s":5,"burst":9,
+  "sha256":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}]})";
 
 const char* const kGroup = R"({"format":"roulette-group","version":1,"scheme":"BIP 340","n":1,"t":1,
  "threshold_key":"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
@@ -98,6 +103,9 @@ std::vector<Bytes> request_seeds() {
                "\"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\",\"amount_sat\":50000}"),
       bytes_of("GET /v1/withdrawals idempotency_key=k-1\n\n"),
       bytes_of("GET /v1/withdrawals/00112233445566778899aabbccddeeff \n\n"),
+      bytes_of("GET /v1/withdrawals account=alice state=settled limit=7 requested_after_us=-5 "
+               "cursor=w0000000000000011\n\n"),
+      bytes_of("GET /v1/accounts/alice/entries cursor=e" + std::string(72, 'a') + "\n\n"),
       bytes_of("GET /v1/balances \n\n"),
       bytes_of("PATCH /v2 a=b c=d\nx:y\n\nbody"),
   };
@@ -196,6 +204,8 @@ std::vector<Target> text_targets() {
       {"schedule", schedule_seeds, take_schedule},
       {"clients-file", [] { return one(kClients); },
        [](ByteSpan in) { (void)runtime::clients_from_json(text_of(in), "fuzz", "cluster"); }},
+      {"tokens-file", [] { return one(kTokens); },
+       [](ByteSpan in) { (void)coordinator::tokens_from_json(text_of(in), "fuzz", {}); }},
       {"group-file", [] { return one(kGroup); }, take_group},
       {"etcd-answer", etcd_seeds, take_etcd_answer},
       {"archive", archive_seeds, take_archive},

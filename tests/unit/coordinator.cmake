@@ -7,14 +7,8 @@ roulette_test(NAME test_coordinator TIER unit
           coordinator_journal_test.cpp coordinator_node_choice_test.cpp
   LINK coordinator_world)
 roulette_test(NAME test_coordinator_api TIER unit
-  SOURCES coordinator_api_test.cpp coordinator_openapi_test.cpp
-          coordinator_tokens_test.cpp ${CMAKE_SOURCE_DIR}/coordinator/app/api.cpp
-          ${CMAKE_SOURCE_DIR}/coordinator/app/api_reads.cpp
-          ${CMAKE_SOURCE_DIR}/coordinator/app/api_render.cpp
-          ${CMAKE_SOURCE_DIR}/coordinator/app/routes.cpp
-          ${CMAKE_SOURCE_DIR}/coordinator/app/token_file.cpp
-          ${CMAKE_SOURCE_DIR}/coordinator/app/tokens.cpp
-  LINK roulette_coordinator_core roulette_runtime nlohmann_json::nlohmann_json)
+  SOURCES coordinator_api_test.cpp coordinator_openapi_test.cpp coordinator_tokens_test.cpp
+  LINK roulette_coordinator_api nlohmann_json::nlohmann_json)
 target_include_directories(test_coordinator_api SYSTEM PRIVATE ${VALIJSON_INCLUDE_DIR})
 target_compile_definitions(test_coordinator_api PRIVATE
   ROULETTE_OPENAPI="${CMAKE_SOURCE_DIR}/docs/openapi.json")
