@@ -23,6 +23,8 @@ VICTIMS = ["signer-0", "signer-1", "coordinator-0", "ledger-1", "bitcoind-0"]
 PAUSE_S = 1.2  # between kills: more than the delay of a restart
 MOST_ATTEMPTS = 600
 MOST_PAGES = 500
+REVOCATIONS = {("settled", "confirmed"), ("confirmed", "broadcast"), ("settled", "broadcast"),
+               ("confirmed", "planned"), ("settled", "planned")}
 
 
 class Client:
@@ -209,9 +211,14 @@ class Up(unittest.TestCase):
             path = f"/v1/withdrawals/{withdrawal['id']}/events"
             events = client.request(coordinator, path)[1]
             self.assertTrue(events["complete"])
-            self.assertEqual([e["event"] for e in events["events"]],
-                             ["requested", "planned", "signed", "broadcast", "confirmed",
-                              "settled"])
+            names = [e["event"] for e in events["events"]]
+            # A killed node loses its last blocks: `revoked`, and confirmed and settled again.
+            self.assertEqual(names[:2], ["requested", "planned"])
+            self.assertIn("confirmed", names)
+            self.assertEqual((names[-1], events["state"]), ("settled", "settled"))
+            for before, event in zip(events["events"], events["events"][1:]):
+                back = (before["state"], event["state"]) in REVOCATIONS
+                self.assertEqual(event["event"] == "revoked", back, names)
             indices = [e["index"] for e in events["events"]]
             self.assertEqual(indices, sorted(indices))
 
