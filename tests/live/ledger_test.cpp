@@ -200,7 +200,7 @@ void falsify_digests(const std::filesystem::path& file) {
   }
 }
 
-TEST_CASE("a replica whose tables were wiped replays; one whose tables lie refuses to serve") {
+TEST_CASE("a replica whose tables were wiped replays, one whose tables lie refuses to serve") {
   const EtcdCluster etcd(1);
   const LedgerFiles files(etcd, 1);
   const auto serve_once = [&files](bool pay) {

@@ -106,7 +106,7 @@ TEST_CASE("an armed fault is proven only with its hit") {
   expect_spoiled(run, VerdictKind::Inconclusive, "its point was never hit");
 }
 
-TEST_CASE("etcd's last act on SIGTERM is the signal itself; nobody else's is") {
+TEST_CASE("etcd's last act on SIGTERM is the signal itself, nobody else's is") {
   FaultRecord fault;
   fault.signal = "SIGTERM";
   fault.point = "etcd.process.at_time";

@@ -143,7 +143,7 @@ TEST_CASE("an address of another network is refused") {
             .detail.find("address") != std::string::npos);
 }
 
-TEST_CASE("reads parse by id, by key and for balances; anything else is 404 or 405") {
+TEST_CASE("reads parse by id, by key and for balances, anything else is 404 or 405") {
   const auto by_id = parse_request(get("/v1/withdrawals/" + std::string(32, 'a')), 0);
   CHECK(std::holds_alternative<GetWithdrawal>(std::get<ClientRequestBody>(by_id)));
   auto by_key = get("/v1/withdrawals");

@@ -299,7 +299,7 @@ TEST_CASE("a transaction confirmed before the ledger knows the block does no har
   CHECK(w.mempool.empty());
 }
 
-TEST_CASE("only the lowest coordinator reports blocks; the other acts when nobody does") {
+TEST_CASE("only the lowest coordinator reports blocks, the other acts when nobody does") {
   World w(2);
   w.start_all();
   w.advance(200);

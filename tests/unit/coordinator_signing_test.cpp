@@ -485,7 +485,7 @@ TEST_CASE("a refusal for want of the key counts at once, and the next status tak
   CHECK(w.view("k1").state == WithdrawalState::Broadcast);
 }
 
-TEST_CASE("below the threshold no session is opened; accepted withdrawals resume with the quorum") {
+TEST_CASE("below the threshold no session is opened, accepted withdrawals resume with the quorum") {
   World w;
   w.start_all();
   w.hold_applies = true;

@@ -92,7 +92,7 @@ TEST_CASE("a client pays from its own accounts, an auditor creates nothing, an o
   CHECK(status(audit, page) == 0);
 }
 
-TEST_CASE("a client's lists are narrowed to its accounts; others' withdrawals are unknown to it") {
+TEST_CASE("a client's lists are narrowed to its accounts, others' withdrawals are unknown to it") {
   const Token shop = token_of("shop", Scope::Client, {"alice", "carol"});
   ClientRequestBody body = GetPage{};
   CHECK_FALSE(confine(shop, body));
@@ -171,7 +171,7 @@ TEST_CASE("the tokens file is refused by key, as a whole") {
   CHECK_FALSE(parse(R"({"format":"roulette-tokens","version":2,"tokens":[]})").ok());
 }
 
-TEST_CASE("tokens rotate with the file; a broken or missing one leaves the old set in force") {
+TEST_CASE("tokens rotate with the file, a broken or missing one leaves the old set in force") {
   runtime::test::TemporaryFolder folder;
   const auto path = folder / "tokens.json";
   const auto write = [&](const std::string& text) { std::ofstream(path) << text; };

@@ -116,7 +116,7 @@ TEST_CASE("every point is in the matrix with four blows and each set of victims 
   }
 }
 
-TEST_CASE("a tenth of the later passes is drawn by the seed; --full has them all") {
+TEST_CASE("a tenth of the later passes is drawn by the seed, --full has them all") {
   MatrixSelection selection;
   const std::vector<Cell> drawn = selected(selection);
   CHECK(ids(drawn) == ids(selected(selection)));

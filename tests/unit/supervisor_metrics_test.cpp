@@ -60,7 +60,7 @@ TEST_CASE("books and chain are compared at one block only, to the satoshi") {
   CHECK(compare_wallets(books, {"bb", 1000}) == Comparison::NotComparable);
 }
 
-TEST_CASE("amounts of coins become satoshi exactly; what is no answer is none") {
+TEST_CASE("amounts of coins become satoshi exactly, what is no answer is none") {
   const auto scan = [](const std::string& amount) {
     return node_wallet(R"({"success":true,"bestblock":"aa","total_amount":)" + amount + "}");
   };
