@@ -172,6 +172,9 @@ TEST_CASE("entries add up to the balance and accounts' pending to the books', pa
   for (int i = 0; i < 5; ++i)
     (void)story.withdraw("k" + std::to_string(i), kEach, i % 2 == 0 ? "alice" : "bob");
   (void)story.withdraw("never", kEach, "nobody");
+  CHECK(story.withdraw("too much", story.genesis().max_amount_sat + 1).outcome.kind ==
+        wire::OutcomeKind::Rejected);
+  (void)story.deposit(2, kCoin, 1);  // seen, and no entry before it is credited
   const auto check = [&] {
     std::int64_t pending = 0;
     for (const wire::AccountView& account :
