@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "chaos/app/commands.h"
+#include "chaos/app/manual.h"
 #include "chaos/sim/schedule.h"
 #include "common/crypto/schemes.h"
 #include "common/runtime/kill_point_table.h"
@@ -379,6 +380,32 @@ void add_doctor(CLI::App& app, DoctorOptions& o) {
   add_binaries(*doctor, o.binaries);
 }
 
+ManualOption as_data(const CLI::Option& option) {
+  ManualOption out{{}, option.get_description(), option.get_default_str(), false, false};
+  for (const std::string& name : option.get_snames()) out.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) out.names.push_back("--" + name);
+  out.positional = out.names.empty();
+  if (out.positional) out.names.push_back(option.get_name());
+  out.takes_value = option.get_items_expected_max() > 0;
+  return out;
+}
+
+// The program and its commands, in the order of --help.
+void collect(const CLI::App& app, const std::string& name, std::vector<ManualCommand>& out) {
+  ManualCommand command{name, app.get_description(), {}};
+  for (const CLI::Option* option : app.get_options()) command.options.push_back(as_data(*option));
+  out.push_back(std::move(command));
+  for (const CLI::App* inner : app.get_subcommands([](const CLI::App*) { return true; }))
+    collect(*inner, (name.empty() ? "" : name + " ") + inner->get_name(), out);
+}
+
+int print_manual(const CLI::App& app, bool completion) {
+  std::vector<ManualCommand> commands;
+  collect(app, "", commands);
+  std::cout << (completion ? bash_completion(commands) : man_page(commands, app.get_footer()));
+  return kExitPass;
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app{
       "Quorum Roulette: kills a threshold-signing cluster inside its rounds and proves that money "
@@ -431,6 +458,10 @@ int dispatch(int argc, char** argv) {
          "version",
          "The version of the tool and of its scheme; doctor shows those of etcd and bitcoind")
       ->add_flag("--json", json, "JSON on stdout");
+  app.add_subcommand("completion", "Print a shell completion made of these commands")
+      ->require_subcommand(1)
+      ->add_subcommand("bash", "eval \"$(roulette completion bash)\"");
+  app.add_subcommand("man", "Print the man page (| man -l -)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -440,6 +471,8 @@ int dispatch(int argc, char** argv) {
     return kExitUsage;
   }
   run.program = judge.program = mutants.program = argv[0];
+  if (app.got_subcommand("man")) return print_manual(app, false);
+  if (app.got_subcommand("completion")) return print_manual(app, true);
   if (app.got_subcommand("explain")) return explain_command(explain);
   if (app.got_subcommand("clean")) return clean_command(clean);
   if (app.got_subcommand("trace")) return trace_command(trace);

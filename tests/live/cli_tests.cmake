@@ -27,6 +27,8 @@ tool_test(NAME "a signer is not provisioned again without the ledger unless that
   COMMAND cli_test.py Cli.test_provisioning_wants_the_ledger)
 tool_test(NAME "clean deletes run folders only, and none that is in use" TIMEOUT 30
   COMMAND cli_test.py Cli.test_clean)
+tool_test(NAME "man page and completion hold every command and flag" TIMEOUT 60
+  COMMAND manual_test.py Manual.test_manual)
 tool_test(NAME "a wrong flag is refused" TIMEOUT 60 COMMAND cli_test.py Cli.test_wrong_flags)
 tool_test(NAME "what is missing is said before anything starts" TIMEOUT 60
   COMMAND cli_test.py Cli.test_preflight)
