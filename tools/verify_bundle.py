@@ -1740,10 +1740,27 @@ class Policy:
             self.transaction(event["txid"], event["hex"], event["where"])
         for event in run.events["aggregated"]:
             self.listed(event["txid"], event["signatures"], event["where"])
+        if run.scheme in ONE_SIGNER:  # in one round a share is the signature, used or not
+            for event in run.events["share_released"] + run.events["share_received"]:
+                self.listed(event["txid"], [self.signature(one) for one in event["shares"]],
+                            event["where"])
         for tx in run.chain.order:
             if run.spends_wallet(tx):
                 self.transaction(tx.txid, tx.raw.hex(), tx.where)
         return check
+
+    def signature(self, share):
+        """A token's share is r || s; the network takes the same two numbers as strict DER."""
+        if not self.run.ecdsa or len(share) != 128:
+            return share
+        r, s = int(share[:64], 16), int(share[64:], 16)
+        body = b""
+        for number in (r, s):
+            if not 0 < number < N:
+                return share
+            digits = number.to_bytes(number.bit_length() // 8 + 1, "big")
+            body += bytes([2, len(digits)]) + digits
+        return (bytes([0x30, len(body)]) + body).hex()
 
     def record(self, record, name):
         check, where, tx = self.check, record["where"], self.known.get(record["txid"])

@@ -12,6 +12,7 @@
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/spend.h"
+#include "common/crypto/ecdsa.h"
 #include "common/wire/client_list.h"
 #include "common/wire/commands.h"
 
@@ -454,6 +455,23 @@ class Policy {
     for (const TransactionRecord& tx : history_.transactions) check_bytes(tx.txid, tx.hex, tx.at);
     for (const BroadcastEvent& e : history_.events.broadcasts) check_bytes(e.txid, e.hex, e.at);
     for (const Aggregated& e : history_.events.aggregated) check_list(e.txid, e.signatures, e.at);
+    // In one round a share is the signature: one that nobody used verifies all the same.
+    if (history_.scheme().nonce_size != 0) return;
+    for (const auto* shares : {&history_.events.released, &history_.events.received}) {
+      for (const ShareEvent& e : *shares) check_list(e.txid, as_signatures(e.shares), e.at);
+    }
+  }
+
+  // A token's share is r || s, and the coordinator makes the network's spelling of it.
+  std::vector<std::string> as_signatures(const std::vector<std::string>& shares) const {
+    if (form_ != crypto::SignatureForm::Ecdsa) return shares;
+    std::vector<std::string> out;
+    for (const std::string& share : shares) {
+      const auto compact = array_from_hex<64>(share);
+      const auto der = compact ? crypto::der_of(*compact) : std::nullopt;
+      out.push_back(der ? to_hex(*der) : share);
+    }
+    return out;
   }
 
   // Rebroadcast never signs (DESIGN 7): a coordinator that saw the ledger take the signatures, or

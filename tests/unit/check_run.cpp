@@ -20,6 +20,7 @@
 #include "common/bitcoin/fees.h"
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/spend.h"
+#include "common/crypto/ecdsa.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/schemes.h"
 #include "common/crypto/taproot.h"
@@ -440,6 +441,11 @@ void Run::make_session(std::size_t i, std::int64_t at_ms, int coordinator) {
         nonces.push_back("02" + hex_of("R1" + one) + "03" + hex_of("R2" + one));
       const std::string share = hex_of("share" + one) + hex_of("s" + one);
       shares.push_back(share.substr(0, 2 * scheme().share_size));
+    }
+    if (in_token()) {  // the share is the signature, as r || s
+      shares.clear();
+      for (const std::string& der : p.signatures)
+        shares.push_back(to_hex(*crypto::compact_of(*from_hex(der))));
     }
     json share = about;
     share.update({{"nonces", nonces}, {"shares", shares}});

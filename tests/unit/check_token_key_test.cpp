@@ -10,6 +10,7 @@
 #include "common/bitcoin/script.h"
 #include "common/bitcoin/spend.h"
 #include "common/crypto/ecdsa.h"
+#include "common/crypto/ecdsa.h"
 #include "common/crypto/hash.h"
 
 namespace roulette::check::test {
@@ -69,6 +70,12 @@ Bytes signed_for(const Run& run, std::size_t i, const std::string& whose, std::i
   return sim::SoftEcdsa(crypto::sha256(as_bytes(whose))).der(hashes->front(), again);
 }
 
+std::string share_of(const std::string& der) {
+  const auto compact = crypto::compact_of(*from_hex(der));
+  REQUIRE(compact.has_value());
+  return to_hex(*compact);
+}
+
 // Withdrawal 0 is signed again by the other coordinator, which has not seen the bytes yet: a new
 // session, a new record, other bytes of the same transaction.
 std::string sign_again(Run& run) {
@@ -88,7 +95,7 @@ std::string sign_again(Run& run) {
       line.update({{"process", "coordinator-1"}, {"boot", boot}});
     if (line.contains("coordinator")) line["coordinator"] = "coordinator-1";
     if (line.contains("journal_length")) line["journal_length"] = journal.size();
-    if (line.contains("shares")) line["shares"] = {std::string(128, '7')};
+    if (line.contains("shares")) line["shares"] = {share_of(other)};
     if (line.contains("signatures")) line["signatures"] = {other};
     run.files[kEvents].push_back(line);
   }
@@ -210,6 +217,19 @@ TEST_CASE("a transaction signed again with other bytes is no violation: its id i
   TokenRun run;
   REQUIRE(sign_again(run) != run.paid[0].signatures[0]);
   check_pass(run);
+}
+
+TEST_CASE("a share that nobody used is verified as the signature that it is") {
+  TokenRun run;
+  (void)sign_again(run);
+  const std::string no_signature = run.paid[1].signatures[0];  // of another transaction
+  for (json& line : run.files[kEvents]) {
+    const std::string event = line.value("event", "");
+    if (event != "share_released" && event != "share_received") continue;
+    if (line["session_digest"] != to_hex(crypto::sha256(as_bytes("signed again")))) continue;
+    line["shares"] = {share_of(no_signature)};
+  }
+  expect_fail(run, "signing-policy-respected", kEvents, "BIP 143");
 }
 
 TEST_CASE("bytes of a signing again in place of the ledger's are other bytes") {
