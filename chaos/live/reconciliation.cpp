@@ -70,7 +70,9 @@ Reconciliation::Reconciliation(runtime::EventLoop& loop, Node& node, const Endpo
 
 void Reconciliation::look() {
   const json order = json::array({"start", json::array({"raw(" + script_hex_ + ")"})});
-  node_.call("scantxoutset", order, [this](const Result<json>& scan) {
+  node_.call("scantxoutset", order, [this, here = std::weak_ptr<bool>(here_)](
+                                        const Result<json>& scan) {
+    if (here.expired()) return;
     const auto node = scan ? node_wallet(scan->dump()) : std::nullopt;
     runtime::HttpCall call;
     call.target = "/wallet";

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -29,7 +30,7 @@ enum class Comparison : std::uint8_t { Match, Mismatch, NotComparable };
 
 class Reconciliation {
  public:
-  // One replica and the first node; all outlive this.
+  // One replica and the first node; all outlive this, so an answer may come when it is gone.
   Reconciliation(runtime::EventLoop& loop, Node& node, const Endpoint& replica,
                  std::string script_hex, runtime::Metrics& metrics);
 
@@ -43,6 +44,7 @@ class Reconciliation {
   std::string script_hex_;
   runtime::Metrics& metrics_;
   runtime::Timer timer_;
+  std::shared_ptr<bool> here_ = std::make_shared<bool>(true);  // what the node's answers look for
 };
 
 }  // namespace roulette::chaos
