@@ -118,6 +118,11 @@ struct ExplainOptions {
 // Exit code 0 whatever the verdict is: it was explained.
 [[nodiscard]] int explain_command(const ExplainOptions& options);
 
+struct InitOptions {
+  std::string file = "experiment.yaml";
+};
+[[nodiscard]] int init_command(const InitOptions& options);
+
 struct CleanOptions {
   std::string runs_dir = "runs";
   std::size_t keep = 10;  // the newest

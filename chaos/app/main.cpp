@@ -115,6 +115,11 @@ void add_judge(CLI::App& app, JudgeOptions& o) {
   judge->add_flag("--json", o.json, "Print the verdict as JSON on stdout");
 }
 
+void add_init(CLI::App& app, InitOptions& o) {
+  CLI::App* init = app.add_subcommand("init", "Write an experiment file to begin with");
+  init->add_option("FILE", o.file, "Where; it must not exist")->capture_default_str();
+}
+
 void add_clean(CLI::App& app, CleanOptions& o) {
   CLI::App* clean =
       app.add_subcommand("clean", "Delete old run folders; without --yes only say which");
@@ -420,6 +425,7 @@ int dispatch(int argc, char** argv) {
   ClientSignatureOptions client_signature;
   ExplainOptions explain;
   CleanOptions clean;
+  InitOptions init;
   JudgeOptions judge;
   UpOptions up;
   SimOptions sim;
@@ -440,6 +446,7 @@ int dispatch(int argc, char** argv) {
   add_client_signature(app, client_signature);
   add_explain(app, explain);
   add_clean(app, clean);
+  add_init(app, init);
   add_trace(app, trace);
   add_judge(app, judge);
   add_up(app, up);
@@ -475,6 +482,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("completion")) return print_manual(app, true);
   if (app.got_subcommand("explain")) return explain_command(explain);
   if (app.got_subcommand("clean")) return clean_command(clean);
+  if (app.got_subcommand("init")) return init_command(init);
   if (app.got_subcommand("trace")) return trace_command(trace);
   if (app.got_subcommand("client-signature"))
     return client_signature_command(client_signature);

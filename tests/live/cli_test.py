@@ -115,6 +115,19 @@ class Cli(unittest.TestCase):
         self.assertEqual(roulette("version").returncode, 0)
         self.assertIn("roulette", json.loads(roulette("version", "--json").stdout))
 
+    def test_init(self):
+        file = fresh_runs("init") / "mine.yaml"
+        done = roulette("init", file)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        dry = roulette("run", file, "--dry-run")
+        self.assertEqual(dry.returncode, 0, dry.stderr)
+        file.write_text("mine")
+        self.assertEqual(roulette("init", file).returncode, 64)
+        self.assertEqual(file.read_text(), "mine")
+        nowhere = roulette("init", file.parent / "no-folder" / "mine.yaml")
+        self.assertEqual(nowhere.returncode, 2)
+        self.assertIn("No such file", nowhere.stderr)
+
     def test_clean(self):
         runs = fresh_runs("clean")
 

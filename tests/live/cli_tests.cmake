@@ -25,6 +25,8 @@ tool_test(NAME "a folder of experiments is checked whole and ends with a table" 
   COMMAND cli_test.py Cli.test_suites)
 tool_test(NAME "a signer is not provisioned again without the ledger unless that is said" TIMEOUT 30
   COMMAND cli_test.py Cli.test_provisioning_wants_the_ledger)
+tool_test(NAME "init writes an experiment that runs, and over nothing" TIMEOUT 30
+  COMMAND cli_test.py Cli.test_init)
 tool_test(NAME "clean deletes run folders only, and none that is in use" TIMEOUT 30
   COMMAND cli_test.py Cli.test_clean)
 tool_test(NAME "man page and completion hold every command and flag" TIMEOUT 60
