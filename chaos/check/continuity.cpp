@@ -224,6 +224,8 @@ class Continuity {
     }
     for (; result != results.end(); ++result) open.erase({result->boot, result->withdrawal_id});
     for (const auto& [call, event] : open) {
+      // One that stayed up owes the answer: its silence is no excuse.
+      if (lines_.up_throughout(event->process, event->t_us, event->t_us + kNodeCallUs)) continue;
       const auto known = out.emplace(event->withdrawal_id, event->t_us).first;
       known->second = std::min(known->second, event->t_us);
     }

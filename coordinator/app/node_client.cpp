@@ -166,6 +166,7 @@ struct NodeClient::State : std::enable_shared_from_this<State> {
   }
 
   std::optional<bitcoin::TipFacts> read_tip(std::size_t node, const RpcAnswer& a) {
+    if (!a.result.is_object()) return std::nullopt;
     const std::string chain = a.result.value("chain", "");
     if (chain != "regtest") {
       options.wrong_chain(chain);

@@ -8,9 +8,7 @@ import os
 import pathlib
 import secrets
 import signal
-import threading
 import unittest
-import urllib.request
 
 import run_tool
 from run_tool import NodeRpc, Tool, children_of, fresh_runs, records
@@ -30,15 +28,7 @@ class NodeFallback(unittest.TestCase):
         return key
 
     def request(self, path, body=None, key=None):
-        token = pathlib.Path(self.up["token_file"]).read_text().strip()
-        headers = {"Authorization": f"Bearer {token}"}
-        if key:
-            headers["Idempotency-Key"] = f'"{key}"'
-            headers["Client-Signature"] = run_tool.client_signature(self.up, key, body)
-        request = urllib.request.Request(self.up["coordinators"][0] + path,
-                                         json.dumps(body).encode() if body else None, headers)
-        with urllib.request.urlopen(request, timeout=5) as response:
-            return response.status, json.load(response)
+        return run_tool.api_request(self.up, path, body, key)
 
     def view(self, key):
         return self.request(f"/v1/withdrawals?idempotency_key={key}")[1]

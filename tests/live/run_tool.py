@@ -203,6 +203,19 @@ def program(name):
     return [str(deps / entry["loader"]), "--library-path", str(deps / entry["library_path"]), path]
 
 
+def api_request(up, path, body=None, key=None, coordinator=0, timeout=5):
+    """(status, answer) of one request with the token of `up --json`; a body is signed as needed."""
+    token = pathlib.Path(up["token_file"]).read_text().strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    if key:
+        headers["Idempotency-Key"] = f'"{key}"'
+        headers["Client-Signature"] = client_signature(up, key, body)
+    request = urllib.request.Request(up["coordinators"][coordinator] + path,
+                                     json.dumps(body).encode() if body else None, headers)
+    with urllib.request.urlopen(request, timeout=timeout) as response:
+        return response.status, json.load(response)
+
+
 class NodeRpc:
     """JSON-RPC of a bitcoind by its cookie file; the cookie is read anew: a restart changes it."""
 

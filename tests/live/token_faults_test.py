@@ -11,7 +11,6 @@ import secrets
 import sys
 import threading
 import urllib.error
-import urllib.request
 
 import unittest
 
@@ -49,15 +48,7 @@ class TokenFaults(unittest.TestCase):
         self.assertEqual(unknown.exception.code, 404)
 
     def request(self, path, body=None, key=None):
-        token = pathlib.Path(self.up["token_file"]).read_text().strip()
-        headers = {"Authorization": f"Bearer {token}"}
-        if key:
-            headers["Idempotency-Key"] = f'"{key}"'
-            headers["Client-Signature"] = run_tool.client_signature(self.up, key, body)
-        request = urllib.request.Request(self.up["coordinators"][0] + path,
-                                         json.dumps(body).encode() if body else None, headers)
-        with urllib.request.urlopen(request, timeout=5) as response:
-            return response.status, json.load(response)
+        return run_tool.api_request(self.up, path, body, key)
 
     def state(self, key):
         return self.request(f"/v1/withdrawals?idempotency_key={key}")[1]["state"]

@@ -13,7 +13,6 @@ import signal
 import threading
 import unittest
 import urllib.error
-import urllib.request
 
 import run_tool
 from run_tool import NodeRpc, Tool, alive, children_of, fresh_runs
@@ -32,7 +31,6 @@ class Client:
 
     def __init__(self, up, rpc, number):
         self.up, self.coordinators = up, up["coordinators"]
-        self.token = pathlib.Path(up["token_file"]).read_text().strip()
         self.account = up["accounts"][number % len(up["accounts"])]
         self.rpc, self.number = rpc, number
         self.made, self.answers, self.retries = [], {}, 0
@@ -40,14 +38,7 @@ class Client:
         self.thread = threading.Thread(target=self.run)
 
     def request(self, coordinator, path, body=None, key=None):
-        headers = {"Authorization": f"Bearer {self.token}"}
-        if key:
-            headers["Idempotency-Key"] = f'"{key}"'
-            headers["Client-Signature"] = run_tool.client_signature(self.up, key, body)
-        request = urllib.request.Request(self.coordinators[coordinator] + path,
-                                         json.dumps(body).encode() if body else None, headers)
-        with urllib.request.urlopen(request, timeout=2) as response:
-            return response.status, json.load(response)
+        return run_tool.api_request(self.up, path, body, key, coordinator, timeout=2)
 
     def run(self):
         try:

@@ -132,7 +132,11 @@ TEST_CASE("a signed payment that reaches no node in time breaks continuity") {
 TEST_CASE("a payment in time, or whose sender died with the call open, keeps continuity") {
   CHECK(status_of(broadcast_at(23'300, "already-in-mempool").judged(), "quorum-continuity") ==
         kPass);
-  CHECK(status_of(broadcast_at(17'500).judged(), "quorum-continuity") == kPass);
+  Run cut = broadcast_at(17'500);
+  down_and_up(cut, "coordinator-0", 17'600, 18'100);
+  CHECK(status_of(cut.judged(), "quorum-continuity") == kPass);
+  Run silent = broadcast_at(17'500);  // it stayed up and never told what the node said
+  expect_fail(silent, "quorum-continuity", kLedger, "no node had it");
 }
 
 TEST_CASE("while no node is up no payment is owed to one") {
