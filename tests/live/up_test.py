@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import json
 import os
-import pathlib
 import secrets
 import signal
 import threading
