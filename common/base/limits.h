@@ -69,7 +69,7 @@ inline constexpr std::size_t kMaxSendsInFlight =
     64;                                           // to the node: its other answers come in between
 inline constexpr Duration kJournalRecheck =
     seconds(1);  // heads that the ledger keeps are compared again
-inline constexpr std::size_t kQuorumsKept = 256;  // signer sets with their coefficients
+inline constexpr std::size_t kQuorumsKept = 256;  // signer sets with their parsed shares
 
 // Ledger
 inline constexpr std::size_t kMaxBatchCommands = 64;

@@ -182,8 +182,8 @@ struct InvalidPubNonce {
 
 // --- Signer sets and sessions --------------------------------------------------------------------
 
-// One signer set of one group under one key: parsed shares, Lagrange coefficients, checked once. A
-// cheap handle (shared, immutable): keep one per signer set and copy it freely.
+// One signer set of one group under one key: parsed shares, checked once. A cheap
+// handle (shared, immutable): keep one per signer set and copy it freely.
 class Quorum {
  public:
   // Refuses fewer than t or more than n ids, duplicates and ids >= n. Any order; ids() is

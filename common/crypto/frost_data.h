@@ -18,10 +18,13 @@ struct Quorum::Data {
   std::vector<SignerId> ids;           // ascending
   std::vector<PubShare33> shares;      // by position in ids
   std::vector<Point> points;           // the same, parsed
-  std::vector<Scalar> coefficients;    // g * gacc * lambda_i: what multiplies e and the share
+  std::vector<std::uint32_t> xs;       // the same ids as evaluation points
   Scalar aggregate_tweak{};            // g * tacc
   Bytes binding_prefix;                // u || ids, as the nonce coefficient's hash wants them
   XOnly output_key{};
+
+  // g * gacc * lambda_i of ids[index]: what multiplies e and the share.
+  [[nodiscard]] Scalar coefficient(std::size_t index) const;
 };
 
 struct SessionAccess {

@@ -36,12 +36,11 @@ Status check_shape(std::uint16_t n, std::uint16_t t) {
 // The polynomial's value at x, in the exponent, from the points at xs.
 std::optional<Point> interpolate(std::uint32_t x, std::span<const std::uint32_t> xs,
                                  std::span<const Point> points) {
-  const std::vector<Scalar> coefficients = lagrange_at(x, xs);
   std::vector<Point> terms;
   terms.reserve(xs.size());
   for (std::size_t i = 0; i < xs.size(); ++i) {
     // A coefficient is a product of small differences, zero only where x is another point of xs.
-    if (const auto term = multiply(coefficients[i], points[i])) terms.push_back(*term);
+    if (const auto term = multiply(lagrange_at(x, xs, i), points[i])) terms.push_back(*term);
   }
   return sum(terms);
 }
@@ -232,19 +231,19 @@ Quorum Quorum::assemble(const TweakContext& key, std::vector<SignerId> ids,
                         std::vector<PubShare33> shares, std::vector<Point> points) {
   std::vector<std::uint32_t> xs;
   for (const SignerId id : ids) xs.push_back(evaluation_point(id));
-  // d = g * gacc * s_i with g = -1 for an odd Q (BIP 445, Sign): the two signs go into the
-  // coefficient once.
   const bool g_negative = key.q().odd();
-  std::vector<Scalar> coefficients = lagrange_at(0, xs);
-  if (g_negative != key.gacc_negative()) {
-    for (Scalar& coefficient : coefficients) coefficient = crypto::negate(coefficient);
-  }
   Bytes prefix = binding_prefix(ids);
   Quorum quorum;
   quorum.data_ = std::make_shared<const Data>(Data{
-      key, std::move(ids), std::move(shares), std::move(points), std::move(coefficients),
+      key, std::move(ids), std::move(shares), std::move(points), std::move(xs),
       g_negative ? crypto::negate(key.tacc()) : key.tacc(), std::move(prefix), key.output_key()});
   return quorum;
+}
+
+Scalar Quorum::Data::coefficient(std::size_t index) const {
+  const Scalar lambda = lagrange_at(0, xs, index);
+  // d = g * gacc * s_i with g = -1 for an odd Q (BIP 445, Sign).
+  return key.q().odd() != key.gacc_negative() ? crypto::negate(lambda) : lambda;
 }
 
 const std::vector<SignerId>& Quorum::ids() const {

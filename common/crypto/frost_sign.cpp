@@ -51,7 +51,7 @@ Scalar nonce_coefficient(const Quorum::Data& quorum, const AggNonce& aggnonce, B
 bool share_holds(const Session& session, std::size_t index, const Point& r1, const Point& r2,
                  const PartialSig& share) {
   const Quorum::Data& data = SessionAccess::data(session);
-  const Scalar factor = mul(SessionAccess::e(session), data.coefficients[index]);
+  const Scalar factor = mul(SessionAccess::e(session), data.coefficient(index));
   const auto left = multiply_add(factor, data.points[index], crypto::negate(share));
   const auto nonce = sum(r1, multiply(SessionAccess::b(session), r2));
   if (!left || !nonce) return left.has_value() == nonce.has_value();
@@ -166,7 +166,7 @@ Result<PartialSig> sign(SecNonce&& nonce, const SecretShare& share, const Sessio
   const auto index = check_signer(taken, share, session.quorum(), session.nonces());
   if (!index) return index.error();
   const Quorum::Data& data = SessionAccess::data(session);
-  const Scalar factor = mul(SessionAccess::e(session), data.coefficients[*index]);
+  const Scalar factor = mul(SessionAccess::e(session), data.coefficient(*index));
   PartialSig out{};
   if (!compute_share(taken, share, session, factor, out)) {
     return refused("the secret nonce is out of range");

@@ -105,25 +105,33 @@ Bytes commitment_list(const std::vector<SignerId>& ids, std::span<const PubNonce
   return list;
 }
 
+struct Factors {
+  Scalar share;   // what multiplies s_i
+  Scalar addend;  // what the tweak adds
+};
+
 // The share of the tweaked and evened key is (g gacc s_i + g tacc); frost.h's coefficient is
 // g gacc lambda_i, so lambda_i times the second term is coefficient * gacc * tacc.
-Scalar tweak_term(const Quorum::Data& quorum, std::size_t index) {
-  const Scalar term = mul(quorum.coefficients[index], quorum.key.tacc());
-  return quorum.key.gacc_negative() ? crypto::negate(term) : term;
+Factors factors_of(const Session& session, std::size_t index) {
+  const Quorum::Data& data = SessionAccess::data(session.quorum());
+  const Scalar share = mul(session.c(), data.coefficient(index));
+  const Scalar tweak = mul(share, data.key.tacc());
+  return {share, data.key.gacc_negative() ? crypto::negate(tweak) : tweak};
 }
 
 // z G == (+/-)(D + rho E) + c lambda P', as one double multiplication on the left.
-bool share_holds(const Session& session, std::size_t index, const PartialSig& share) {
-  const Session::Part& part = session.parts()[index];
+bool share_holds(const Session& session, std::size_t index, const Factors& factors,
+                 const PartialSig& share) {
+  const Point& commitment = session.parts()[index].commitment;
   const Quorum::Data& data = SessionAccess::data(session.quorum());
-  const auto left = multiply_add(part.share_factor, data.points[index],
-                                 add(part.addend, crypto::negate(share)));
+  const auto left = multiply_add(factors.share, data.points[index],
+                                 add(factors.addend, crypto::negate(share)));
   if (!left) return false;  // a commitment is never the identity
-  return *left == (session.r_odd() ? part.commitment : crypto::negate(part.commitment));
+  return *left == (session.r_odd() ? commitment : crypto::negate(commitment));
 }
 
-bool compute_share(const SecNonce& nonce, const SecretShare& share, const Session::Part& part,
-                   bool r_odd, PartialSig& out) {
+bool compute_share(const SecNonce& nonce, const SecretShare& share, const Scalar& binding_factor,
+                   const Factors& factors, bool r_odd, PartialSig& out) {
   Secret<32> d(nonce.secret().span().first<32>());
   Secret<32> e(nonce.secret().span().last<32>());
   Secret<32> s = share.secret().clone();  // multiplied in place below
@@ -133,11 +141,11 @@ bool compute_share(const SecNonce& nonce, const SecretShare& share, const Sessio
     ok &= secp256k1_ec_seckey_negate(context(), d.data());
     ok &= secp256k1_ec_seckey_negate(context(), e.data());
   }
-  ok &= secp256k1_ec_seckey_tweak_mul(context(), e.data(), part.binding_factor.data());
+  ok &= secp256k1_ec_seckey_tweak_mul(context(), e.data(), binding_factor.data());
   ok &= secp256k1_ec_seckey_tweak_add(context(), d.data(), e.data());
-  ok &= secp256k1_ec_seckey_tweak_mul(context(), s.data(), part.share_factor.data());
+  ok &= secp256k1_ec_seckey_tweak_mul(context(), s.data(), factors.share.data());
   ok &= secp256k1_ec_seckey_tweak_add(context(), d.data(), s.data());
-  ok &= secp256k1_ec_seckey_tweak_add(context(), d.data(), part.addend.data());
+  ok &= secp256k1_ec_seckey_tweak_add(context(), d.data(), factors.addend.data());
   if (!declassify(ok)) return false;
   std::copy_n(d.data(), out.size(), out.begin());
   return true;
@@ -198,12 +206,7 @@ Result<std::variant<Session, InvalidPubNonce>> Session::open(const Quorum& quoru
   if (!r) return refused("the commitments cancel each other");
   session.r_odd_ = r->odd();
   session.r_x_ = r->x();
-  // H2 of the suite.
-  const Scalar c = frost::challenge(session.r_x_, data.output_key, message);
-  for (std::size_t i = 0; i < session.parts_.size(); ++i) {
-    session.parts_[i].share_factor = mul(c, data.coefficients[i]);
-    session.parts_[i].addend = mul(c, tweak_term(data, i));
-  }
+  session.c_ = frost::challenge(session.r_x_, data.output_key, message);  // H2 of the suite
   return Outcome(std::move(session));
 }
 
@@ -212,17 +215,20 @@ Result<PartialSig> sign(SecNonce&& nonce, const SecretShare& share, const Sessio
   const SecNonce taken = std::move(nonce);  // the caller's is zero from here on, on every path
   const auto index = frost::check_signer(taken, share, session.quorum(), session.nonces());
   if (!index) return index.error();
+  const Factors factors = factors_of(session, *index);
   PartialSig out{};
-  if (!compute_share(taken, share, session.parts()[*index], session.r_odd(), out))
+  if (!compute_share(taken, share, session.parts()[*index].binding_factor, factors,
+                     session.r_odd(), out))
     return refused("the secret nonce is out of range");
-  if (check == SelfCheck::On && !share_holds(session, *index, out))
+  if (check == SelfCheck::On && !share_holds(session, *index, factors, out))
     return Error{ErrorKind::Internal, "the own share does not verify: a computation fault"};
   return out;
 }
 
 bool verify_share(const Session& session, SignerId signer, const PartialSig& share) {
   const auto index = session.quorum().index_of(signer);
-  return index && in_range(share) && share_holds(session, *index, share);
+  return index && in_range(share) &&
+         share_holds(session, *index, factors_of(session, *index), share);
 }
 
 Result<std::variant<Signature, BadShares>> aggregate(const Session& session,

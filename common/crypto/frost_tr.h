@@ -43,12 +43,11 @@ class Session {
   struct Part {  // of one signer
     ByteArray<32> binding_factor{};  // rho_i
     Point commitment;                // D_i + rho_i E_i
-    ByteArray<32> share_factor{};    // what multiplies s_i
-    ByteArray<32> addend{};          // what the tweak adds
   };
   [[nodiscard]] const std::vector<Part>& parts() const { return parts_; }  // by position in ids()
   [[nodiscard]] bool r_odd() const { return r_odd_; }
   [[nodiscard]] const XOnly& r_x() const { return r_x_; }
+  [[nodiscard]] const ByteArray<32>& c() const { return c_; }  // the challenge
 
  private:
   Session() = default;
@@ -58,6 +57,7 @@ class Session {
   std::vector<Part> parts_;
   XOnly r_x_{};
   bool r_odd_ = false;
+  ByteArray<32> c_{};
 };
 
 // As frost::sign, frost::verify_share and frost::aggregate.

@@ -108,26 +108,34 @@ void reduce_mod_order(std::span<std::uint8_t, 32> value) noexcept {
   explicit_bzero(difference.data(), difference.size());
 }
 
-std::vector<Scalar> lagrange_at(std::uint32_t x, std::span<const std::uint32_t> xs) {
-  ROULETTE_ASSERT(x <= kMaxEvaluationPoint);
-  std::vector<Scalar> out;
-  out.reserve(xs.size());
-  for (std::size_t i = 0; i < xs.size(); ++i) {
-    Scalar coefficient = scalar_from(1);
-    bool negative = false;
-    for (std::size_t j = 0; j < xs.size(); ++j) {
-      if (j == i) continue;
-      ROULETTE_ASSERT(xs[i] != xs[j] && xs[i] <= kMaxEvaluationPoint && xs[i] > 0);
-      const std::uint32_t numerator = x > xs[j] ? x - xs[j] : xs[j] - x;
-      const std::uint32_t denominator = xs[i] > xs[j] ? xs[i] - xs[j] : xs[j] - xs[i];
-      negative ^= (x < xs[j]) != (xs[i] < xs[j]);
-      if (numerator != denominator) {
-        coefficient = mul(coefficient, mul(scalar_from(numerator), inverse_of(denominator)));
-      }
-    }
-    out.push_back(negative ? negate(coefficient) : coefficient);
+// The product of (x - xs[j]) / (xs[i] - xs[j]) over j != i. Numerators and denominators come from
+// the same small integers, so most cancel before any arithmetic modulo the order.
+Scalar lagrange_at(std::uint32_t x, std::span<const std::uint32_t> xs, std::size_t i) {
+  ROULETTE_ASSERT(x <= kMaxEvaluationPoint && i < xs.size());
+  std::array<std::int16_t, kMaxEvaluationPoint + 1> power{};  // of each integer in the quotient
+  bool negative = false;
+  for (std::size_t j = 0; j < xs.size(); ++j) {
+    ROULETTE_ASSERT(xs[j] <= kMaxEvaluationPoint && xs[j] > 0);
+    if (j == i) continue;
+    ROULETTE_ASSERT(xs[i] != xs[j]);
+    ++power[x > xs[j] ? x - xs[j] : xs[j] - x];
+    --power[xs[i] > xs[j] ? xs[i] - xs[j] : xs[j] - xs[i]];
+    negative ^= (x < xs[j]) != (xs[i] < xs[j]);
   }
-  return out;
+  if (power[0] != 0) return Scalar{};  // x is another point of xs
+  Scalar out = scalar_from(1);
+  std::uint64_t pending = 1;  // factors of the numerator, as many as 64 bits hold
+  for (std::uint32_t value = 2; value <= kMaxEvaluationPoint; ++value) {
+    for (; power[value] > 0; --power[value]) {
+      pending *= value;
+      if (pending < std::uint64_t{1} << 55) continue;  // another of up to 256 fits
+      out = mul(out, scalar_from(pending));
+      pending = 1;
+    }
+    for (; power[value] < 0; ++power[value]) out = mul(out, inverse_of(value));
+  }
+  if (pending != 1) out = mul(out, scalar_from(pending));
+  return negative ? negate(out) : out;
 }
 
 }  // namespace roulette::crypto

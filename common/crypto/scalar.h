@@ -5,9 +5,9 @@
 // seckey functions at the place of use.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "common/base/bytes.h"
 
@@ -29,7 +29,8 @@ void reduce_mod_order(std::span<std::uint8_t, 32> value) noexcept;
 // Participant points are 1..128 and 0 is the key's, so every denominator is a small integer with a
 // tabled inverse.
 inline constexpr std::uint32_t kMaxEvaluationPoint = 256;
-// The Lagrange coefficients of the distinct points `xs` (each 1..256) at `x` (0..256).
-[[nodiscard]] std::vector<Scalar> lagrange_at(std::uint32_t x, std::span<const std::uint32_t> xs);
+// The Lagrange coefficient at `x` (0..256) of the point xs[i], among the distinct points `xs` (each
+// 1..256). Cheap enough to be asked for where it is used: a signer needs one of a set's 67.
+[[nodiscard]] Scalar lagrange_at(std::uint32_t x, std::span<const std::uint32_t> xs, std::size_t i);
 
 }  // namespace roulette::crypto

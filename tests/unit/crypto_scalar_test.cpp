@@ -52,12 +52,29 @@ TEST_CASE("Lagrange coefficients reproduce a polynomial at any tabled point", "[
   const auto f = [](std::uint64_t x) { return scalar_from(5 + 3 * x + 11 * x * x); };
   const std::vector<std::uint32_t> xs{128, 1, 57};
   for (const std::uint32_t x : {0U, 1U, 2U, 57U, 100U, 128U, 129U, 256U}) {
-    const auto coefficients = lagrange_at(x, xs);
     Scalar sum_of_terms{};
     for (std::size_t i = 0; i < xs.size(); ++i) {
-      sum_of_terms = add(sum_of_terms, mul(coefficients[i], f(xs[i])));
+      sum_of_terms = add(sum_of_terms, mul(lagrange_at(x, xs, i), f(xs[i])));
     }
     CHECK(sum_of_terms == f(x));
+  }
+}
+
+TEST_CASE("Lagrange coefficients of as many signers as a group may have are each the quotient",
+          "[crypto]") {
+  std::vector<std::uint32_t> xs;  // scattered: every third id is away
+  for (std::uint32_t x = 1; x <= 128; ++x) {
+    if (x % 3 != 0) xs.push_back(x);
+  }
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    Scalar numerator = scalar_from(1), denominator = scalar_from(1);
+    for (const std::uint32_t x : xs) {
+      if (x == xs[i]) continue;
+      numerator = mul(numerator, negate(scalar_from(x)));
+      const Scalar gap = scalar_from(xs[i] > x ? xs[i] - x : x - xs[i]);
+      denominator = mul(denominator, xs[i] > x ? gap : negate(gap));
+    }
+    CHECK(mul(lagrange_at(0, xs, i), denominator) == numerator);
   }
 }
 
