@@ -26,7 +26,7 @@ namespace roulette::runtime {
 [[nodiscard]] bool valid_cluster_name(std::string_view cluster);
 
 struct Validity {
-  std::int64_t from_s = -300;             // relative to now: clocks of one machine may step
+  std::int64_t from_s = -24L * 3600;      // relative to now: clocks differ, and are set back
   std::int64_t until_s = 30L * 24 * 3600;
 };
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -18,8 +19,10 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "common/base/assert.h"
+#include "common/runtime/crowding.h"
 #include "common/runtime/event_loop.h"
 #include "common/runtime/kill_points.h"
 #include "common/runtime/metrics.h"
@@ -127,6 +130,7 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
   Timer accept_timer;
   std::set<std::shared_ptr<Session>> sessions;
   std::uint64_t last_request = 0;
+  std::uint64_t last_session = 0;
   std::size_t in_flight = 0;
   Gauge* connections_gauge = nullptr;
   std::map<int, Counter*> by_status;
@@ -134,6 +138,7 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
   Result<std::uint16_t> listen(const std::string& address, std::uint16_t port);
   void accept();
   void accepted(Socket socket);
+  bool make_room();
   void count(int status);
   void announce(const std::string& subject, PointWhen when);
 };
@@ -149,6 +154,10 @@ struct HttpServer::State::Session : std::enable_shared_from_this<Session> {
   Answer answer;
   std::string subject;
   Timer timer;
+  std::uint64_t number = 0;
+  std::uint32_t address = 0;
+  Instant since;              // of what it waits for now: a request, its end, the answer's end
+  bool answering = false;     // the handler has a request of it
   std::uint64_t request = 0;  // the one that waits for its answer, 0 = none
   bool head = false;
   bool keep_alive = false;
@@ -212,22 +221,52 @@ Result<std::uint16_t> HttpServer::State::listen(const std::string& address, std:
 void HttpServer::State::accept() {
   acceptor->async_accept([self = shared_from_this()](const error_code& error, Socket socket) {
     if (self->closed || !self->acceptor || error == asio::error::operation_aborted) return;
-    // Out of descriptors: asking again at once would only spin.
-    if (error) return self->accept_timer.arm(self->loop.now() + kAcceptRetryDelay);
+    if (error) {
+      // Out of descriptors: asking again at once would only spin.
+      if (error.value() == EMFILE || error.value() == ENFILE) self->make_room();
+      return self->accept_timer.arm(self->loop.now() + kAcceptRetryDelay);
+    }
     self->accepted(std::move(socket));
     if (self->acceptor) self->accept();
   });
 }
 
 void HttpServer::State::accepted(Socket socket) {
-  if (sessions.size() >= options.connections) return count(503);  // the socket closes here
+  if (sessions.size() >= options.connections && !make_room()) {
+    return count(503);  // the socket closes here
+  }
   (void)::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
   error_code ignored;
   (void)socket.set_option(tcp::no_delay(true), ignored);
+  const tcp::endpoint from = socket.remote_endpoint(ignored);
   const auto session = std::make_shared<Session>(shared_from_this(), std::move(socket));
+  session->number = ++last_session;
+  if (from.address().is_v4()) session->address = from.address().to_v4().to_uint();
   sessions.insert(session);
   if (connections_gauge != nullptr) connections_gauge->add(1);
   session->read_next();
+}
+
+// Takes back the place of a connection whose request nobody works on: one that says nothing, says
+// it slowly, or does not read. Refusing the newcomer instead would let idle sockets keep every
+// client out; its request, once read, is never given up for another one.
+bool HttpServer::State::make_room() {
+  std::vector<Place> places;
+  for (const auto& session : sessions) {
+    if (!session->answering) places.push_back({session->number, session->address, session->since});
+  }
+  const auto holder = most_crowding(places);
+  if (!holder) return false;
+  const auto chosen = std::find_if(sessions.begin(), sessions.end(),
+                                   [&](const auto& s) { return s->number == *holder; });
+  std::shared_ptr<Session>(*chosen)->close();
+  if (options.metrics != nullptr) {
+    options.metrics
+        ->counter("roulette_http_connections_crowded_out_total",
+                  "Connections without a request in work that gave up their place.")
+        .increment();
+  }
+  return true;
 }
 
 void HttpServer::State::count(int status) {
@@ -255,6 +294,7 @@ void HttpServer::State::Session::read_next() {
   parser.emplace();
   parser->body_limit(server->options.body_bytes);
   parser->header_limit(static_cast<std::uint32_t>(server->options.header_bytes));
+  since = server->loop.now();
   if (buffer.size() > 0) return read_message();
   timer.arm(server->loop.now() + server->options.idle_timeout);
   socket.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& error) {
@@ -265,7 +305,8 @@ void HttpServer::State::Session::read_next() {
 }
 
 void HttpServer::State::Session::read_message() {
-  timer.arm(server->loop.now() + server->options.read_timeout);
+  since = server->loop.now();
+  timer.arm(since + server->options.read_timeout);
   http::async_read(socket, buffer, *parser,
                    [self = shared_from_this()](const error_code& error, std::size_t) {
                      if (self->open) self->on_message(error);
@@ -292,6 +333,7 @@ void HttpServer::State::Session::on_message(const error_code& error) {
   message.body = std::move(parser->get().body());
   message.id = request = ++server->last_request;
   ++server->in_flight;
+  answering = true;
   auto ticket = std::make_shared<Ticket>(weak_from_this(), message.id);
   server->options.handler(std::move(message),
                           [ticket](HttpResponse response) { ticket->use(std::move(response)); });
@@ -304,6 +346,8 @@ void HttpServer::State::Session::respond(std::uint64_t to, HttpResponse response
 
 void HttpServer::State::Session::write(HttpResponse response) {
   server->count(response.status);
+  answering = false;
+  since = server->loop.now();
   answer = Answer(static_cast<http::status>(response.status), 11);
   answer.set(http::field::content_type, response.content_type);
   for (const auto& [name, value] : response.headers) answer.insert(name, value);

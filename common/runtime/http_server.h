@@ -3,6 +3,8 @@
 // Invariant: each request gets exactly one answer, on its own connection, in order; a responder
 // that is dropped unused answers 500, one that is used after its connection is gone does nothing.
 // Tokens, routes and problem documents are the handler's. No TLS: it binds to loopback addresses.
+// Where all places are taken, a connection whose request nobody works on gives up its own
+// (crowding.h): idle, slow or unread sockets keep nobody out.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +31,13 @@ class HttpServer {
     std::function<void(HttpRequest, HttpResponder)> handler = {};  // required
     std::size_t body_bytes = kMaxHttpRequestBodyBytes;   // more: 413
     std::size_t header_bytes = kMaxHttpHeaderBytes;      // more: 431
-    std::size_t connections = kMaxHttpServerConnections;  // more: closed at accept
+    std::size_t connections = kMaxHttpServerConnections;  // all answering: closed at accept
     Duration idle_timeout = kHttpIdleTimeout;
     Duration read_timeout = kHttpReadTimeout;
     Duration write_timeout = kHttpWriteTimeout;
     KillPoints* points = nullptr;
-    Metrics* metrics = nullptr;  // roulette_http_requests_total{status}, roulette_http_connections
+    Metrics* metrics = nullptr;  // roulette_http_requests_total{status}, roulette_http_connections,
+                                 // roulette_http_connections_crowded_out_total
   };
 
   HttpServer(EventLoop& loop, Options options);

@@ -20,9 +20,16 @@ inline constexpr std::size_t kMaxFramePayloadBytes = 1024 * 1024;
 inline constexpr std::size_t kMaxUnsentBytesPerConnection = 4 * 1024 * 1024;  // ciphertext
 inline constexpr std::size_t kMaxPendingHandshakes = 64;
 inline constexpr std::size_t kMaxInboundConnections = 256;
+inline constexpr std::size_t kMaxConnectionsPerPeer = 8;  // inbound, by one certificate's name
 inline constexpr std::size_t kMaxReadsPerTurn = 16;  // before others get the loop
 inline constexpr Duration kAcceptRetryDelay = milliseconds(20);  // after accept(2) failed
 inline constexpr Duration kHandshakeTimeout = seconds(2);
+inline constexpr Duration kFirstFrameTimeout = seconds(2);  // inbound, after the handshake
+inline constexpr Duration kFrameTimeout = seconds(10);      // first byte of a frame to its last
+// A peer whose host is gone says nothing, not even that: 25 s (tcp(7)).
+inline constexpr int kKeepAliveIdleS = 10;
+inline constexpr int kKeepAliveIntervalS = 5;
+inline constexpr int kKeepAliveProbes = 3;
 inline constexpr Duration kReconnectDelayFirst = milliseconds(10);
 inline constexpr Duration kReconnectDelayMost = milliseconds(250);
 

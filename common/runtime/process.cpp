@@ -62,6 +62,8 @@ Result<Hygiene> harden_process(const HygieneOptions& options) {
   const rlimit no_core{0, 0};
   if (::setrlimit(RLIMIT_CORE, &no_core) != 0) return system_error("RLIMIT_CORE");
   if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return system_error("SIGPIPE");
+  // A file that may not grow is an error of write(2), with a reason, and no death by a signal.
+  if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return system_error("SIGXFSZ");
   if (options.launcher) {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return system_error("PR_SET_PDEATHSIG");
     // The launcher may have died between fork and prctl: then the signal never comes.

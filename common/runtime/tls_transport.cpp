@@ -28,6 +28,7 @@
 #include "common/base/assert.h"
 #include "common/base/freed_by.h"
 #include "common/runtime/certificates.h"
+#include "common/runtime/crowding.h"
 #include "common/runtime/event_loop.h"
 #include "common/runtime/frames.h"
 #include "common/runtime/kill_points.h"
@@ -46,6 +47,7 @@ using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_typ
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kTlsRecordBytes = 16 * 1024;  // RFC 8446, 5.1
 constexpr int kPrefixWaitMs = 1000;            // for a full socket at `during`
+constexpr std::size_t kControlBytes = 64 * 1024;  // records of TLS itself, above the queue's limit
 
 using Context = std::unique_ptr<SSL_CTX, FreedBy<SSL_CTX_free>>;
 using Session = std::unique_ptr<SSL, FreedBy<SSL_free>>;
@@ -67,6 +69,17 @@ struct Ending {
     return detail.empty() ? std::string(word) : std::string(word) + ": " + detail;
   }
 };
+
+// A peer whose host went away without a word is noticed, and its descriptor comes back.
+void keep_alive(int fd) {
+  const auto set = [fd](int level, int name, int value) {
+    (void)::setsockopt(fd, level, name, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleS);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalS);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+}
 
 // The process named by the only URI of the certificate, if it is one of our cluster.
 std::optional<ProcessName> name_in(X509* certificate, const std::string& cluster) {
@@ -128,7 +141,12 @@ struct Connection {
   bool open = true;
   bool waiting_to_write = false;
   ProcessName peer;                // outbound: who it must be; inbound: known when established
-  std::unique_ptr<Timer> handshake_timer;
+  std::uint32_t address = 0;       // inbound: from where
+  Instant since;                   // it was accepted or dialled
+  std::unique_ptr<Timer> deadline;  // of the handshake, then of an inbound peer's first frame
+  std::unique_ptr<Timer> frame_deadline;  // of the frame that `in` begins with
+  std::uint64_t frames = 0;        // delivered
+  std::uint64_t watched_frame = 0;  // `frame_deadline` is for the one after so many
   Bytes in;                        // plaintext of incomplete frames
   std::vector<std::uint8_t> out;   // ciphertext the kernel did not take
   std::size_t out_sent = 0;        // of `out`
@@ -181,6 +199,9 @@ struct TlsTransport::State : std::enable_shared_from_this<TlsTransport::State> {
   Result<std::uint16_t> listen(const std::string& address, std::uint16_t port);
   void accept();
   void accepted(Socket socket);
+  bool make_room();
+  void close_unless(const ConnectionPtr& c, std::unique_ptr<Timer>& timer, Duration patience,
+                    const char* word, std::function<bool(const Connection&)> done);
   void dial(ProcessName peer);
   void dial_later(ProcessName peer);
   ConnectionPtr add_connection(bool outbound);
@@ -192,6 +213,8 @@ struct TlsTransport::State : std::enable_shared_from_this<TlsTransport::State> {
   void established(const ConnectionPtr& c);
   void read_frames(const ConnectionPtr& c);
   bool deliver_frames(const ConnectionPtr& c);
+  void watch_frame(const ConnectionPtr& c);
+  [[nodiscard]] std::size_t inbound_of(ProcessName peer) const;
   bool send(const ConnectionPtr& c, ByteSpan payload, std::string_view subject);
   bool encrypt(const ConnectionPtr& c, ByteSpan bytes);
   void collect(const ConnectionPtr& c);
@@ -207,7 +230,8 @@ void TlsTransport::State::shut() {
   targets.clear();
   for (auto& [id, c] : connections) {
     c->open = false;
-    c->handshake_timer.reset();
+    c->deadline.reset();
+    c->frame_deadline.reset();
     error_code ignored;
     c->socket.close(ignored);
   }
@@ -238,16 +262,21 @@ Result<std::uint16_t> TlsTransport::State::listen(const std::string& address, st
 void TlsTransport::State::accept() {
   acceptor->async_accept([self = shared_from_this()](const error_code& error, Socket socket) {
     if (self->closed || !self->acceptor || error == asio::error::operation_aborted) return;
-    // Out of descriptors: asking again at once would only spin.
-    if (error) return self->accept_timer.arm(self->loop.now() + kAcceptRetryDelay);
+    if (error) {
+      // Out of descriptors: asking again at once would only spin, and whoever holds them while it
+      // shows no certificate gives one back.
+      if (error.value() == EMFILE || error.value() == ENFILE) self->make_room();
+      return self->accept_timer.arm(self->loop.now() + kAcceptRetryDelay);
+    }
     self->accepted(std::move(socket));
     if (self->acceptor) self->accept();
   });
 }
 
 void TlsTransport::State::accepted(Socket socket) {
-  if (pending_handshakes >= options.limits.pending_handshakes ||
-      inbound >= options.limits.inbound_connections) {
+  const bool full = pending_handshakes >= options.limits.pending_handshakes ||
+                    inbound >= options.limits.inbound_connections;
+  if (full && !make_room()) {
     if (options.metrics != nullptr) {
       options.metrics->counter("roulette_connections_refused_total",
                                "Inbound connections over a limit.").increment();
@@ -255,10 +284,26 @@ void TlsTransport::State::accepted(Socket socket) {
     return;  // the socket closes here
   }
   const ConnectionPtr c = add_connection(false);
+  error_code ignored;
+  const tcp::endpoint from = socket.remote_endpoint(ignored);
+  if (from.address().is_v4()) c->address = from.address().to_v4().to_uint();
   c->socket = std::move(socket);
   ++inbound;
   ++pending_handshakes;
   start_tls(c);
+}
+
+// Takes back a place of somebody who has not shown a certificate. A refusal of the newcomer would
+// be simpler: then 64 silent sockets keep every coordinator away from a signer that restarted.
+bool TlsTransport::State::make_room() {
+  std::vector<Place> places;
+  for (const auto& [id, c] : connections) {
+    if (!c->outbound && !c->established) places.push_back({id.value(), c->address, c->since});
+  }
+  const auto holder = most_crowding(places);
+  if (!holder) return false;
+  end(ConnectionPtr(connections.at(ConnectionId(*holder))), {"crowded_out", ""});
+  return true;
 }
 
 void TlsTransport::State::dial(ProcessName peer) {
@@ -285,19 +330,33 @@ ConnectionPtr TlsTransport::State::add_connection(bool outbound) {
   c->id = ConnectionId(++last_id);
   c->outbound = outbound;
   connections.emplace(c->id, c);
+  c->since = loop.now();
   // Counts from the connect, so that a peer that accepts and says nothing is given up as well.
-  c->handshake_timer = std::make_unique<Timer>(loop, [this, id = c->id] {
-    const auto found = connections.find(id);
-    if (found != connections.end()) end(ConnectionPtr(found->second), {"handshake_timeout", ""});
-  });
-  c->handshake_timer->arm(loop.now() + options.limits.handshake_timeout);
+  close_unless(c, c->deadline, options.limits.handshake_timeout, "handshake_timeout",
+               [](const Connection& now) { return now.established; });
   return c;
+}
+
+// Ends `c` after `patience` unless `done` holds then. What lies in the socket by that time counts:
+// it may be this process that stood still meanwhile, and not its peer.
+void TlsTransport::State::close_unless(const ConnectionPtr& c, std::unique_ptr<Timer>& timer,
+                                       Duration patience, const char* word,
+                                       std::function<bool(const Connection&)> done) {
+  timer = std::make_unique<Timer>(loop, [this, id = c->id, word, done = std::move(done)] {
+    const auto found = connections.find(id);
+    if (found == connections.end()) return;
+    const ConnectionPtr alive = found->second;
+    if (alive->ssl) on_readable(alive);
+    if (alive->open && !done(*alive)) end(alive, {word, ""});
+  });
+  timer->arm(loop.now() + patience);
 }
 
 void TlsTransport::State::start_tls(const ConnectionPtr& c) {
   error_code ignored;
   (void)::fcntl(c->socket.native_handle(), F_SETFD, FD_CLOEXEC);
   (void)c->socket.set_option(tcp::no_delay(true), ignored);
+  keep_alive(c->socket.native_handle());
   (void)c->socket.non_blocking(true, ignored);
   c->ssl = Session(SSL_new(context.get()));
   c->from_peer = BIO_new(BIO_s_mem());
@@ -357,7 +416,7 @@ void TlsTransport::State::handshake(const ConnectionPtr& c) {
 }
 
 void TlsTransport::State::established(const ConnectionPtr& c) {
-  c->handshake_timer.reset();
+  c->deadline.reset();
   if (!c->outbound) --pending_handshakes;
   const Certificate certificate(SSL_get1_peer_certificate(c->ssl.get()));
   ROULETTE_ASSERT(certificate);  // SSL_VERIFY_FAIL_IF_NO_PEER_CERT
@@ -368,10 +427,25 @@ void TlsTransport::State::established(const ConnectionPtr& c) {
     return end(c, {"wrong_peer", "it is " + name->text() + ", not " + c->peer.text()});
   }
   c->peer = *name;
-  if (!options.accepts(*name)) return end(c, {"wrong_role", name->text()});
+  if (!c->outbound) {
+    if (!options.accepts(*name)) return end(c, {"wrong_role", name->text()});
+    // The newcomer goes: with one stolen certificate nobody ends the connection that works.
+    if (inbound_of(*name) > options.limits.connections_per_peer)
+      return end(c, {"too_many", name->text()});
+    close_unless(c, c->deadline, options.limits.first_frame_timeout, "silent",
+                 [](const Connection& now) { return now.frames > 0; });
+  }
   if (open_gauge != nullptr) open_gauge->add(1);
   c->reported = true;
   options.callbacks.on_connected(c->id, c->peer);
+}
+
+std::size_t TlsTransport::State::inbound_of(ProcessName peer) const {
+  std::size_t count = 0;
+  for (const auto& [id, c] : connections) {
+    if (!c->outbound && c->established && c->peer == peer) ++count;
+  }
+  return count;
 }
 
 void TlsTransport::State::read_frames(const ConnectionPtr& c) {
@@ -405,6 +479,7 @@ bool TlsTransport::State::deliver_frames(const ConnectionPtr& c) {
       return false;
     }
     if (next.state == FrameState::Incomplete) break;
+    ++c->frames;
     if (frames_in != nullptr) frames_in->increment();
     if (options.traffic != nullptr)
       options.traffic->count(c->peer.role, kFrameHeaderBytes + next.size);
@@ -418,7 +493,17 @@ bool TlsTransport::State::deliver_frames(const ConnectionPtr& c) {
     used += kFrameHeaderBytes + next.size;
   }
   c->in.erase(c->in.begin(), c->in.begin() + static_cast<std::ptrdiff_t>(used));
+  watch_frame(c);
   return true;
+}
+
+// A byte now and then would hold a megabyte and a descriptor for ever.
+void TlsTransport::State::watch_frame(const ConnectionPtr& c) {
+  if (c->in.empty()) return c->frame_deadline.reset();
+  if (c->frame_deadline && c->watched_frame == c->frames) return;
+  c->watched_frame = c->frames;
+  close_unless(c, c->frame_deadline, options.limits.frame_timeout, "slow_frame",
+               [frame = c->frames](const Connection& now) { return now.frames > frame; });
 }
 
 bool TlsTransport::State::send(const ConnectionPtr& c, ByteSpan payload, std::string_view subject) {
@@ -487,6 +572,10 @@ void TlsTransport::State::flush(const ConnectionPtr& c) {
     c->out_sent += static_cast<std::size_t>(n);
     c->taken += static_cast<std::uint64_t>(n);
   }
+  if (c->out.size() - c->out_sent > options.limits.unsent_bytes + kControlBytes) {
+    // Answers of TLS itself (key updates) to a peer that asks and never reads.
+    return end(c, {"queue_overflow", "by records of TLS itself"});
+  }
   if (c->out_sent == c->out.size()) {
     c->out.clear();
     c->out_sent = 0;
@@ -541,7 +630,8 @@ void TlsTransport::State::end(const ConnectionPtr& c, Ending ending) {
   }
   error_code ignored;
   c->socket.close(ignored);
-  c->handshake_timer.reset();
+  c->deadline.reset();
+  c->frame_deadline.reset();
   c->after.clear();
   connections.erase(c->id);
   if (!c->outbound) {

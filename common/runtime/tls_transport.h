@@ -6,6 +6,10 @@
 // closes that connection with a reason and is counted. It does not know Envelope, Hello or
 // protocol versions: the apps do.
 
+// Nobody without a certificate keeps anybody out: where all places for handshakes are taken, one
+// of them is taken back (crowding.h). Every wait for a peer's bytes has a deadline, except the one
+// for the next frame of an authenticated peer whose host answers.
+//
 // Sends: when the queue is empty the bytes go to the kernel inside send(). With a subject, the
 // points `<role>.send.<subject>.before|during|after` are passed (DESIGN 5); `during` splits the
 // frame only when it is armed, and then the first half is in the kernel before the point is
@@ -46,7 +50,10 @@ struct TlsLimits {
   std::size_t unsent_bytes = kMaxUnsentBytesPerConnection;
   std::size_t pending_handshakes = kMaxPendingHandshakes;
   std::size_t inbound_connections = kMaxInboundConnections;
+  std::size_t connections_per_peer = kMaxConnectionsPerPeer;
   Duration handshake_timeout = kHandshakeTimeout;
+  Duration first_frame_timeout = kFirstFrameTimeout;
+  Duration frame_timeout = kFrameTimeout;
   Duration reconnect_first = kReconnectDelayFirst;
   Duration reconnect_most = kReconnectDelayMost;
 };
@@ -62,7 +69,7 @@ class TlsTransport {
   struct Options {
     TlsIdentity identity;
     TlsLimits limits = {};
-    // Asked after the chain and the URI were verified, on both sides.
+    // Of who calls, after chain and URI were verified. Whoever is called must be exactly that peer.
     std::function<bool(ProcessName)> accepts = {};  // required
     Callbacks callbacks = {};  // all three required
     KillPoints* points = nullptr;  // needed when send() is given subjects

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -26,18 +27,30 @@ void add(std::uint64_t& word, std::uint64_t more) {
   std::atomic_ref<std::uint64_t>(word).fetch_add(more, std::memory_order_relaxed);
 }
 
+bool write_whole(int fd, std::span<const std::uint64_t> words) {
+  const ssize_t n = pwrite(fd, words.data(), words.size_bytes(), 0);
+  if (n == static_cast<ssize_t>(words.size_bytes())) return true;
+  const int why = n >= 0 ? ENOSPC : errno;
+  // A part of it would be "no file of counts" for the next start.
+  [[maybe_unused]] const int emptied = ftruncate(fd, 0);
+  errno = why;
+  return false;
+}
+
 // The descriptor stays the caller's.
 Result<std::uint64_t*> map_words(int fd, const std::filesystem::path& file) {
   struct stat facts{};
   if (fstat(fd, &facts) != 0) return io(file, "fstat");
   const bool fresh = facts.st_size == 0;
-  if (fresh && ftruncate(fd, kFileBytes) != 0) return io(file, "ftruncate");
+  // Written, not truncated to its size: touching a hole of a full disk is a death by SIGBUS.
+  const std::uint64_t zeros[kWords] = {};
+  if (fresh && !write_whole(fd, zeros)) return io(file, "write");
   if (!fresh && facts.st_size != static_cast<off_t>(kFileBytes))
     return Error{ErrorKind::Io, file.string() + ": no file of counts"};
   void* mapped = mmap(nullptr, kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (mapped == MAP_FAILED) return io(file, "mmap");
   auto* words = static_cast<std::uint64_t*>(mapped);
-  // A kill between ftruncate and this leaves zeros, which were never counted in.
+  // A kill between the write and this leaves zeros, which were never counted in.
   if (words[0] == 0) words[0] = kMark;
   if (words[0] == kMark) return words;
   munmap(mapped, kFileBytes);

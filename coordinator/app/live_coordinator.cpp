@@ -171,7 +171,7 @@ Status LiveCoordinator::open_transport() {
   options.identity = {settings_.cluster_id, settings_.name, settings_.ca, settings_.certificate,
                       settings_.key};
   options.accepts = [this](ProcessName peer) {
-    return peer.role == Role::Coordinator || settings_.peers.contains(peer);
+    return peer.role == Role::Coordinator && peer.index != settings_.name.index;
   };
   options.callbacks.on_connected = [this](ConnectionId id, ProcessName name) {
     on_connected(id, name);

@@ -319,18 +319,40 @@ TEST_CASE("pipelined requests are answered in order") {
   CHECK(got.find("</2>") != std::string::npos);
 }
 
-TEST_CASE("connections over the bound are closed while the earlier ones stay") {
+TEST_CASE("idle and slow connections over the bound keep no client out: the oldest gives way") {
   Pair pair({.connections = 2});
   pair.answer_at_once();
-  const int first = dial(pair.port);
-  const int second = dial(pair.port);
+  const int idle = dial(pair.port);
+  const int slow = dial(pair.port);
+  send_text(slow, "GET / HT");
   REQUIRE(pair.loop.run_until([&] { return pair.open_connections() == 2; }, kPatience));
-  CHECK(pair.raw("GET / HTTP/1.1\r\n\r\n").empty());
-  CHECK(pair.open_connections() == 2);
-  ::close(first);
-  ::close(second);
+  CHECK(pair.raw("GET /a HTTP/1.1\r\nConnection: close\r\n\r\n").find(" 200 ") !=
+        std::string::npos);
+  CHECK(receive_all(idle).empty());
+  CHECK(pair.raw("GET /b HTTP/1.1\r\nConnection: close\r\n\r\n").find(" 200 ") !=
+        std::string::npos);
+  ::close(idle);
+  ::close(slow);
   REQUIRE(pair.loop.run_until([&] { return pair.open_connections() == 0; }, kPatience));
-  CHECK(pair.ask({}).ok());
+  CHECK(pair.metrics
+            .counter("roulette_http_connections_crowded_out_total",
+                     "Connections without a request in work that gave up their place.")
+            .value() >= 1);
+}
+
+TEST_CASE("a request in work keeps its connection, and one over the bound is closed") {
+  Pair pair({.connections = 1});
+  const int working = dial(pair.port);
+  send_text(working, "GET /work HTTP/1.1\r\nConnection: close\r\n\r\n");
+  REQUIRE(pair.wait_requests(1));
+  CHECK(pair.raw("GET / HTTP/1.1\r\n\r\n").empty());
+  CHECK(pair.requests.size() == 1);
+  HttpResponse response;
+  response.body = "done";
+  pair.responders.front()(std::move(response));
+  REQUIRE(pair.loop.run_until([&] { return pair.open_connections() == 0; }, kPatience));
+  CHECK(receive_all(working).find("done") != std::string::npos);
+  ::close(working);
 }
 
 TEST_CASE("an idle connection is given up") {

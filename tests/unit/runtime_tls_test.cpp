@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "common/runtime/certificates.h"
+#include "common/runtime/crowding.h"
 #include "common/runtime/event_loop.h"
 #include "common/runtime/kill_points.h"
 #include "common/runtime/metrics.h"
@@ -426,28 +427,155 @@ TEST_CASE("a peer that connects and says nothing is given up") {
   CHECK(signer.ended("handshake_timeout") == 1);
 }
 
-TEST_CASE("handshakes over the bound are closed at once while the earlier ones go on") {
+TEST_CASE("silent connections over the bound keep no honest peer out: the oldest gives way") {
   EventLoop loop;
   Cluster cluster;
   TlsLimits limits;
   limits.pending_handshakes = 2;
+  SECTION("of handshakes") {}
+  SECTION("of all connections") { limits = TlsLimits{.inbound_connections = 2}; }
   Node signer(loop, cluster.identity(kSigner0), limits);
   const std::uint16_t port = signer.listen();
   const TlsIdentity coordinator = cluster.identity(kCoordinator);
-  ssize_t third = -2;
+  ssize_t oldest = -2;
+  bool good = false, younger_is_open = false;
+  beside(loop, [&] {
+    const int first = dial(port);
+    const int second = dial(port);
+    RawPeer honest(port, &coordinator);
+    good = honest.handshake();
+    char c;
+    oldest = ::recv(first, &c, 1, 0);
+    younger_is_open = ::recv(second, &c, 1, MSG_DONTWAIT) < 0;
+    ::close(first);
+    ::close(second);
+  });
+  CHECK(good);
+  CHECK(oldest == 0);
+  CHECK(younger_is_open);
+  CHECK(signer.ended("crowded_out") == 1);
+}
+
+TEST_CASE("without a silent connection to close, one over the bound is refused") {
+  EventLoop loop;
+  Cluster cluster;
+  TlsLimits limits;
+  limits.inbound_connections = 1;
+  Node signer(loop, cluster.identity(kSigner0), limits);
+  const std::uint16_t port = signer.listen();
+  const TlsIdentity coordinator = cluster.identity(kCoordinator);
+  signer.on_frame = [&](ConnectionId id, ByteSpan bytes) { signer.transport->send(id, bytes); };
+  ssize_t refused = -2;
   bool first_good = false;
   beside(loop, [&] {
     RawPeer first(port, &coordinator);
-    const int second = dial(port);
-    const int refused = dial(port);
-    char c;
-    third = ::recv(refused, &c, 1, 0);
     first_good = first.handshake();
+    first.send(header_of(0));
+    CHECK(first.receive().size() == kFrameHeaderBytes);  // so it is established there, too
+    const int second = dial(port);
+    char c;
+    refused = ::recv(second, &c, 1, 0);
     ::close(second);
-    ::close(refused);
   });
-  CHECK(third == 0);
   CHECK(first_good);
+  CHECK(refused == 0);
+}
+
+TEST_CASE("of many addresses the one with most places gives up its oldest") {
+  const std::vector<Place> places = {
+      {1, 10, {5}}, {2, 20, {90}}, {3, 20, {70}}, {4, 20, {80}}, {5, 30, {1}}, {6, 10, {2}}};
+  CHECK(most_crowding(places) == 3U);
+  CHECK(most_crowding(std::span(places).first(2)) == 1U);  // as many: whoever waits longer
+  CHECK_FALSE(most_crowding({}).has_value());
+}
+
+TEST_CASE("a peer that shows its certificate and says nothing is given up, one that spoke stays") {
+  EventLoop loop;
+  Cluster cluster;
+  TlsLimits limits;
+  limits.first_frame_timeout = milliseconds(50);
+  Node signer(loop, cluster.identity(kSigner0), limits);
+  const std::uint16_t port = signer.listen();
+  const TlsIdentity one = cluster.identity(kCoordinator);
+  const TlsIdentity other = cluster.identity(kSigner1);
+  bool spoke_is_open = false;
+  beside(loop, [&] {
+    RawPeer spoke(port, &one);
+    REQUIRE(spoke.handshake());
+    spoke.send(header_of(0));
+    RawPeer silent(port, &other);
+    REQUIRE(silent.handshake());
+    CHECK(silent.receive().empty());
+    spoke_is_open = spoke.nothing_to_read();
+  });
+  CHECK(spoke_is_open);
+  REQUIRE(loop.run_until([&] { return signer.lost.size() == 2; }, kPatience));
+  CHECK(signer.lost[0] == "silent");
+  CHECK(signer.ended("silent") == 1);
+  CHECK(signer.frames.size() == 1);
+}
+
+TEST_CASE("a frame that is held back or dribbled is given up") {
+  EventLoop loop;
+  Cluster cluster;
+  TlsLimits limits;
+  limits.frame_timeout = milliseconds(60);
+  Node signer(loop, cluster.identity(kSigner0), limits);
+  const std::uint16_t port = signer.listen();
+  const TlsIdentity coordinator = cluster.identity(kCoordinator);
+  SECTION("held after a whole one") {
+    beside(loop, [&] {
+      RawPeer raw(port, &coordinator);
+      REQUIRE(raw.handshake());
+      Bytes bytes = header_of(1);
+      bytes.push_back(7);
+      append(bytes, header_of(1000));
+      raw.send(bytes);
+      CHECK(raw.receive().empty());
+    });
+  }
+  SECTION("a byte at a time: no byte makes it wait longer") {
+    beside(loop, [&] {
+      RawPeer raw(port, &coordinator);
+      REQUIRE(raw.handshake());
+      raw.send(header_of(0));
+      raw.send(header_of(100'000));
+      for (int i = 0; i < 5000 && raw.nothing_to_read(); ++i) {
+        raw.send(Bytes(1));
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
+      CHECK(raw.receive().empty());
+    });
+  }
+  REQUIRE(loop.run_until([&] { return signer.lost.size() == 1; }, kPatience));
+  CHECK(signer.lost[0] == "slow_frame");
+  CHECK(signer.frames.size() == 1);
+}
+
+TEST_CASE("one certificate holds so many connections and no more, and the earlier ones stay") {
+  EventLoop loop;
+  Cluster cluster;
+  TlsLimits limits;
+  limits.connections_per_peer = 2;
+  Node signer(loop, cluster.identity(kSigner0), limits);
+  const std::uint16_t port = signer.listen();
+  const TlsIdentity coordinator = cluster.identity(kCoordinator);
+  const TlsIdentity another = cluster.identity(kSigner1);
+  bool earlier_open = false, another_open = false;
+  beside(loop, [&] {
+    RawPeer first(port, &coordinator), second(port, &coordinator), third(port, &coordinator);
+    REQUIRE(first.handshake());
+    REQUIRE(second.handshake());
+    (void)third.handshake();
+    CHECK(third.receive().empty());
+    RawPeer peer(port, &another);
+    another_open = peer.handshake() && peer.nothing_to_read();
+    earlier_open = first.nothing_to_read() && second.nothing_to_read();
+  });
+  CHECK(earlier_open);
+  CHECK(another_open);
+  CHECK(signer.ended("too_many") == 1);
+  CHECK(signer.connected == 3);
 }
 
 TEST_CASE("a peer that stops reading overflows its own queue only") {
