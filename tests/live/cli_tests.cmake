@@ -129,3 +129,10 @@ tool_test(NAME "a matrix without a kind or without a point is refused" TIMEOUT 3
   COMMAND matrix_test.py Matrix.test_wrong_flags)
 tool_test(NAME "a node that lags or hangs is left for the other, and payments go on" TIMEOUT 180
   COMMAND node_fallback_test.py NodeFallback.test_primary)
+
+tool_test(NAME "hostile bytes, certificates, frames and requests cost no payment and no descriptor"
+  TIMEOUT 180 COMMAND hostile_test.py Hostile.test_peers)
+tool_test(NAME "ten thousand connections keep no client and no restarted process out" TIMEOUT 240
+  COMMAND hostile_test.py Hostile.test_floods)
+tool_test(NAME "a daemon without descriptors neither spins nor ends" TIMEOUT 180
+  COMMAND hostile_test.py Hostile.test_descriptors)
