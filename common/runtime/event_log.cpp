@@ -141,10 +141,12 @@ struct EventLog::State {
       n = ::write(fd, text.data(), text.size());
     } while (n < 0 && errno == EINTR);
     if (n == static_cast<ssize_t>(text.size())) return true;
+    const int why = n < 0 ? errno : ENOSPC;
     if (n > 0) {  // a full disk took a part: cut it off again
       const off_t end = ::lseek(fd, 0, SEEK_END);
       if (::ftruncate(fd, end - n) != 0) std::fprintf(stderr, "%s: torn line\n", path.c_str());
     }
+    errno = why;  // for whoever says that the event is lost
     return false;
   }
 

@@ -136,3 +136,10 @@ tool_test(NAME "ten thousand connections keep no client and no restarted process
   COMMAND hostile_test.py Hostile.test_floods)
 tool_test(NAME "a daemon without descriptors neither spins nor ends" TIMEOUT 180
   COMMAND hostile_test.py Hostile.test_descriptors)
+
+tool_test(NAME "a full disk ends a daemon with its reason and nothing that it had not written"
+  TIMEOUT 240 COMMAND machine_faults_test.py MachineFaults.test_full_disks)
+tool_test(NAME "a read-only folder and a taken port are said at the start" TIMEOUT 240
+  COMMAND machine_faults_test.py MachineFaults.test_unfit_starts)
+tool_test(NAME "a wall clock set back changes nothing" TIMEOUT 180
+  COMMAND machine_faults_test.py MachineFaults.test_clock_set_back)
