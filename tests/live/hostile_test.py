@@ -232,10 +232,10 @@ class Hostile(unittest.TestCase):
     # ---- too many ----
 
     @contextlib.contextmanager
-    def flood(self, address, count):
-        """Idle connections from many addresses, opened again as they are closed."""
+    def flood(self, address, count, word="flood"):
+        """Connections from many addresses, opened again as they are closed."""
         child = subprocess.Popen(
-            [sys.executable, "-B", hostile_peer.__file__, "flood", address[0], str(address[1]),
+            [sys.executable, "-B", hostile_peer.__file__, word, address[0], str(address[1]),
              str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             self.assertRegex(child.stdout.readline(), "^held ")
@@ -262,6 +262,11 @@ class Hostile(unittest.TestCase):
                     self.c.pays(f"{count} connections to {name}")
                     self.restarts_under_flood(name)
                     self.c.pays(f"{name} restarted among {count} connections")
+                with self.flood(self.c.port(name, "listen"), count, "flood-of-hellos"):
+                    self.c.pays(f"{count} TLS hellos to {name}", more=10)
+                    share = self.cpu_share(self.c.pid(name))
+                    print(f"{name}: {share:.0%} of a core while it answers hellos")
+                    self.restarts_under_flood(name)
                 with self.flood(self.c.port(name, "http"), count):
                     self.c.pays(f"{count} HTTP connections to {name}")
                     self.c.wait_ready(name)  # asked over the port that is full

@@ -81,8 +81,8 @@ class MachineFaults(unittest.TestCase):
 
     @staticmethod
     def use_up_free_pages(journal):
-        """A journal has a MiB of room in its own file, some 1,000 payments' worth: taken away, so
-        that the end comes soon. What is left is its write-ahead log's."""
+        """A journal has a MiB of room in its own file: taken away, so that the end comes soon. What
+        is left is its write-ahead log's."""
         with contextlib.closing(sqlite3.connect(journal, timeout=20)) as database, database:
             free = database.execute("PRAGMA freelist_count").fetchone()[0]
             page = database.execute("PRAGMA page_size").fetchone()[0]
