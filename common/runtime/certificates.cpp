@@ -84,6 +84,26 @@ Result<std::string> certificate_text(X509* certificate) {
   return drain(bio.get());
 }
 
+Result<std::string> key_text(EVP_PKEY* key, const std::string& whose) {
+  const Bio bio(BIO_new(BIO_s_secmem()));
+  if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr,
+                                            nullptr) != 1) {
+    return openssl_error("key of " + whose);
+  }
+  return drain(bio.get());
+}
+
+Status write_credentials(const std::filesystem::path& folder, const std::string& name,
+                         Result<ProcessCredentials> made) {
+  if (!made) return made.error();
+  Status written =
+      write_file_durably(folder / (name + ".pem"), as_bytes(made->certificate_pem), 0644);
+  if (written)
+    written = write_file_durably(folder / (name + ".key"), as_bytes(made->key_pem), 0600);
+  explicit_bzero(made->key_pem.data(), made->key_pem.size());
+  return written;
+}
+
 constexpr Role kRolesWithCertificates[] = {Role::Signer, Role::Coordinator, Role::Ledger,
                                            Role::Etcd,   Role::Bitcoind,    Role::Tool};
 
@@ -155,45 +175,60 @@ Result<ClusterAuthority> ClusterAuthority::create(std::string cluster, Validity 
 }
 
 Result<ProcessCredentials> ClusterAuthority::issue(ProcessName name, Validity validity) const {
+  return issue_named(name.text(), "critical,URI:" + process_uri(state_->cluster, name), validity);
+}
+
+Result<ProcessCredentials> ClusterAuthority::issue_for_address(const std::string& common_name,
+                                                               const std::string& address,
+                                                               Validity validity) const {
+  return issue_named(common_name, "IP:" + address, validity);
+}
+
+Result<ProcessCredentials> ClusterAuthority::issue_named(const std::string& common_name,
+                                                         const std::string& alternative,
+                                                         Validity validity) const {
   const Key key(EVP_EC_gen("P-256"));
-  if (!key) return openssl_error("key of " + name.text());
+  if (!key) return openssl_error("key of " + common_name);
   X509* const authority = state_->certificate.get();
-  const Certificate made = make_certificate(key.get(), name.text(), authority, validity);
-  const std::string san = "critical,URI:" + process_uri(state_->cluster, name);
+  const Certificate made = make_certificate(key.get(), common_name, authority, validity);
   if (!made ||
       !add_extension(made.get(), authority, NID_basic_constraints, "critical,CA:FALSE") ||
       !add_extension(made.get(), authority, NID_key_usage, "critical,digitalSignature") ||
       !add_extension(made.get(), authority, NID_ext_key_usage, "serverAuth,clientAuth") ||
       !add_extension(made.get(), authority, NID_authority_key_identifier, "keyid:always") ||
-      !add_extension(made.get(), authority, NID_subject_alt_name, san.c_str()) ||
+      !add_extension(made.get(), authority, NID_subject_alt_name, alternative.c_str()) ||
       X509_sign(made.get(), state_->key.get(), EVP_sha256()) == 0) {
-    return openssl_error("certificate of " + name.text());
+    return openssl_error("certificate of " + common_name);
   }
   auto pem = certificate_text(made.get());
   if (!pem) return pem.error();
-  const Bio bio(BIO_new(BIO_s_secmem()));
-  if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr,
-                                            nullptr) != 1) {
-    return openssl_error("key of " + name.text());
-  }
-  return ProcessCredentials{std::move(*pem), drain(bio.get())};
+  auto text = key_text(key.get(), common_name);
+  if (!text) return text.error();
+  return ProcessCredentials{std::move(*pem), std::move(*text)};
 }
 
 Status ClusterAuthority::write_certificate(const std::filesystem::path& folder) const {
   return write_file_durably(folder / "ca.pem", as_bytes(state_->pem), 0644);
 }
 
+Status ClusterAuthority::write_key(const std::filesystem::path& folder) const {
+  auto text = key_text(state_->key.get(), state_->cluster + " authority");
+  if (!text) return text.error();
+  const Status written = write_file_durably(folder / "ca.key", as_bytes(*text), 0600);
+  explicit_bzero(text->data(), text->size());
+  return written;
+}
+
 Status ClusterAuthority::issue_into(const std::filesystem::path& folder, ProcessName name,
                                     Validity validity) const {
-  auto made = issue(name, validity);
-  if (!made) return made.error();
-  Status written = write_file_durably(folder / (name.text() + ".pem"),
-                                      as_bytes(made->certificate_pem), 0644);
-  if (written) {
-    written = write_file_durably(folder / (name.text() + ".key"), as_bytes(made->key_pem), 0600);
-  }
-  explicit_bzero(made->key_pem.data(), made->key_pem.size());
-  return written;
+  return write_credentials(folder, name.text(), issue(name, validity));
+}
+
+Status ClusterAuthority::issue_for_address_into(const std::filesystem::path& folder,
+                                                const std::string& common_name,
+                                                const std::string& address,
+                                                Validity validity) const {
+  return write_credentials(folder, common_name, issue_for_address(common_name, address, validity));
 }
 
 }  // namespace roulette::runtime

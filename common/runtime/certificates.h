@@ -2,7 +2,8 @@
 //
 // Invariant: a certificate binds (cluster, role, index) by the SAN URI
 // `roulette://<cluster>/<role>/<index>`; keys are EC P-256, files with keys are 0600. Made by the
-// launcher for one run; there is no revocation: a new cluster is a new authority.
+// launcher; there is no revocation: a new cluster is a new authority. Servers that are not ours
+// (etcd) get certificates that name an address instead, of an authority of their own.
 #pragma once
 
 #include <filesystem>
@@ -45,12 +46,25 @@ class ClusterAuthority {
   [[nodiscard]] const std::string& cluster() const;
   [[nodiscard]] const std::string& certificate_pem() const;
   [[nodiscard]] Result<ProcessCredentials> issue(ProcessName name, Validity validity = {}) const;
+  // Named by a numeric IPv4 address instead of a process.
+  [[nodiscard]] Result<ProcessCredentials> issue_for_address(const std::string& common_name,
+                                                             const std::string& address,
+                                                             Validity validity = {}) const;
+  // Writes <folder>/ca.key (0600): whoever has it makes members of this cluster.
+  [[nodiscard]] Status write_key(const std::filesystem::path& folder) const;
   // Writes <folder>/ca.pem, or <folder>/<name>.pem and <folder>/<name>.key (0600).
   [[nodiscard]] Status write_certificate(const std::filesystem::path& folder) const;
   [[nodiscard]] Status issue_into(const std::filesystem::path& folder, ProcessName name,
                                   Validity validity = {}) const;
+  [[nodiscard]] Status issue_for_address_into(const std::filesystem::path& folder,
+                                              const std::string& common_name,
+                                              const std::string& address,
+                                              Validity validity = {}) const;
 
  private:
+  [[nodiscard]] Result<ProcessCredentials> issue_named(const std::string& common_name,
+                                                       const std::string& alternative,
+                                                       Validity validity) const;
   struct State;
   explicit ClusterAuthority(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

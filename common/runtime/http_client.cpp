@@ -5,10 +5,6 @@
 // by the peer; the rest of the race (the peer closes while we write) is reported, not retried.
 #include "common/runtime/http_client.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
@@ -27,6 +23,7 @@
 
 #include "common/base/assert.h"
 #include "common/runtime/event_loop.h"
+#include "common/runtime/http_link.h"
 
 namespace roulette::runtime {
 namespace {
@@ -36,7 +33,6 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
-using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
 using Request = http::request<http::string_body>;
 
 constexpr std::string_view kNotSent = "not sent: ";
@@ -46,10 +42,14 @@ constexpr std::size_t kRefusalBodyBytes = 2048;  // of a stream that was answere
 
 Error network_error(std::string message) { return {ErrorKind::Network, std::move(message)}; }
 
+const std::string& host_of(const HttpClient::Options& options) {
+  return options.host.empty() ? options.address : options.host;
+}
+
 Request to_request(const HttpCall& call, const HttpClient::Options& options) {
   Request request(http::string_to_verb(call.method), call.target, 11);
   if (request.method() == http::verb::unknown) request.method_string(call.method);
-  request.set(http::field::host, options.address + ":" + std::to_string(options.port));
+  request.set(http::field::host, host_of(options) + ":" + std::to_string(options.port));
   for (const auto& [name, value] : call.headers) request.insert(name, value);
   if (!call.body.empty()) request.set(http::field::content_type, call.content_type);
   request.body() = call.body;
@@ -76,12 +76,6 @@ HttpResponse header_of(const Message& message) {
   return response;
 }
 
-void prepare(Socket& socket) {
-  (void)::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-  error_code ignored;
-  (void)socket.set_option(tcp::no_delay(true), ignored);
-}
-
 }  // namespace
 
 struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
@@ -98,8 +92,8 @@ struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
   using CallPtr = std::shared_ptr<Call>;
 
   struct Connection {
-    explicit Connection(EventLoop& loop) : socket(loop.io().get_executor()) {}
-    Socket socket;
+    explicit Connection(EventLoop& loop) : link(loop.io()) {}
+    HttpLink link;
     beast::flat_buffer buffer;
     Request request;
     std::optional<http::response_parser<http::string_body>> parser;
@@ -152,11 +146,8 @@ HttpClient::State::ConnectionPtr HttpClient::State::take_idle() {
   while (!idle.empty()) {
     const ConnectionPtr c = std::move(idle.back());
     idle.pop_back();
-    char byte = 0;
-    const ssize_t n =
-        ::recv(c->socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    const bool silent = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    if (silent && c->buffer.size() == 0 && loop.now() - c->idle_since < options.idle) return c;
+    const bool quiet = c->link.silent() && c->buffer.size() == 0;
+    if (quiet && loop.now() - c->idle_since < options.idle) return c;
     drop(c);  // closed, or bytes nobody asked for
   }
   return nullptr;
@@ -166,12 +157,12 @@ void HttpClient::State::dial(CallPtr call) {
   const auto c = std::make_shared<Connection>(loop);
   c->call = std::move(call);
   connections.insert(c);
-  c->socket.async_connect(endpoint, [self = shared_from_this(), c](const error_code& error) {
-    if (!c->open) return;
-    if (error) return self->fail(c, "connect: " + error.message());
-    prepare(c->socket);
-    self->send(c);
-  });
+  c->link.connect(endpoint, options.tls, host_of(options),
+                  [self = shared_from_this(), c](bool connected) {
+                    if (!c->open) return;
+                    if (!connected) return self->fail(c, c->link.why());
+                    self->send(c);
+                  });
 }
 
 void HttpClient::State::send(const ConnectionPtr& c) {
@@ -181,7 +172,7 @@ void HttpClient::State::send(const ConnectionPtr& c) {
   c->parser->header_limit(kResponseHeaderBytes);
   if (c->request.method() == http::verb::head) c->parser->skip(true);
   c->call->sent = true;
-  http::async_write(c->socket, c->request,
+  http::async_write(c->link, c->request,
                     [self = shared_from_this(), c](const error_code& error, std::size_t bytes) {
                       if (c->open) self->on_written(c, error, bytes);
                     });
@@ -191,16 +182,16 @@ void HttpClient::State::on_written(const ConnectionPtr& c, const error_code& err
                                    std::size_t bytes) {
   if (error) {
     if (bytes == 0) c->call->sent = false;
-    return fail(c, "write: " + error.message());
+    return fail(c, "write: " + c->link.why(error));
   }
-  http::async_read(c->socket, c->buffer, *c->parser,
+  http::async_read(c->link, c->buffer, *c->parser,
                    [self = shared_from_this(), c](const error_code& failed, std::size_t) {
                      if (c->open) self->on_response(c, failed);
                    });
 }
 
 void HttpClient::State::on_response(const ConnectionPtr& c, const error_code& error) {
-  if (error) return fail(c, "read: " + error.message());
+  if (error) return fail(c, "read: " + c->link.why(error));
   HttpResponse response = header_of(c->parser->get());
   response.body = std::move(c->parser->get().body());
   const CallPtr call = std::move(c->call);
@@ -220,8 +211,7 @@ void HttpClient::State::release(const ConnectionPtr& c) {
 
 void HttpClient::State::drop(const ConnectionPtr& c) {
   c->open = false;
-  error_code ignored;
-  (void)c->socket.close(ignored);
+  c->link.close();
   connections.erase(c);
 }
 
@@ -304,10 +294,10 @@ bool HttpClient::not_sent(const Error& error) { return error.message.starts_with
 // One streaming response on a connection of its own.
 struct HttpStream::State : std::enable_shared_from_this<HttpStream::State> {
   State(EventLoop& loop, HttpClient::StreamCallbacks given)
-      : socket(loop.io().get_executor()), callbacks(std::move(given)),
+      : link(loop.io()), callbacks(std::move(given)),
         timer(loop, [this] { end(network_error("no response header before the deadline")); }) {}
 
-  Socket socket;
+  HttpLink link;
   HttpClient::StreamCallbacks callbacks;
   Timer timer;
   Request request;
@@ -318,7 +308,7 @@ struct HttpStream::State : std::enable_shared_from_this<HttpStream::State> {
   int status = 0;
   bool open = true;
 
-  void connect(const tcp::endpoint& endpoint);
+  void connect(const tcp::endpoint& endpoint, const HttpClient::Options& options);
   void send();
   void read_header();
   void on_header();
@@ -329,22 +319,24 @@ struct HttpStream::State : std::enable_shared_from_this<HttpStream::State> {
   void close();
 };
 
-void HttpStream::State::connect(const tcp::endpoint& endpoint) {
-  socket.async_connect(endpoint, [self = shared_from_this()](const error_code& error) {
-    if (!self->open) return;
-    if (error) {
-      return self->end(network_error(std::string(kNotSent) + "connect: " + error.message()));
-    }
-    prepare(self->socket);
-    self->send();
-  });
+void HttpStream::State::connect(const tcp::endpoint& endpoint,
+                                const HttpClient::Options& options) {
+  link.connect(endpoint, options.tls, host_of(options),
+               [self = shared_from_this()](bool connected) {
+                 if (!self->open) return;
+                 if (!connected)
+                   return self->end(network_error(std::string(kNotSent) + self->link.why()));
+                 self->send();
+               });
 }
 
 void HttpStream::State::send() {
-  http::async_write(socket, request,
+  http::async_write(link, request,
                     [self = shared_from_this()](const error_code& error, std::size_t) {
                       if (!self->open) return;
-                      if (error) return self->end(network_error("write: " + error.message()));
+                      if (error) {
+                        return self->end(network_error("write: " + self->link.why(error)));
+                      }
                       self->read_header();
                     });
 }
@@ -352,10 +344,13 @@ void HttpStream::State::send() {
 void HttpStream::State::read_header() {
   parser.body_limit(boost::none);  // endless on purpose; LineSplitter bounds what is kept
   parser.header_limit(kResponseHeaderBytes);
-  http::async_read_header(socket, buffer, parser,
+  http::async_read_header(link, buffer, parser,
                           [self = shared_from_this()](const error_code& error, std::size_t) {
                             if (!self->open) return;
-                            if (error) return self->end(network_error("read: " + error.message()));
+                            if (error) {
+                              return self->end(
+                                  network_error("read: " + self->link.why(error)));
+                            }
                             self->on_header();
                           });
 }
@@ -372,7 +367,7 @@ void HttpStream::State::on_header() {
 void HttpStream::State::read_some() {
   parser.get().body().data = chunk.data();
   parser.get().body().size = chunk.size();
-  http::async_read_some(socket, buffer, parser,
+  http::async_read_some(link, buffer, parser,
                         [self = shared_from_this()](const error_code& error, std::size_t) {
                           if (self->open) self->on_data(error);
                         });
@@ -381,7 +376,7 @@ void HttpStream::State::read_some() {
 void HttpStream::State::on_data(const error_code& error) {
   // need_buffer says that the chunk is full, not that anything went wrong.
   if (error && error != http::error::need_buffer) {
-    return end(network_error("read: " + error.message()));
+    return end(network_error("read: " + link.why(error)));
   }
   const std::string_view data(chunk.data(), chunk.size() - parser.get().body().size);
   if (status / 100 == 2) {
@@ -410,8 +405,7 @@ void HttpStream::State::end(Status result) {
 void HttpStream::State::close() {
   open = false;
   timer.cancel();
-  error_code ignored;
-  (void)socket.close(ignored);
+  link.close();
 }
 
 HttpStream::~HttpStream() { state_->close(); }
@@ -421,7 +415,7 @@ std::unique_ptr<HttpStream> HttpClient::stream(HttpCall call, StreamCallbacks ca
   auto state = std::make_shared<HttpStream::State>(state_->loop, std::move(callbacks));
   state->request = to_request(call, state_->options);
   state->timer.arm(state_->loop.now() + call.deadline);
-  state->connect(state_->endpoint);
+  state->connect(state_->endpoint, state_->options);
   return std::make_unique<HttpStream>(std::move(state));
 }
 

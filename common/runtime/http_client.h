@@ -1,4 +1,4 @@
-// An HTTP/1.1 client over a small pool of persistent plain connections to one address.
+// An HTTP/1.1 client over a small pool of persistent connections to one address, plain or TLS.
 //
 // Invariant: a request is sent at most once: nothing is retried here, since only the caller knows
 // what a retry means. Each callback is called exactly once (streams: on_end exactly once), from
@@ -19,6 +19,7 @@
 namespace roulette::runtime {
 
 class EventLoop;
+class TlsClientContext;
 
 struct HttpCall {
   std::string method = "GET";
@@ -47,6 +48,8 @@ class HttpClient {
   struct Options {
     std::string address = "127.0.0.1";  // numeric IPv4
     std::uint16_t port = 0;
+    std::string host = {};  // in Host and, under TLS, in the certificate; empty: the address
+    std::shared_ptr<const TlsClientContext> tls = {};  // null: plain
     std::size_t connections = kMaxHttpClientConnections;
     std::size_t queue = kMaxHttpClientQueue;
     std::size_t response_bytes = kMaxHttpResponseBodyBytes;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/runtime/tls_client.h"
 #include "common/wire/codec.h"
 #include "ledger/log/etcd_log.h"
 #include "ledger/log/sqlite_log.h"
@@ -146,14 +147,29 @@ Result<std::unique_ptr<ReplicatedLog>> LiveLedger::make_log() {
     if (!log) return log.error();
     return std::unique_ptr<ReplicatedLog>(std::move(log).value());
   }
+  return make_etcd_log();
+}
+
+Result<std::unique_ptr<ReplicatedLog>> LiveLedger::make_etcd_log() {
   EtcdLog::Options options;
   options.cluster = settings_.cluster_id;
   const std::size_t members = settings_.etcd.size();
   for (std::size_t i = 0; i < members; ++i) {
     // Each replica begins with another member, so that one dead member does not stop all at once.
-    const Address& address = settings_.etcd[(settings_.name.index + i) % members];
-    options.members.push_back({address.host, address.port});
+    const runtime::HttpUrl& url = settings_.etcd[(settings_.name.index + i) % members];
+    const auto address = runtime::resolve_ipv4(url.host);
+    if (!address) return address.error().with_context("etcd " + url.text());
+    options.members.push_back({*address, url.port, url.host});
   }
+  if (settings_.etcd.front().tls) {
+    auto tls = runtime::TlsClientContext::load(
+        {settings_.etcd_ca, settings_.etcd_certificate, settings_.etcd_key});
+    if (!tls) return tls.error();
+    options.tls = std::move(tls).value();
+  }
+  options.on_trouble = [this](const std::string& what) {
+    std::fprintf(stderr, "%s: %s\n", settings_.name.text().c_str(), what.c_str());
+  };
   return std::unique_ptr<ReplicatedLog>(
       std::make_unique<EtcdLog>(env_.loop, std::move(options)));
 }

@@ -59,6 +59,7 @@ class LiveLedger {
   [[nodiscard]] Status open_http();
   [[nodiscard]] Status open_log();
   [[nodiscard]] Result<std::unique_ptr<ReplicatedLog>> make_log();
+  [[nodiscard]] Result<std::unique_ptr<ReplicatedLog>> make_etcd_log();
 
   void on_connected(ConnectionId id, ProcessName name);
   void on_frame(ConnectionId id, ByteSpan payload);

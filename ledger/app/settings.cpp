@@ -98,21 +98,45 @@ void read_peers(ConfigObject& root, Settings& settings) {
   }
 }
 
-void read_log(ConfigObject& root, Settings& settings) {
+// ADDRESS:PORT is plain HTTP, as it has always been.
+void read_etcd(ConfigObject& root, const std::filesystem::path& base, Settings& settings) {
+  for (const std::string& text : root.texts("etcd")) {
+    const bool bare = text.find("://") == std::string::npos;
+    const auto url = runtime::parse_http_url(bare ? "http://" + text : text);
+    if (!url) {
+      root.fail("etcd", "holds what is neither ADDRESS:PORT nor http(s)://HOST:PORT");
+      continue;
+    }
+    settings.etcd.push_back(*url);
+  }
+  if (settings.etcd.empty()) return root.fail("etcd", "is empty");
+  const bool tls = settings.etcd.front().tls;
+  for (const runtime::HttpUrl& url : settings.etcd)
+    if (url.tls != tls) root.fail("etcd", "mixes http and https");
+  for (const auto& [key, slot] : {std::pair{"etcd_ca", &settings.etcd_ca},
+                                  std::pair{"etcd_cert", &settings.etcd_certificate},
+                                  std::pair{"etcd_key", &settings.etcd_key}}) {
+    if (!root.has(key)) continue;
+    *slot = base / root.text(key);
+    if (!tls) root.fail(key, "has no meaning without https in `etcd`");
+  }
+  if (tls && settings.etcd_ca.empty())
+    root.fail("etcd_ca", "is missing: whom to trust behind https");
+  if (settings.etcd_certificate.empty() != settings.etcd_key.empty())
+    root.fail("etcd_cert", "and `etcd_key` go together");
+}
+
+void read_log(ConfigObject& root, const std::filesystem::path& base, Settings& settings) {
   const std::string log = root.text("log", "etcd");
   settings.sqlite_log = log == "sqlite";
   if (settings.sqlite_log) {
-    if (root.has("etcd")) root.fail("etcd", "has no meaning with `log`: sqlite");
+    for (const char* key : {"etcd", "etcd_ca", "etcd_cert", "etcd_key"})
+      if (root.has(key)) root.fail(key, "has no meaning with `log`: sqlite");
     if (settings.replicas != 1) root.fail("replicas", "must be 1 with `log`: sqlite");
     return;
   }
   if (log != "etcd") root.fail("log", "is neither etcd nor sqlite");
-  for (const std::string& text : root.texts("etcd")) {
-    const auto address = parse_address(text);
-    if (!address) root.fail("etcd", "holds what is not ADDRESS:PORT");
-    settings.etcd.push_back(address.value_or(Address{}));
-  }
-  if (settings.etcd.empty()) root.fail("etcd", "is empty");
+  read_etcd(root, base, settings);
 }
 
 }  // namespace
@@ -135,7 +159,7 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.replicas = static_cast<std::uint16_t>(root.integer("replicas", 1, kMostReplicas));
   if (settings.name.index >= settings.replicas) root.fail("name", "is not below `replicas`");
   read_peers(root, settings);
-  read_log(root, settings);
+  read_log(root, base, settings);
   settings.genesis = read_genesis(root.object("genesis"), settings.cluster_id);
   settings.snapshot_interval = static_cast<std::uint64_t>(root.integer(
       "snapshot_interval", 0, kMostSnapshotInterval, std::int64_t{limits::kSnapshotInterval}));

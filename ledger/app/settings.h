@@ -13,6 +13,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
+#include "common/runtime/http_url.h"
 #include "common/wire/commands.h"
 
 namespace roulette::ledger {
@@ -32,8 +33,11 @@ struct Settings {
   std::uint16_t replicas = 0;
   std::map<ProcessName, Address> peers;  // the other replicas
   bool sqlite_log = false;    // the log is a file of this replica, which then is the only one
-  // Client addresses; this replica starts with another one each. Empty with sqlite_log.
-  std::vector<Address> etcd;
+  // Clients' URLs, all of one kind; this replica starts with another one each. Empty with
+  // sqlite_log.
+  std::vector<runtime::HttpUrl> etcd;
+  // With https: whom to trust (set), and who we are (both or neither).
+  std::filesystem::path etcd_ca, etcd_certificate, etcd_key;
   wire::Genesis genesis;
   std::uint64_t snapshot_interval = 0;  // log indices; 0: no snapshots, and nothing is trimmed
   Duration drain;

@@ -28,6 +28,7 @@ constexpr std::int64_t kUnknownRevision = -1;  // equal to no key's: nothing can
 constexpr std::string_view kNoSpace = "database space exceeded";
 constexpr Duration kResubscribeRest = milliseconds(20);
 constexpr Duration kPatience = milliseconds(250);  // then following is lost, not only interrupted
+constexpr Duration kTroubleRest = seconds(1);  // between two words about one member
 constexpr Duration kSilentWatch = milliseconds(100);  // behind a known head for so long: look again
 
 std::string path_of(const char* what) {
@@ -43,10 +44,13 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
         rest(event_loop, [this] { read_page(); }),
         silence(event_loop, [this] { on_silence(); }) {
     ROULETTE_ASSERT(!options.members.empty());
+    troubles.resize(options.members.size());
     for (const Member& member : options.members) {
       runtime::HttpClient::Options client;
       client.address = member.address;
       client.port = member.port;
+      client.host = member.host;
+      client.tls = options.tls;
       client.connections = kConnectionsPerMember;
       clients.push_back(std::make_unique<runtime::HttpClient>(loop, client));
     }
@@ -55,6 +59,11 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
   runtime::EventLoop& loop;
   Options options;
   std::vector<std::unique_ptr<runtime::HttpClient>> clients;
+  struct Trouble {
+    std::string said;  // empty: it serves
+    Instant next{};
+  };
+  std::vector<Trouble> troubles;
   std::size_t chosen = 0;  // the member asked next
   Callbacks callbacks;
   Counters counters;
@@ -78,6 +87,8 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
   void ask(const char* what, std::string body, Duration deadline, Answered done);
   void ask_member(std::size_t tries_left, runtime::HttpCall call, Answered done);
   void leave_member(std::size_t failed);
+  [[nodiscard]] std::string url_of(std::size_t member) const;
+  void tell(std::size_t member, const std::string& why);
 
   void start_reading();
   void read_page();
@@ -119,20 +130,38 @@ void EtcdLog::State::ask_member(std::size_t tries_left, runtime::HttpCall call, 
                     done = std::move(done)](Result<runtime::HttpResponse> answer) {
     const auto self = weak.lock();
     if (!self) return;
-    if (answer && answer->status == 200) return done(std::move(answer->body));
+    if (answer && answer->status == 200) {
+      self->troubles[asked].said.clear();
+      return done(std::move(answer->body));
+    }
     const bool full = answer && answer->body.find(kNoSpace) != std::string::npos;
     if (!full) self->leave_member(asked);
-    if (answer) {
-      const std::string text = answer->body.substr(0, 200);
-      return done(
-          Error{ErrorKind::Network, "HTTP " + std::to_string(answer->status) + ": " + text});
-    }
+    const std::string why =
+        answer ? "HTTP " + std::to_string(answer->status) + ": " + answer->body.substr(0, 200)
+               : answer.error().message;
+    self->tell(asked, why);
+    if (answer) return done(Error{ErrorKind::Network, self->url_of(asked) + ": " + why});
     if (tries_left > 1 && runtime::HttpClient::not_sent(answer.error())) {
       return self->ask_member(tries_left - 1, call, done);
     }
-    done(answer.error());
+    // "not sent" stays in front.
+    done(Error{ErrorKind::Network, why + " (" + self->url_of(asked) + ")"});
   };
   clients[asked]->call(std::move(call), std::move(on_answer));
+}
+
+std::string EtcdLog::State::url_of(std::size_t member) const {
+  const Member& m = options.members[member];
+  return (options.tls ? "https://" : "http://") + (m.host.empty() ? m.address : m.host) + ":" +
+         std::to_string(m.port);
+}
+
+void EtcdLog::State::tell(std::size_t member, const std::string& why) {
+  Trouble& trouble = troubles[member];
+  if (!options.on_trouble || trouble.said == why || loop.now() < trouble.next) return;
+  trouble.said = why;
+  trouble.next = loop.now() + kTroubleRest;
+  options.on_trouble("etcd " + url_of(member) + ": " + why);
 }
 
 void EtcdLog::State::leave_member(std::size_t failed) {
@@ -214,7 +243,8 @@ void EtcdLog::State::open_watch(std::int64_t revision) {
   });
   watch.on_end = for_this_one([](State& self, const Status& end) {
     self.leave_member(self.watch_member);
-    self.interrupted(end ? "the watch ended" : end.error().message, false);
+    const std::string why = end ? "the watch ended" : end.error().message;
+    self.interrupted(self.url_of(self.watch_member) + ": " + why, false);
   });
   stream = clients[watch_member]->stream(std::move(call), std::move(watch));
 }

@@ -3,10 +3,11 @@
 // Invariants: an append compares the head's revision with that of the last entry handed over here,
 // so a proposer that has not seen everything writes nothing; an answer that did not come is
 // Unknown, never a guess. A member that fails or stands still is left for the next one: every
-// request has a deadline. Only own keys are removed, global compaction is never called, and no
-// process is started here.
+// request has a deadline. Only own keys (<cluster>/...) are written or removed, global compaction
+// and defragmentation are never called, and no process is started here.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 
 namespace roulette::runtime {
 class EventLoop;
+class TlsClientContext;
 }
 
 namespace roulette::ledger {
@@ -25,12 +27,17 @@ class EtcdLog final : public ReplicatedLog {
   struct Member {
     std::string address;  // numeric IPv4
     std::uint16_t port = 0;
+    std::string host = {};  // as its certificate names it; empty: the address
   };
   struct Options {
     std::string cluster;          // the keys' prefix
     std::vector<Member> members;  // at least one; the first is asked first
     Duration deadline = milliseconds(400);
     Duration page_deadline = seconds(2);
+    std::shared_ptr<const runtime::TlsClientContext> tls = {};  // null: plain HTTP
+    // Which member does not serve and why, for people: when that changes, at most once a second a
+    // member. May be empty.
+    std::function<void(const std::string&)> on_trouble = {};
   };
   using Counters = LogCounters;
 
