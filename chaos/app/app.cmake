@@ -6,7 +6,7 @@ target_link_libraries(roulette PRIVATE roulette_chaos_live roulette_chaos_check
   roulette_chaos_evidence roulette_chaos_plan
   roulette_chaos_sim roulette_crypto nlohmann_json::nlohmann_json)
 target_sources(roulette PRIVATE app/bench.cpp app/bench_service.cpp app/carry.cpp
-  app/client_signature.cpp app/clean.cpp app/explain.cpp
+  app/client_signature.cpp app/clean.cpp app/deploy.cpp app/explain.cpp
   app/init.cpp app/manual.cpp app/trace.cpp bench/cpu.cpp
   bench/module_peer.cpp bench/service.cpp bench/signing.cpp bench/steps.cpp)
 # The steps' peers are called as they are, and Google Benchmark times them.

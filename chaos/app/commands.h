@@ -70,11 +70,23 @@ struct UpOptions {
   std::string runs_dir = "runs";
   std::uint32_t coins = 400;
   bool json = false;
-  bool keep = false;
+  bool keep = false;  // leaves its keys in an etcd that the user runs
   bool no_restart = false;  // a process that ends stays down
   BinaryOptions binaries;
 };
 [[nodiscard]] int up_command(const UpOptions& options);
+
+struct DeployOptions {
+  ClusterPlan plan;  // signers and threshold: below, or what the scheme has
+  std::optional<std::uint16_t> signers, threshold;
+  std::vector<std::string> hosts;  // numeric IPv4 addresses
+  std::string operator_address;    // may ask the nodes besides them; empty: nobody
+  std::string out;                 // must not exist
+  std::string state_dir = "/var/lib/roulette";
+  std::uint16_t first_port = 7100;
+};
+// Starts nothing.
+[[nodiscard]] int deploy_command(const DeployOptions& options);
 
 struct MatrixOptions {
   bool live = false, simulated = false;  // exactly one

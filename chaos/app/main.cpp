@@ -65,6 +65,17 @@ void add_binaries(CLI::App& command, BinaryOptions& binaries) {
   command.add_option("--pkcs11", binaries.pkcs11, "A PKCS#11 module instead of SoftHSM's");
 }
 
+// Of the commands that can use an etcd which they did not start.
+void add_remote_etcd(CLI::App& command, BinaryOptions& binaries) {
+  add_binaries(command, binaries);
+  command.get_option("--etcd")->description(
+      "Path of etcd (3.5); or members that you run: https://HOST:PORT,...");
+  command.add_option("--etcd-ca", binaries.etcd_ca,
+                     "With URLs: file of the authority that signed the members' certificates");
+  command.add_option("--etcd-cert", binaries.etcd_cert, "With URLs: file of a client certificate");
+  command.add_option("--etcd-key", binaries.etcd_key, "With URLs: file of its key");
+}
+
 void add_run(CLI::App& app, RunOptions& o) {
   CLI::App* run = app.add_subcommand(
       "run", "Run experiments: start a cluster, load it, kill inside it, judge the records");
@@ -77,7 +88,7 @@ void add_run(CLI::App& app, RunOptions& o) {
   run->add_flag("--keep", o.keep, "Keep work/ (process folders and logs) after the export");
   run->add_flag("--json", o.json, "Print verdict.json on stdout");
   run->add_flag("--dry-run", o.dry_run, "Print the drawn schedule and its hash, start nothing");
-  add_binaries(*run, o.binaries);
+  add_remote_etcd(*run, o.binaries);
 }
 
 void add_compare(CLI::App& app, CompareOptions& o) {
@@ -192,7 +203,34 @@ void add_up(CLI::App& app, UpOptions& o) {
       ->envname("ROULETTE_RUNS");
   up->add_flag("--json", o.json, "One line on stdout when ready");
   up->add_flag("--no-restart", o.no_restart, "A process that ends stays down");
-  add_binaries(*up, o.binaries);
+  up->add_flag("--keep", o.keep, "Leave the cluster's keys in an etcd that you run");
+  add_remote_etcd(*up, o.binaries);
+}
+
+void add_deploy(CLI::App& app, DeployOptions& o) {
+  CLI::App* deploy = app.add_subcommand(
+      "deploy", "Write the files of a cluster on several machines (docs/DEPLOY.md)");
+  deploy->add_option("OUT", o.out, "A new folder")->required();
+  deploy->add_option("--hosts", o.hosts, "The machines' IPv4 addresses, separated by commas")
+      ->required()
+      ->delimiter(',');
+  deploy->add_option("--scheme", o.plan.scheme, "What signs: " + crypto::scheme_names())
+      ->capture_default_str();
+  deploy->add_option("--signers", o.signers, "How many signers (5)");
+  deploy->add_option("--threshold", o.threshold, "How many of them sign: more than half (3)");
+  o.plan.coordinators = 3;
+  o.plan.nodes = 2;
+  deploy->add_option("--coordinators", o.plan.coordinators, "How many coordinators")
+      ->capture_default_str();
+  deploy->add_option("--nodes", o.plan.nodes, "Bitcoin nodes: 1, or 2 for a fallback")
+      ->check(CLI::Range(1, 2))
+      ->capture_default_str();
+  deploy->add_option("--operator", o.operator_address,
+                     "One more address that may ask the nodes: where you work");
+  deploy->add_option("--state-dir", o.state_dir, "Where the processes keep what they write")
+      ->capture_default_str();
+  deploy->add_option("--first-port", o.first_port, "Ports are counted from this one")
+      ->capture_default_str();
 }
 
 void add_sim(CLI::App& app, SimOptions& o) {
@@ -428,6 +466,7 @@ int dispatch(int argc, char** argv) {
   InitOptions init;
   JudgeOptions judge;
   UpOptions up;
+  DeployOptions deploy;
   SimOptions sim;
   ReplayOptions replay;
   ReprovisionOptions reprovision;
@@ -450,6 +489,7 @@ int dispatch(int argc, char** argv) {
   add_trace(app, trace);
   add_judge(app, judge);
   add_up(app, up);
+  add_deploy(app, deploy);
   add_sim(app, sim);
   add_replay(app, replay);
   add_reprovision(app, reprovision);
@@ -487,6 +527,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("client-signature"))
     return client_signature_command(client_signature);
   if (app.got_subcommand("judge")) return judge_command(judge);
+  if (app.got_subcommand("deploy")) return deploy_command(deploy);
   if (app.got_subcommand("bundle")) return bundle_command(bundle);
   if (app.got_subcommand("verify")) return verify_command(verify);
   if (app.got_subcommand("report")) return report_command(report);

@@ -17,6 +17,7 @@
 #include "chaos/evidence/operator_key.h"
 #include "chaos/evidence/run_identity.h"
 #include "chaos/live/load.h"
+#include "chaos/live/remote_etcd.h"
 #include "chaos/live/run_identity.h"
 #include "chaos/plan/schedule.h"
 #include "common/crypto/hash.h"
@@ -59,6 +60,7 @@ class Run {
       return status.error();
     if (const Status status = s_->prepare(e_.cluster, coins(), *binaries); !status)
       return status.error();
+    if (options_.keep) s_->cluster->keep_remote_keys();
     progress_ = std::make_unique<Progress>(e_.workload.duration_s, s_->run_dir);
     if (const Status status = start(); !status) return abandoned(status.error());
     load_phase();
@@ -275,6 +277,7 @@ class Run {
   }
 
   Result<check::Verdict> abandoned(const Error& error) {
+    s_->cluster->stop_all();
     if (facts_.interrupted) return Error{ErrorKind::Preflight, facts_.interruption};
     if (error.kind == ErrorKind::Usage) return error;
     return Error{ErrorKind::Preflight, "the cluster did not start: " + error.message +
@@ -388,6 +391,8 @@ void print_schedule(const Experiment& experiment) {
 
 Result<Experiment> load(const std::string& path, const RunOptions& options) {
   Result<Experiment> experiment = load_experiment(path);
+  if (!experiment) return experiment;
+  if (names_members(options.binaries)) experiment = on_remote_etcd(*experiment);
   if (!experiment) return experiment;
   if (options.seed) experiment->seed = *options.seed;
   if (options.duration_s) experiment->workload.duration_s = *options.duration_s;

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "chaos/live/environment.h"
+#include "chaos/live/remote_etcd.h"
+#include "chaos/plan/cluster_shape.h"
 #include "common/base/bytes.h"
 #include "common/runtime/durable_file.h"
 
@@ -85,7 +87,17 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& runs_dir,
 
 Result<Binaries> Session::preflight(const ClusterPlan& plan, const BinaryOptions& options) {
   if (const Status kernel = Supervisor::check_kernel(); !kernel) return kernel.error();
-  return find_binaries(options, plan.chain == "bitcoind");
+  const bool remote = plan.log == kRemoteEtcd;
+  if (remote && !names_members(options))
+    return Error{ErrorKind::Usage, "log: remote-etcd is an etcd that you run: name its members "
+                                   "with --etcd https://HOST:PORT,..."};
+  if (!remote && names_members(options))
+    return Error{ErrorKind::Usage, "--etcd with URLs is for `up` and `run`: this command starts "
+                                   "and ends etcd members of its own"};
+  auto found = find_binaries(options, plan.chain == "bitcoind");
+  if (!found || !remote) return found;
+  if (const Status members = check_members(found->remote_etcd); !members) return members.error();
+  return found;
 }
 
 Status Session::prepare(const ClusterPlan& plan, std::uint64_t coins, const Binaries& binaries) {

@@ -3,6 +3,7 @@
 
 #include "chaos/app/commands.h"
 #include "chaos/app/session.h"
+#include "chaos/live/remote_etcd.h"
 #include "chaos/plan/cluster_shape.h"
 
 namespace roulette::chaos {
@@ -32,8 +33,13 @@ Status check_plan(const UpOptions& options, const ClusterPlan& plan) {
 
 int up_command(const UpOptions& options) {
   ClusterPlan plan = options.plan;
+  if (names_members(options.binaries)) {
+    if (plan.log != "etcd")
+      return report_error(Error{ErrorKind::Usage, "--log sqlite uses no etcd: leave --etcd out"});
+    plan.log = kRemoteEtcd;
+  }
   set_shape(plan, options.signers, options.threshold);
-  if (plan.log != "etcd" && plan.log != "sqlite")
+  if (plan.log != "etcd" && plan.log != kRemoteEtcd && plan.log != "sqlite")
     return report_error(Error{ErrorKind::Usage, "--log must be etcd or sqlite"});
   set_log(plan);
   if (const Status sense = check_plan(options, plan); !sense) return report_error(sense.error());
@@ -50,6 +56,7 @@ int up_command(const UpOptions& options) {
   });
   if (const Status status = s.prepare(plan, options.coins, *binaries); !status)
     return report_error(status.error());
+  if (options.keep) s.cluster->keep_remote_keys();
   // Killed from outside, a process comes back as under any supervisor; its number changes.
   std::map<ProcessName, std::unique_ptr<runtime::Timer>> restarts;
   s.on_exit = [&](ProcessName name, const ExitFacts&) {
@@ -69,9 +76,12 @@ int up_command(const UpOptions& options) {
   const Status started = s.cluster->start(
       kStartLimit, [](const std::string& line) { std::cerr << line << std::endl; },
       [](ProcessName) { return std::vector<std::string>{}; });
-  if (!started)
+  if (!started) {
+    stopping = true;
+    s.cluster->stop_all();
     return report_error(
         Error{ErrorKind::Preflight, "the cluster did not start: " + started.error().message});
+  }
   s.cluster->start_mining(options.plan.block_interval_ms);
   s.cluster->start_reconciling();
   if (options.json)

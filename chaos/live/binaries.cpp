@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "chaos/live/cluster.h"
+#include "chaos/live/remote_etcd.h"
 #include "common/crypto/schemes.h"
 
 namespace roulette::chaos {
@@ -109,9 +110,14 @@ Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node) {
     if (!found) return found.error();
     *slot = *found;
   }
-  const auto etcd = outside_program("etcd", options.etcd, "--etcd");
-  if (!etcd) return etcd.error();
-  out.etcd = etcd->front();
+  auto remote = read_etcd_access(options);
+  if (!remote) return remote.error();
+  out.remote_etcd = std::move(remote).value();
+  if (out.remote_etcd.members.empty()) {
+    const auto etcd = outside_program("etcd", options.etcd, "--etcd");
+    if (!etcd) return etcd.error();
+    out.etcd = etcd->front();
+  }
   if (std::error_code unused; !options.pkcs11.empty()) {
     if (!fs::exists(options.pkcs11, unused))
       return missing("the PKCS#11 module", "'" + options.pkcs11 + "' (--pkcs11) is not there");

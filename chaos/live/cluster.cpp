@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -14,6 +15,7 @@
 #include "chaos/live/export.h"
 #include "chaos/live/node.h"
 #include "chaos/live/reconciliation.h"
+#include "chaos/live/remote_etcd.h"
 #include "chaos/plan/cluster_shape.h"
 #include "common/base/limits.h"
 #include "common/runtime/durable_file.h"
@@ -57,6 +59,7 @@ struct Cluster::State {
   std::size_t next_miner = 0;
   bool cancelled = false;  // nobody wants the start under way any more
   Funding funding;
+  bool keep_remote_keys = false;
   std::set<ProcessName> later;
   std::set<ProcessName> end_of_run_applied;
   std::size_t next_coordinator = 0;
@@ -383,8 +386,8 @@ Result<std::unique_ptr<Cluster>> Cluster::prepare(const ClusterPlan& plan, std::
 Status Cluster::start(Duration limit, const std::function<void(const std::string&)>& on_progress,
                       const std::function<std::vector<std::string>(ProcessName)>& control_lines) {
   State& s = *state_;
-  on_progress(s.plan.nodes == 1 ? "starting etcd and the Bitcoin node"
-                                : "starting etcd and the Bitcoin nodes");
+  on_progress(std::string("starting ") + (s.plan.etcd > 0 ? "etcd and " : "") +
+              (s.plan.nodes == 1 ? "the Bitcoin node" : "the Bitcoin nodes"));
   if (const Status status = s.start_role(Role::Etcd, control_lines); !status) return status;
   if (const Status status = s.start_role(Role::Bitcoind, control_lines); !status) return status;
   if (const Status status = s.await({Role::Etcd, Role::Bitcoind}, limit); !status) return status;
@@ -718,6 +721,16 @@ void Cluster::stop_all() {
   for (const Role role :
        {Role::Coordinator, Role::Signer, Role::Ledger, Role::Etcd, Role::Bitcoind})
     s.stop(s.of(role));
+  if (s.binaries.remote_etcd.members.empty() || s.keep_remote_keys) return;
+  const Status removed = remove_keys(s.binaries.remote_etcd, s.files.cluster_id);
+  s.keep_remote_keys = removed.ok();  // once
+  if (!removed)
+    std::fprintf(stderr, "the keys %s/ stay in etcd: %s\n", s.files.cluster_id.c_str(),
+                 removed.error().message.c_str());
+}
+
+void Cluster::keep_remote_keys() {
+  state_->keep_remote_keys = true;
 }
 
 }  // namespace roulette::chaos

@@ -17,24 +17,33 @@
 #include "chaos/live/supervisor.h"
 #include "chaos/plan/experiment.h"
 #include "common/runtime/http_client.h"
+#include "common/runtime/http_url.h"
 
 namespace roulette::chaos {
 
 class Node;
 class RunIdentity;
 
+// An etcd that the user runs (remote_etcd.h). Without members: the tool starts one.
+struct EtcdAccess {
+  std::vector<runtime::HttpUrl> members;
+  std::string ca, cert, key;  // absolute paths; empty without https, cert and key also with it
+};
+
 // Where the binaries are: beside the executable, .deps/, PATH, or as configured. Missing ones are
 // ErrorKind::Preflight, named, with the remedy, before anything starts.
 struct Binaries {
   std::string signer, coordinator, ledger, etcd;
+  EtcdAccess remote_etcd;  // then `etcd` is empty
   std::vector<std::string> bitcoind;  // argv prefix: loader and library path where needed
   std::vector<std::string> bitcoin_cli;
   std::string pkcs11;  // a PKCS#11 module, for keys in tokens: SoftHSM's; empty: not found
   std::string faulty_token;  // the module before it that fails as it is told; empty: not found
 };
 struct BinaryOptions {
-  std::string etcd, bitcoind, pkcs11;
-};  // --etcd, --bitcoind, --pkcs11
+  std::string etcd, bitcoind, pkcs11;  // --etcd (a path, or URLs), --bitcoind, --pkcs11
+  std::string etcd_ca, etcd_cert, etcd_key;  // paths, with URLs
+};
 [[nodiscard]] std::optional<std::filesystem::path> find_on_path(const std::string& program);
 [[nodiscard]] Result<Binaries> find_binaries(const BinaryOptions& options, bool want_node);
 // Whether this machine has what the plan's scheme needs besides. Preflight, with the remedy.
@@ -132,6 +141,9 @@ class Cluster {
                               const std::function<void(const std::string&)>& on_progress);
   // Orderly stop of everything without a record (`up`): SIGTERM in order, SIGKILL for what stays.
   void stop_all();
+  // What the cluster wrote to an etcd that the user runs stays there; otherwise stop_all() removes
+  // it.
+  void keep_remote_keys();
 
  private:
   struct State;

@@ -25,15 +25,16 @@ constexpr std::int64_t kWithdrawalFeeSat = 10'000;
 constexpr std::int64_t kMinAmountSat = 1'000;
 constexpr std::int64_t kMaxAmountSat = 100'000'000;
 constexpr std::uint32_t kSettleDepth = 3;
+// A deployed process' own folder, in the script that starts it (deployment.cpp).
+constexpr char kHostFolder[] = "$here";
+constexpr std::int64_t kAuthorityS = 730L * 24 * 3600;  // of a cluster on several machines
+constexpr std::int64_t kCertificateS = 90L * 24 * 3600;
 // bitcoind's -regtest genesis block (chainparams: the same for everybody).
 constexpr char kRegtestGenesis[] =
     "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206";
 
 std::string text(const Endpoint& e) {
   return e.host + ":" + std::to_string(e.port);
-}
-std::string url(const Endpoint& e) {
-  return "http://" + text(e);
 }
 
 // Ports of every listener, by what listens.
@@ -46,8 +47,8 @@ struct Listeners {
 class Maker {
  public:
   Maker(const ClusterPlan& plan, const std::string& run_dir, const Binaries& binaries,
-        EntropySource& entropy)
-      : plan_(plan), binaries_(binaries), entropy_(entropy) {
+        EntropySource& entropy, const Hosts* hosts)
+      : plan_(plan), binaries_(binaries), entropy_(entropy), hosts_(hosts) {
     out_.run_dir = run_dir;
     out_.work = fs::path(run_dir) / "work";
     out_.secrets = fs::path(run_dir) / "secrets";
@@ -98,11 +99,13 @@ class Maker {
   Status choose_ports() {
     const std::size_t total =
         2u * (plan_.signers + plan_.ledgers + plan_.coordinators + plan_.etcd + plan_.nodes);
-    Result<std::vector<std::uint16_t>> ports = free_ports(total);
+    Result<std::vector<std::uint16_t>> ports =
+        hosts_ == nullptr ? free_ports(total) : numbered_ports(total);
     if (!ports) return ports.error();
     std::size_t next = 0;
     const auto take = [&](std::vector<Endpoint>& list, std::uint16_t count) {
-      for (std::uint16_t i = 0; i < count; ++i) list.push_back({"127.0.0.1", (*ports)[next++]});
+      for (std::uint16_t i = 0; i < count; ++i)
+        list.push_back({hosts_ == nullptr ? "127.0.0.1" : hosts_->of(i), (*ports)[next++]});
     };
     take(at_.signer_tls, plan_.signers);
     take(at_.signer_http, plan_.signers);
@@ -128,23 +131,59 @@ class Maker {
     return {};
   }
 
+  std::vector<std::uint16_t> numbered_ports(std::size_t count) const {
+    std::vector<std::uint16_t> out;
+    for (std::size_t i = 0; i < count; ++i)
+      out.push_back(static_cast<std::uint16_t>(hosts_->first_port + i));
+    return out;
+  }
+
   Status make_certificates() {
     ByteArray<4> tag{};
     entropy_.fill(tag);
     cluster_id_ = "run-" + to_hex(tag);
     out_.cluster_id = cluster_id_;
-    const auto authority = runtime::ClusterAuthority::create(cluster_id_);
+    const auto authority = runtime::ClusterAuthority::create(cluster_id_, authority_validity());
     if (!authority) return authority.error();
+    if (hosts_ != nullptr) {
+      if (const Status kept = authority->write_key(out_.secrets); !kept) return kept;
+      if (const Status made = make_etcd_certificates(); !made) return made;
+    }
     if (const Status status = authority->write_certificate(out_.secrets); !status) return status;
     for (const auto& [role, count] : counts()) {
       if (role == Role::Etcd || role == Role::Bitcoind) continue;
       for (std::uint16_t i = 0; i < count; ++i) {
-        if (const Status status = authority->issue_into(out_.secrets, {role, i}); !status)
-          return status;
+        const Status status =
+            authority->issue_into(out_.secrets, {role, i}, certificate_validity());
+        if (!status) return status;
       }
     }
     // One that no process runs as: the peer that the tool itself can play.
     return authority->issue_into(out_.secrets, {Role::Coordinator, plan_.coordinators});
+  }
+
+  runtime::Validity authority_validity() const {
+    return hosts_ == nullptr ? runtime::Validity{} : runtime::Validity{-300, kAuthorityS};
+  }
+  runtime::Validity certificate_validity() const {
+    return hosts_ == nullptr ? runtime::Validity{} : runtime::Validity{-300, kCertificateS};
+  }
+
+  // etcd takes whomever its authority signed for: only members and replicas have one of these.
+  Status make_etcd_certificates() {
+    const fs::path folder = out_.secrets / "etcd";
+    if (const Status made = runtime::create_folder_durably(folder); !made) return preflight(made);
+    const auto authority =
+        runtime::ClusterAuthority::create(cluster_id_ + "-etcd", authority_validity());
+    if (!authority) return authority.error();
+    Status status = authority->write_certificate(folder);
+    if (status) status = authority->write_key(folder);
+    for (std::uint16_t i = 0; status && i < plan_.etcd; ++i)
+      status = authority->issue_for_address_into(folder, ProcessName{Role::Etcd, i}.text(),
+                                                 hosts_->of(i), certificate_validity());
+    for (std::uint16_t i = 0; status && i < plan_.ledgers; ++i)
+      status = authority->issue_into(folder, {Role::Ledger, i}, certificate_validity());
+    return status;
   }
 
   // One client that may pay from every account. Each daemon gets a list of its own.
@@ -418,7 +457,9 @@ class Maker {
 
   Status make_ledgers() {
     json etcd = json::array();
-    for (const Endpoint& e : at_.etcd_client) etcd.push_back(text(e));
+    for (const Endpoint& e : at_.etcd_client) etcd.push_back(hosts_ ? url(e) : text(e));
+    const EtcdAccess& remote = binaries_.remote_etcd;
+    for (const runtime::HttpUrl& member : remote.members) etcd.push_back(member.text());
     for (std::uint16_t i = 0; i < plan_.ledgers; ++i) {
       const ProcessName name{Role::Ledger, i};
       json config = common(name, at_.ledger_tls[i], at_.ledger_http[i]);
@@ -430,6 +471,15 @@ class Maker {
         config["log"] = plan_.log;
       else
         config["etcd"] = etcd;
+      for (const auto& [key, file] :
+           {std::pair{"etcd_ca", remote.ca}, std::pair{"etcd_cert", remote.cert},
+            std::pair{"etcd_key", remote.key}})
+        if (!file.empty()) config[key] = file;
+      if (hosts_ != nullptr) {
+        config["etcd_ca"] = (out_.secrets / "etcd" / "ca.pem").string();
+        config["etcd_cert"] = (out_.secrets / "etcd" / (name.text() + ".pem")).string();
+        config["etcd_key"] = (out_.secrets / "etcd" / (name.text() + ".key")).string();
+      }
       config["genesis"] = {{"signature_form", crypto::form_name(form_)},
                            {"wallet_output_key", to_hex(output_key_)},
                            {"accounts", out_.accounts},
@@ -463,9 +513,24 @@ class Maker {
     return {};
   }
 
+  std::string url(const Endpoint& e) const {
+    return (hosts_ == nullptr ? "http://" : "https://") + text(e);
+  }
+
   void monitor(Role role, const std::vector<Endpoint>& endpoints) {
     for (std::size_t i = 0; i < endpoints.size(); ++i)
       out_.monitored.emplace_back(ProcessName{role, static_cast<std::uint16_t>(i)}, endpoints[i]);
+  }
+
+  // Between members and for their clients: only whom etcd's own authority signed for.
+  static void add_tls(std::vector<std::string>& argv) {
+    const std::string here = kHostFolder;
+    for (const std::string side : {"", "peer-"}) {
+      argv.push_back("--" + side + "cert-file=" + here + "/cert.pem");
+      argv.push_back("--" + side + "key-file=" + here + "/key.pem");
+      argv.push_back("--" + side + "trusted-ca-file=" + here + "/ca.pem");
+      argv.push_back("--" + side + "client-cert-auth");
+    }
   }
 
   Status make_etcd() {
@@ -482,7 +547,7 @@ class Maker {
                                             "--name",
                                             name.text(),
                                             "--data-dir",
-                                            (out_.work / name.text() / "data").string(),
+                                            data_of(name),
                                             "--listen-client-urls",
                                             client,
                                             "--advertise-client-urls",
@@ -507,25 +572,34 @@ class Maker {
                                             "5m",
                                             "--log-level",
                                             "error"}));
+      if (hosts_ != nullptr) add_tls(out_.specs.back().argv);
     }
     return {};
   }
 
-  // PROTOCOL 5: loopback only, no peers but the cluster's other node, no wallet.
+  std::string data_of(const ProcessName& name) const {
+    const fs::path folder = hosts_ == nullptr ? out_.work : fs::path(hosts_->state_dir);
+    return (folder / name.text() / "data").string();
+  }
+
+  // PROTOCOL 5: loopback (or the hosts) only, no peers but the cluster's other node, no wallet.
   Status make_nodes() {
     if (plan_.chain != "bitcoind") return {};
     for (std::uint16_t i = 0; i < plan_.nodes; ++i) {
       const ProcessName name{Role::Bitcoind, i};
       std::vector<std::string> argv = binaries_.bitcoind;
       for (const std::string& flag :
-           {std::string("-regtest"), "-datadir=" + (out_.work / name.text() / "data").string(),
+           {std::string("-regtest"), "-datadir=" + data_of(name),
             std::string("-server=1"), std::string("-dnsseed=0"), std::string("-fixedseeds=0"),
-            std::string("-rpcbind=127.0.0.1"), std::string("-rpcallowip=127.0.0.1/32"),
+            "-rpcbind=" + at_.node_rpc[i].host,
             "-rpcport=" + std::to_string(at_.node_rpc[i].port), std::string("-txindex=1"),
             std::string("-disablewallet=1"), std::string("-printtoconsole=0"),
             std::string("-rpcthreads=4"), std::string("-par=1")}) {
         argv.push_back(flag);
       }
+      for (const std::string& from : who_asks_nodes())
+        argv.push_back("-rpcallowip=" + from + "/32");
+      if (hosts_ != nullptr) argv.push_back("-conf=" + std::string(kHostFolder) + "/bitcoin.conf");
       const std::vector<std::string> peers = peers_of_node(i);
       argv.insert(argv.end(), peers.begin(), peers.end());
       out_.specs.push_back(base_spec(name, std::move(argv)));
@@ -533,20 +607,31 @@ class Maker {
     return {};
   }
 
+  std::vector<std::string> who_asks_nodes() const {
+    if (hosts_ == nullptr) return {"127.0.0.1"};
+    std::vector<std::string> out = hosts_->addresses;
+    if (!hosts_->operator_address.empty()) out.push_back(hosts_->operator_address);
+    return out;
+  }
+
   // Whichever starts last connects to the other; as trusted peers they tell each other of
   // transactions at once (others hear of them seconds later, for privacy).
   std::vector<std::string> peers_of_node(std::uint16_t node) const {
     if (plan_.nodes == 1) return {"-listen=0"};
     std::vector<std::string> flags{"-listen=1", "-bind=" + text(at_.node_p2p[node]),
-                                   "-listenonion=0", "-whitelist=in,out,noban@127.0.0.1"};
+                                   "-listenonion=0"};
     for (std::uint16_t i = 0; i < plan_.nodes; ++i)
-      if (i != node) flags.push_back("-addnode=" + text(at_.node_p2p[i]));
+      if (i != node) {
+        flags.push_back("-addnode=" + text(at_.node_p2p[i]));
+        flags.push_back("-whitelist=in,out,noban@" + at_.node_p2p[i].host);
+      }
     return flags;
   }
 
   const ClusterPlan& plan_;
   const Binaries& binaries_;
   EntropySource& entropy_;
+  const Hosts* hosts_;  // null: all on loopback
   ClusterFiles out_;
   Listeners at_;
   std::string cluster_id_;
@@ -563,8 +648,9 @@ fs::path token_control(const ClusterFiles& files, const ProcessName& signer) {
 }
 
 Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan, const std::string& run_dir,
-                                        const Binaries& binaries, EntropySource& entropy) {
-  return Maker(plan, run_dir, binaries, entropy).make();
+                                        const Binaries& binaries, EntropySource& entropy,
+                                        const Hosts* hosts) {
+  return Maker(plan, run_dir, binaries, entropy, hosts).make();
 }
 
 }  // namespace roulette::chaos

@@ -2,7 +2,8 @@
 // command lines.
 //
 // Invariant: secrets stand in secrets/ (0700) with mode 0600 and nowhere else; every address is
-// loopback. It starts nothing; the daemons' own pages (docs/CONFIG.md) say what each key means.
+// loopback, or a host's that was named. It starts nothing; the daemons' own pages (docs/CONFIG.md)
+// say what each key means.
 #pragma once
 
 #include <filesystem>
@@ -39,9 +40,23 @@ struct ClusterFiles {
 [[nodiscard]] std::filesystem::path token_control(const ClusterFiles& files,
                                                   const ProcessName& signer);
 
+// A cluster on several machines: process i of each role is on host i mod n, under a port of its
+// own. Its etcd speaks TLS under an authority of its own, its nodes take a password; the keys of
+// both authorities stay (secrets/ca.key, secrets/etcd/ca.key).
+struct Hosts {
+  std::vector<std::string> addresses;  // numeric IPv4
+  std::uint16_t first_port = 7100;
+  std::string operator_address;  // may ask the nodes besides them; empty: nobody
+  std::string state_dir;  // where the processes keep what they write, on each host
+  [[nodiscard]] const std::string& of(std::uint16_t index) const {
+    return addresses[index % addresses.size()];
+  }
+};
+
 [[nodiscard]] Result<ClusterFiles> make_cluster_files(const ClusterPlan& plan,
                                                       const std::string& run_dir,
                                                       const Binaries& binaries,
-                                                      EntropySource& entropy);
+                                                      EntropySource& entropy,
+                                                      const Hosts* hosts = nullptr);
 
 }  // namespace roulette::chaos

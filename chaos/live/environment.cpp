@@ -42,6 +42,15 @@ json program(const std::vector<std::string>& argv) {
   return out;
 }
 
+// One that the user runs is named, not hashed.
+json etcd_program(const Binaries& binaries) {
+  if (binaries.remote_etcd.members.empty()) return program({binaries.etcd});
+  std::string members;
+  for (const runtime::HttpUrl& url : binaries.remote_etcd.members)
+    members += (members.empty() ? "" : ",") + url.text();
+  return {{"path", members}, {"version", "run by the user"}, {"sha256", nullptr}};
+}
+
 std::int64_t now_us() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -132,7 +141,7 @@ std::string describe_environment(const Binaries& binaries, const std::string& fo
              {"roulette-signer", program({binaries.signer})},
              {"roulette-coordinator", program({binaries.coordinator})},
              {"roulette-ledger", program({binaries.ledger})},
-             {"etcd", program({binaries.etcd})},
+             {"etcd", etcd_program(binaries)},
              {"bitcoind", program(binaries.bitcoind)}}}};
   out.update(machine(folder));
   return out.dump(2) + "\n";

@@ -44,12 +44,14 @@ Status check_shape(const ClusterPlan& plan) {
 }
 
 void set_log(ClusterPlan& plan) {
-  if (plan.log != "sqlite") return;
-  plan.ledgers = 1;
+  if (plan.log == "etcd") return;
   plan.etcd = 0;
+  if (plan.log == "sqlite") plan.ledgers = 1;
 }
 
 Status check_log(const ClusterPlan& plan) {
+  if (plan.log == kRemoteEtcd && plan.etcd != 0)
+    return Error{ErrorKind::Usage, "log: remote-etcd is of members that you run: leave `etcd` out"};
   if (plan.log != "sqlite") return {};
   if (plan.ledgers != 1) {
     return Error{ErrorKind::Usage, "log: sqlite is a file of one ledger: ledgers must be 1, not " +

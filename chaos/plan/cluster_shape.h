@@ -18,6 +18,8 @@ namespace roulette::chaos {
 void set_shape(ClusterPlan& plan, std::optional<std::uint16_t> signers,
                std::optional<std::uint16_t> threshold);
 [[nodiscard]] Status check_shape(const ClusterPlan& plan);
+// An etcd that the user runs: its members are no processes of the cluster.
+inline constexpr char kRemoteEtcd[] = "remote-etcd";
 // Ledgers and etcd members of the plan's log, where nobody said how many.
 void set_log(ClusterPlan& plan);
 [[nodiscard]] Status check_log(const ClusterPlan& plan);

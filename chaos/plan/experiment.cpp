@@ -303,6 +303,10 @@ Status check_trigger(const FaultRule& rule, const Experiment& e, const Source& s
   return {};
 }
 
+constexpr char kNotOurEtcd[] =
+    "this fault strikes etcd, whose members you run: the tool signals only what it started. Leave "
+    "the fault out, or run without --etcd URL";
+
 bool has_token(const ClusterPlan& cluster) {
   return key_in_token(cluster) || cluster.vault == "token";
 }
@@ -319,6 +323,8 @@ Status check_token_fault(const FaultRule& rule, const Experiment& e, const Sourc
 
 Status check_fault(const FaultRule& rule, const Experiment& e, const Source& source,
                    const std::string& at) {
+  if (rule.target.role == Role::Etcd && e.cluster.log == kRemoteEtcd)
+    return source.error(at + "/target", kNotOurEtcd);
   const std::uint32_t count = instances_of(e.cluster, rule.target.role);
   const std::uint32_t victims = victims_at_most(rule.target, count);
   const std::string role = role_name(rule.target.role);
@@ -452,6 +458,25 @@ Result<Experiment> load_experiment(const std::string& path) {
   text << file.rdbuf();
   if (!file.good() && !file.eof()) return Error{ErrorKind::Usage, path + ": reading it failed"};
   return parse_experiment(text.str(), path);
+}
+
+Result<Experiment> on_remote_etcd(const Experiment& experiment) {
+  if (experiment.cluster.log == kRemoteEtcd) return experiment;
+  const auto refuse = [&](int line, const std::string& what) {
+    return Error{ErrorKind::Usage, experiment.path + ":" + std::to_string(line) + ": " + what};
+  };
+  if (experiment.cluster.log != "etcd")
+    return refuse(1, "log: " + experiment.cluster.log + " uses no etcd: run it without --etcd URL");
+  for (const FaultRule& rule : experiment.faults)
+    if (rule.target.role == Role::Etcd) return refuse(rule.line, kNotOurEtcd);
+  json document;
+  const Result<LineMap> lines = parse_yaml(experiment.text, experiment.path, document);
+  if (!lines) return lines.error();
+  json& extension = document.at(json::json_pointer(kExtension));
+  extension["cluster"]["log"] = kRemoteEtcd;
+  extension["cluster"].erase("etcd");
+  if (extension.contains("blast_radius")) extension["blast_radius"].erase("etcd");
+  return parse_experiment(document.dump(1) + "\n", experiment.path);
 }
 
 }  // namespace roulette::chaos

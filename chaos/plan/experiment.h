@@ -28,7 +28,7 @@ struct ClusterPlan {
   std::uint16_t coordinators = 2;
   std::uint16_t ledgers = 3;
   std::uint16_t etcd = 3;
-  std::string log = "etcd";
+  std::string log = "etcd";  // or "remote-etcd" (the user's own; `etcd` is 0), or "sqlite"
   std::string chain = "bitcoind";
   std::uint16_t nodes = 1;  // Bitcoin nodes: with two, coordinators fall back to the second
   std::uint32_t block_interval_ms = 1000;  // steady mining
@@ -169,5 +169,8 @@ struct Experiment {
 
 [[nodiscard]] Result<Experiment> load_experiment(const std::string& path);
 [[nodiscard]] Result<Experiment> parse_experiment(const std::string& text, const std::string& name);
+// The same experiment on an etcd that the user runs, with the text that says so. Usage, with the
+// line, where it strikes etcd: what the tool did not start it does not kill.
+[[nodiscard]] Result<Experiment> on_remote_etcd(const Experiment& experiment);
 
 }  // namespace roulette::chaos
