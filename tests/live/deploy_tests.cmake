@@ -8,3 +8,5 @@ tool_test(NAME "deploy gives each machine its own secrets and nobody else's" TIM
   COMMAND deploy_test.py Deploy.test_files)
 tool_test(NAME "deploy refuses what cannot be a cluster on several machines" TIMEOUT 60
   COMMAND deploy_test.py Deploy.test_refusals)
+tool_test(NAME "replicas and coordinators join and leave a deployed cluster under load" TIMEOUT 300
+  COMMAND membership_test.py Membership.test_under_load)

@@ -33,9 +33,12 @@ def free_ports(count):
 class Authority:
     """A certificate authority by openssl(1); certificates of it, each in two files."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, made=False):
+        """`made`: its files are there already."""
         self.folder, self.name = pathlib.Path(folder), name
         self.ca, self.ca_key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        if made:
+            return
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                      "-nodes", "-keyout", self.ca_key, "-out", self.ca, "-days", DAYS, "-subj",
                      f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign")

@@ -12,6 +12,7 @@
 #include "common/runtime/event_loop.h"
 #include "common/runtime/http_client.h"
 #include "common/runtime/http_server.h"
+#include "common/runtime/http_url.h"
 #include "common/runtime/kill_points.h"
 #include "common/runtime/metrics.h"
 #include "tests/unit/runtime_fixture.h"
@@ -597,4 +598,23 @@ TEST_CASE("a line splitter joins pieces, skips empty lines and refuses endless o
   CHECK(lines == std::vector<std::string>{"abc", "de", "fg", "12345"});
   CHECK(splitter.feed("1234", keep));
   CHECK_FALSE(splitter.feed("56", keep));
+}
+
+TEST_CASE("an HTTP server's address is taken whole or refused without repeating it") {
+  const auto url = parse_http_url("https://etcd-1.example:2379/");
+  REQUIRE(url);
+  CHECK(url->text() == "https://etcd-1.example:2379");
+  CHECK(url->tls);
+  CHECK(parse_http_url("http://10.0.0.1:1")->text() == "http://10.0.0.1:1");
+  for (const char* wrong :
+       {"", "10.0.0.1:2379", "ftp://h:1", "https://h", "https://:1", "https://h:", "https://h:0",
+        "https://h:65536", "https://h:1x", "https://h:-1", "https://h:1/v3", "https://h:1?a=b",
+        "https://[::1]:1", "https://h h:1", "https://user:word@h:1"}) {
+    INFO(wrong);
+    const auto refused = parse_http_url(wrong);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == ErrorKind::Usage);
+    CHECK(refused.error().message.find("word") == std::string::npos);
+  }
+  CHECK(resolve_ipv4("127.0.0.9").value() == "127.0.0.9");
 }
