@@ -72,8 +72,8 @@ class Member {
   }
 
   [[nodiscard]] std::string explain(const Error& error) const {
-    if (!url_.tls && error.message.starts_with("read: "))
-      return error.message + ": is it https?";
+    const bool spoken = error.message.starts_with("read: ") || error.message.starts_with("write: ");
+    if (!url_.tls && spoken) return error.message + ": is it https?";
     if (error.message.find("connect: ") == std::string::npos) return error.message;
     return error.message + ": is this member up, and may this machine connect to it?";
   }
@@ -86,6 +86,7 @@ class Member {
         response.body.find("bad certificate") != std::string::npos)
       text += ": its JSON gateway cannot speak to the member itself: with --client-cert-auth the "
               "certificate of --cert-file must be good for client authentication, too";
+    if (response.body.find("HTTPS server") != std::string::npos) text += ": is it https?";
     if (response.body.find("user name is empty") != std::string::npos)
       text += ": its users are on (`etcdctl auth enable`), and the JSON gateway does not take a "
               "certificate's name for one: use an etcd whose clients are told apart by "

@@ -4,9 +4,12 @@ Invariant: starts no cluster; what the files say is compared with each other, no
 tools/three-hosts runs such a cluster.
 """
 import json
+import pathlib
+import subprocess
 import unittest
 
 import run_tool
+from membership_test import first_port as free_base
 from run_tool import fresh_runs, roulette
 
 HOSTS = ["10.99.0.1", "10.99.0.2", "10.99.0.3"]
@@ -54,6 +57,35 @@ class Deploy(unittest.TestCase):
             line = (out / secret).read_bytes().splitlines()[1]
             self.assertNotIn(line, text, f"{secret} belongs to no machine of the cluster")
         self.assertEqual(sum(b"-----BEGIN" in kept for kept in seen.values()), 5 + 3 + 3 + 3 + 3)
+
+    def test_ledger_settings(self):
+        """What a ledger says of an etcd that it cannot be told of so."""
+        runs = fresh_runs("deploy-ledger")
+        out = runs / "out"
+        done = roulette("deploy", out, "--hosts", "127.0.0.1,127.0.0.2", "--first-port",
+                        free_base(), "--state-dir", runs / "state")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        file = out / "hosts/127.0.0.1/ledger-0/config.json"
+        config = json.loads(file.read_text())
+        bare = [url.replace("https://", "") for url in config["etcd"]]
+        for code, changes, words in [
+                (64, {"etcd": config["etcd"][:1] + bare[1:]}, ["etcd", "mixes http and https"]),
+                (64, {"etcd": ["https://user:word@h:1"]}, ["etcd", "neither ADDRESS:PORT nor"]),
+                (64, {"etcd": []}, ["etcd", "is empty"]),
+                (64, {"etcd_ca": None}, ["etcd_ca", "whom to trust"]),
+                (64, {"etcd_key": None}, ["etcd_cert", "go together"]),
+                (64, {"etcd": bare}, ["etcd_ca", "no meaning without https"]),
+                (2, {"etcd_ca": "none.pem"}, ["none.pem", "no certificate of an authority"]),
+                (2, {"etcd_key": "key.pem"}, ["key.pem: no key of"]),
+                (2, {"etcd": ["https://two..dots:1"]}, ["two..dots", "no IPv4 address"])]:
+            changed = {**config, **changes}
+            file.write_text(json.dumps({k: v for k, v in changed.items() if v is not None}))
+            program = pathlib.Path(run_tool.TOOL).resolve().parent / "roulette-ledger"
+            done = subprocess.run([program, "--config", file], text=True, capture_output=True,
+                                  timeout=20, stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, code, (changes, done.stderr))
+            for word in words:
+                self.assertIn(word, done.stderr, changes)
 
     def test_refusals(self):
         runs = fresh_runs("deploy-refused")

@@ -10,3 +10,5 @@ tool_test(NAME "deploy refuses what cannot be a cluster on several machines" TIM
   COMMAND deploy_test.py Deploy.test_refusals)
 tool_test(NAME "replicas and coordinators join and leave a deployed cluster under load" TIMEOUT 300
   COMMAND membership_test.py Membership.test_under_load)
+tool_test(NAME "a ledger refuses an etcd that it was not told of properly" TIMEOUT 60
+  COMMAND deploy_test.py Deploy.test_ledger_settings)

@@ -55,6 +55,12 @@ class RemoteEtcd(unittest.TestCase):
                   for e in records(pathlib.Path(run_dir) / f"work/ledger-{i}/events.ndjson")]
         return events.count("snapshot_stored"), events.count("log_trimmed")
 
+    def told(self, run_dir, words):
+        """Some replica says on stderr which member it cannot ask."""
+        logs = [(pathlib.Path(run_dir) / f"work/ledger-{i}/stderr.log").read_text()
+                for i in range(3)]
+        self.assertTrue(any(words in log for log in logs), logs)
+
     def judge(self, rpc, clients):
         for client in clients:
             self.assertIsNone(client.error)
@@ -87,8 +93,12 @@ class RemoteEtcd(unittest.TestCase):
             run_tool.wait_for(lambda: any(c.error for c in clients) or
                               min(self.snapshots_and_trims(up["run_dir"])) >= 2, 60,
                               "snapshots are stored and the log is trimmed behind them")
+            self.told(up["run_dir"], f"etcd https://127.0.0.1:{etcd.ports[killed]}: ")
             etcd.start(killed)
             run_tool.wait_for(etcd.serves, 30, "the member is back")
+            paid(3)
+            with etcd.paused(etcd.leader()):  # its connections stand, and nothing comes
+                paid(10)
             paid(3)
         finally:
             for client in clients:

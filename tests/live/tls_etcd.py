@@ -127,6 +127,14 @@ class TlsEtcd:
         process.send_signal(signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL, "it had ended by itself"
 
+    @contextlib.contextmanager
+    def paused(self, i):
+        self.processes[i].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.processes[i].send_signal(signal.SIGCONT)
+
     def call(self, path, body, member=None):
         """One call of the JSON gateway, at a member that lives."""
         if member is None:
