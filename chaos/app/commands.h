@@ -27,7 +27,8 @@ struct RunOptions {
   std::string runs_dir = "runs";
   std::optional<std::uint64_t> seed;
   std::optional<std::uint32_t> duration_s;
-  bool keep = false;  // keeps work/
+  std::vector<std::string> variables;  // "NAME=VALUE" (chaos/plan/variables.h)
+  bool keep = false;                   // keeps work/
   bool json = false;
   bool dry_run = false;  // prints the schedule, starts nothing
   std::optional<std::uint32_t> heal_s;  // for accepted withdrawals to settle; nothing: the usual

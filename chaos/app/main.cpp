@@ -82,6 +82,9 @@ void add_run(CLI::App& app, RunOptions& o) {
   run->add_option("PATH", o.paths, "Experiment files, or folders of them")->required();
   run->add_option("--seed", o.seed, "Instead of the file's seed")->check(kWholeNumber);
   run->add_option("--duration", o.duration_s, "Seconds of load, instead of the file's duration_s");
+  run->add_option("--var", o.variables,
+                  "NAME=VALUE: instead of what the file's configuration gives this variable")
+      ->allow_extra_args(false);
   run->add_option("--runs", o.runs_dir, "Where run folders are made")
       ->capture_default_str()
       ->envname("ROULETTE_RUNS");

@@ -20,6 +20,7 @@
 #include "chaos/live/remote_etcd.h"
 #include "chaos/live/run_identity.h"
 #include "chaos/plan/schedule.h"
+#include "chaos/plan/variables.h"
 #include "common/crypto/hash.h"
 #include "common/runtime/durable_file.h"
 
@@ -390,7 +391,9 @@ void print_schedule(const Experiment& experiment) {
 }
 
 Result<Experiment> load(const std::string& path, const RunOptions& options) {
-  Result<Experiment> experiment = load_experiment(path);
+  const Result<Variables> variables = parse_variables(options.variables);
+  if (!variables) return variables.error();
+  Result<Experiment> experiment = load_experiment(path, *variables);
   if (!experiment) return experiment;
   if (names_members(options.binaries)) experiment = on_remote_etcd(*experiment);
   if (!experiment) return experiment;

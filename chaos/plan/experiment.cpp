@@ -9,6 +9,7 @@
 
 #include "chaos/plan/cluster_shape.h"
 #include "chaos/plan/schema.h"
+#include "chaos/plan/variables.h"
 #include "chaos/plan/yaml_tree.h"
 #include "common/runtime/kill_point_table.h"
 
@@ -426,7 +427,11 @@ const char* expectation_name(Expectation expectation) {
   return "progress";
 }
 
-Result<Experiment> parse_experiment(const std::string& text, const std::string& name) {
+Result<Experiment> parse_experiment(const std::string& written, const std::string& name,
+                                    const Variables& variables) {
+  const Result<std::string> filled = write_out_variables(written, name, variables);
+  if (!filled) return filled.error();
+  const std::string& text = *filled;
   json document;
   const Result<LineMap> lines = parse_yaml(text, name, document);
   if (!lines) return lines.error();
@@ -450,14 +455,14 @@ Result<Experiment> parse_experiment(const std::string& text, const std::string& 
   return out;
 }
 
-Result<Experiment> load_experiment(const std::string& path) {
+Result<Experiment> load_experiment(const std::string& path, const Variables& variables) {
   std::ifstream file(path, std::ios::binary);
   if (!file)
     return Error{ErrorKind::Usage, path + ": cannot be read: no such file, or not readable"};
   std::ostringstream text;
   text << file.rdbuf();
   if (!file.good() && !file.eof()) return Error{ErrorKind::Usage, path + ": reading it failed"};
-  return parse_experiment(text.str(), path);
+  return parse_experiment(text.str(), path, variables);
 }
 
 Result<Experiment> on_remote_etcd(const Experiment& experiment) {

@@ -167,8 +167,13 @@ struct Experiment {
   std::string text;  // the file's bytes
 };
 
-[[nodiscard]] Result<Experiment> load_experiment(const std::string& path);
-[[nodiscard]] Result<Experiment> parse_experiment(const std::string& text, const std::string& name);
+// Instead of the values that the file's `configuration` gives its variables (variables.h).
+using Variables = std::map<std::string, std::string>;
+// `text` of the result has every variable written out: that file alone is the experiment.
+[[nodiscard]] Result<Experiment> load_experiment(const std::string& path,
+                                                 const Variables& variables = {});
+[[nodiscard]] Result<Experiment> parse_experiment(const std::string& text, const std::string& name,
+                                                  const Variables& variables = {});
 // The same experiment on an etcd that the user runs, with the text that says so. Usage, with the
 // line, where it strikes etcd: what the tool did not start it does not kill.
 [[nodiscard]] Result<Experiment> on_remote_etcd(const Experiment& experiment);

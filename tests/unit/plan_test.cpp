@@ -8,6 +8,7 @@
 #include "chaos/plan/experiment.h"
 #include "chaos/plan/prng.h"
 #include "chaos/plan/schedule.h"
+#include "chaos/plan/variables.h"
 #include "chaos/plan/yaml_tree.h"
 
 using namespace roulette;
@@ -90,6 +91,59 @@ TEST_CASE("plain scalars resolve by YAML 1.2's core schema", "[plan]") {
   CHECK(tree["h"] == 1.5);
   CHECK(tree["i"] == 12);
   CHECK(tree["j"] == "5");
+}
+
+TEST_CASE("a variable of the configuration has its value wherever the file uses it", "[plan]") {
+  const std::string file =
+      "configuration: {seconds: 60,  every: 4000}  # of the load\n" +
+      replaced("every_ms: 4000", "every_ms: \"${every}\"");
+  const std::string with_both = [&] {
+    std::string text = file;
+    const auto at = text.find("duration_s: 60");
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, 14, "duration_s: \"${seconds}\"");
+  }();
+  const auto plain = parse_experiment(with_both, "f.yaml");
+  REQUIRE(plain.ok());
+  CHECK(plain->workload.duration_s == 60);
+  CHECK(std::get<EveryTrigger>(plain->faults[1].trigger).every_ms == 4000);
+
+  const auto longer = parse_experiment(with_both, "f.yaml", {{"seconds", "600"}});
+  REQUIRE(longer.ok());
+  CHECK(longer->workload.duration_s == 600);
+  CHECK(std::get<EveryTrigger>(longer->faults[1].trigger).every_ms == 4000);
+  // What a run folder keeps says what ran, without the command line.
+  CHECK(longer->text.find("${") == std::string::npos);
+  CHECK(longer->text.starts_with(
+      "configuration: {seconds: 600,  every: 4000}  # of the load\n"));
+  const auto again = parse_experiment(longer->text, "f.yaml");
+  REQUIRE(again.ok());
+  CHECK(again->workload.duration_s == 600);
+  CHECK(again->text == longer->text);
+}
+
+TEST_CASE("a variable that is unknown, unused or no word is refused by name", "[plan]") {
+  const std::string uses = replaced("every_ms: 4000", "every_ms: \"${every}\"");
+  check_refusal(uses, "17", "'every' is no variable");
+  check_refusal("configuration: {every: [1]}\n" + uses, "1", "configuration/every");
+  check_refusal("configuration: 7\n" + uses, "1", "{name: value, ...}");
+  const std::string file = "configuration: {every: 4000, idle: 1}\n" + uses;
+  const auto told = [&](const Variables& variables) {
+    const auto result = parse_experiment(file, "f.yaml", variables);
+    REQUIRE_FALSE(result.ok());
+    CHECK(exit_code(result.error().kind) == 64);
+    return result.error().message;
+  };
+  CHECK(told({{"evry", "1"}}) ==
+        "f.yaml: no variable 'evry' in its configuration; it has every, idle");
+  CHECK(told({{"idle", "2"}}) == "f.yaml: nothing in the file uses the variable 'idle'");
+  CHECK(told({{"every", "soon"}}).find("every_ms") != std::string::npos);
+  for (const char* wrong : {"duration_s", "=1", "a b=1", "a=", "a=1}", "a=1\nb: 2", "a=${a}"}) {
+    INFO(wrong);
+    CHECK_FALSE(parse_variables({wrong}).ok());
+  }
+  CHECK_FALSE(parse_variables({"a=1", "a=2"}).ok());
+  CHECK(parse_variables({"a=1", "b=x-2.5"}).value() == Variables{{"a", "1"}, {"b", "x-2.5"}});
 }
 
 TEST_CASE("a duplicate key is refused with its line", "[plan]") {
