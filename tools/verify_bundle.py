@@ -934,7 +934,7 @@ EVENTS = EVENTS_KEPT | {
     "restart_failed", "control_line_not_sent",
     "control_line_not_understood", "limits", "checkpoint", "end_of_run_applied",
     "snapshot_ordered", "trim_ordered", "snapshot_stored", "log_trimmed", "snapshot_loaded",
-    "snapshot_failed", "diverged", "spawned", "down", "traffic", "phase"}
+    "snapshot_failed", "diverged", "spawned", "down", "traffic", "usage", "phase"}
 COMMANDS_KEPT = {"genesis", "withdraw", "signed", "block_connected", "block_disconnected",
                  "end_of_run"}
 STATES = ["requested", "planned", "signed", "broadcast", "confirmed", "settled"]

@@ -98,6 +98,7 @@ class EventReader {
                                              "signing_given_up",
                                              "signer_refused",
                                              "snapshot_failed",
+                                             "usage",
                                              "cell",
                                              "restart_failed",
                                              "control_line_not_sent",

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -23,6 +24,7 @@ namespace {
 constexpr Duration kStopPoll = milliseconds(1);
 constexpr int kStopPollsMost = 2000;  // 2 s until a stop or continue must have been seen
 constexpr Duration kMemorySample = milliseconds(500);
+constexpr std::uint64_t kSamplesPerRecord = 10;  // every 5 s
 constexpr std::size_t kMaxControlBuffer = 64 << 10;
 constexpr int kReapPollsMost = 5000;
 
@@ -70,14 +72,28 @@ std::int64_t cpu_us(const rusage& usage) {
   return us(usage.ru_utime) + us(usage.ru_stime);
 }
 
-// VmHWM of /proc/<pid>/status: the highest resident set so far, KiB; 0 when it cannot be read.
-std::uint64_t high_water_kib(pid_t pid) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+// What a process holds, by /proc/<pid>; zeros when it cannot be read.
+struct Usage {
+  std::uint64_t high_water_kib = 0;  // VmHWM: the highest resident set of this life
+  std::uint64_t resident_kib = 0;    // VmRSS
+  std::uint64_t descriptors = 0;     // open ones
+};
+
+Usage usage_of(pid_t pid) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  Usage usage;
+  std::ifstream status(folder + "/status");
   std::string line;
   while (std::getline(status, line)) {
-    if (line.starts_with("VmHWM:")) return number(line.substr(line.find_first_of("0123456789")));
+    const auto figure = [&line] { return number(line.substr(line.find_first_of("0123456789"))); };
+    if (line.starts_with("VmHWM:")) usage.high_water_kib = figure();
+    if (line.starts_with("VmRSS:")) usage.resident_kib = figure();
   }
-  return 0;
+  std::error_code error;  // it ended in between: no figure
+  for (std::filesystem::directory_iterator i(folder + "/fd", error), end; !error && i != end;
+       i.increment(error))
+    ++usage.descriptors;
+  return usage;
 }
 
 }  // namespace
@@ -91,6 +107,7 @@ struct Supervisor::State {
   std::vector<std::string> unasked;
   SupervisorMetrics metrics;
   std::unique_ptr<runtime::Timer> memory_timer;
+  std::uint64_t samples = 0;
 
   State(runtime::EventLoop& l, runtime::EventLog& g, Hooks h)
       : loop(l), log(g), hooks(std::move(h)) {
@@ -99,14 +116,24 @@ struct Supervisor::State {
   }
 
   void sample_memory() {
+    const bool record = ++samples % kSamplesPerRecord == 0;
     for (auto& [name, child] : children) {
-      sample(child);
+      const Usage usage = sample(child);
       metrics.resident(name, child.peak_rss_kib);
+      if (!record || usage.resident_kib == 0) continue;
+      runtime::EventFields fields;
+      fields.add("name", name.text())
+          .add("resident_kib", usage.resident_kib)
+          .add("descriptors", usage.descriptors);
+      log.write("usage", fields);
     }
     memory_timer->arm(loop.now() + kMemorySample);
   }
-  static void sample(Child& child) {
-    if (child.pid > 0) child.peak_rss_kib = std::max(child.peak_rss_kib, high_water_kib(child.pid));
+  static Usage sample(Child& child) {
+    if (child.pid <= 0) return {};
+    const Usage usage = usage_of(child.pid);
+    child.peak_rss_kib = std::max(child.peak_rss_kib, usage.high_water_kib);
+    return usage;
   }
 
   void record_up(const ProcessName& name, Child& child, bool up, const std::string& why) {
@@ -344,7 +371,7 @@ Status Supervisor::start(ProcessName name, const std::vector<std::string>& contr
 int Supervisor::send_signal(ProcessName name, int signal) {
   Child& child = state_->children.at(name);
   if (child.pidfd < 0) return -ESRCH;
-  State::sample(child);
+  (void)State::sample(child);
   if (signal == SIGKILL || signal == SIGTERM) {
     child.asked = true;
     state_->record_up(name, child, false, signal == SIGKILL ? "SIGKILL" : "SIGTERM");
