@@ -1,7 +1,7 @@
 // The live host's wiring: see live_ledger.h. Order of a batch:
 //   frames, log entries and outcomes are stepped -> sends, proposals and barriers leave ->
-//   the entries applied in this batch go into the tables in one transaction -> the timer is set.
-// Answers do not wait for the tables: what they say is durable in the log.
+//   the timer is set. Entries go into the tables kTablesDelay later, all that were applied until
+// then in one transaction. Answers do not wait for the tables: what they say is durable in the log.
 #include "ledger/app/live_ledger.h"
 
 #include <unistd.h>
@@ -25,6 +25,9 @@ using runtime::PointEffect;
 using runtime::PointWhen;
 
 constexpr Duration kTick = seconds(1);              // `limits` events (docs/RECORDS.md)
+// A withdrawal's row is written once for all its states within this time.
+constexpr Duration kTablesDelay = milliseconds(100);
+constexpr std::size_t kMostUnwritten = 256;  // entries
 constexpr Duration kFlushPoll = microseconds(500);  // while draining: has the kernel taken it all?
 constexpr int kFailedExitCode = 70;                 // disk or divergence
 constexpr std::string_view kBatch = "command_batch";
@@ -47,7 +50,8 @@ LiveLedger::LiveLedger(Environment environment, Settings settings)
       deadline_timer_(env_.loop, [this] { step(DeadlineReached{}); }),
       drain_timer_(env_.loop, [this] { stop(0, false); }),
       tick_timer_(env_.loop, [this] { tick(); }),
-      flush_timer_(env_.loop, [this] { finish_when_sent(); }) {}
+      flush_timer_(env_.loop, [this] { finish_when_sent(); }),
+      tables_timer_(env_.loop, [this] { write_tables(false); }) {}
 
 LiveLedger::~LiveLedger() {
   env_.loop.set_batch_hook({});
@@ -412,7 +416,9 @@ void LiveLedger::perform(const Drained&) {
 
 void LiveLedger::end_of_batch() {
   metrics_.observe_peaks(machine_->gauges());
-  if (!unwritten_.empty()) write_tables(false);
+  if (unwritten_.size() >= kMostUnwritten) write_tables(false);
+  else if (!unwritten_.empty() && !tables_timer_.armed())
+    tables_timer_.arm(env_.loop.now() + kTablesDelay);
   const auto deadline = machine_->next_deadline();
   if (deadline)
     deadline_timer_.arm(*deadline);
@@ -422,6 +428,8 @@ void LiveLedger::end_of_batch() {
 }
 
 void LiveLedger::write_tables(bool at_stop) {
+  tables_timer_.cancel();
+  if (unwritten_.empty() && !at_stop) return;  // a snapshot took their place
   env_.points.announce(PointEffect::Persist, "tables", PointWhen::Before);
   const Instant begun = env_.loop.now();
   std::optional<Tables::Final> final_state;

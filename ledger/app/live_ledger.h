@@ -110,6 +110,7 @@ class LiveLedger {
   runtime::Timer drain_timer_;
   runtime::Timer tick_timer_;
   runtime::Timer flush_timer_;
+  runtime::Timer tables_timer_;
   std::map<ConnectionId, Peer> peers_;
   std::vector<WriteTables> unwritten_;
   std::string not_ready_ = "starting";  // empty: ready

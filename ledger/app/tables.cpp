@@ -284,14 +284,14 @@ Status Tables::read_index() {
 
 // What later rows are numbered after and added to.
 Status Tables::read_keys() {
-  ordinals_.clear();
+  rows_.clear();
   balances_.clear();
-  auto done = for_each("SELECT ordinal, id FROM withdrawals ORDER BY ordinal",
+  auto done = for_each("SELECT ordinal, id, txid IS NOT NULL FROM withdrawals ORDER BY ordinal",
                        [this](runtime::Statement& row) {
                          ByteArray<16> id{};
                          if (!read_array(row.blob(1), id)) return false;
-                         ordinals_[WithdrawalId(id)] = row.integer(0);
-                         return row.integer(0) == static_cast<std::int64_t>(ordinals_.size());
+                         rows_[WithdrawalId(id)] = {row.integer(0), row.integer(2) != 0};
+                         return row.integer(0) == static_cast<std::int64_t>(rows_.size());
                        });
   if (!done) return done;
   done = for_each("SELECT account, amount_sat FROM balances", [this](runtime::Statement& row) {
@@ -393,13 +393,15 @@ Result<std::optional<StoredDigest>> Tables::last_digest() {
 Status Tables::write(std::span<const WriteTables> entries, const std::optional<Final>& at_stop) {
   if (auto begun = database_.begin(); !begun) return begun;
   const std::uint64_t before = index_;
+  Changes changes;
   const auto write_all = [&]() -> Status {
     for (const WriteTables& entry : entries) {
       if (entry.index <= index_) continue;  // replayed: it stands here already
       if (entry.index != index_ + 1) return Error{ErrorKind::Internal, "an entry was left out"};
-      if (auto done = write_entry(entry); !done) return done;
+      if (auto done = write_entry(entry, changes); !done) return done;
       index_ = entry.index;
     }
+    if (auto done = write_changes(changes); !done) return done;
     // Stopped in the middle of a replay: the tables are ahead of the state.
     if (!at_stop || at_stop->index != index_ || index_ == 0) return {};
     const State& state = at_stop->state;
@@ -413,34 +415,49 @@ Status Tables::write(std::span<const WriteTables> entries, const std::optional<F
   return database_.commit();
 }
 
-Status Tables::write_entry(const WriteTables& entry) {
+Status Tables::write_entry(const WriteTables& entry, Changes& changes) {
   auto done = put("entries", {signed_of(entry.index), wire::encode_batch(entry.commands),
                               encode_outcomes(entry.outcomes)});
   if (!done) return done;
   for (std::size_t i = 0; i < entry.commands.size(); ++i) {
     const auto* genesis = std::get_if<wire::Genesis>(&entry.commands[i].body);
     if (genesis == nullptr || entry.outcomes[i].kind != wire::OutcomeKind::Applied) continue;
-    for (const char* account : {"pending", "fees", "wallet", "outside"}) {
-      if (done = add_to_balance(account, 0); !done) return done;
-    }
-    for (const std::string& name : genesis->accounts) {
-      if (done = add_to_balance("customer:" + name, 0); !done) return done;
-    }
+    for (const char* account : {"pending", "fees", "wallet", "outside"})
+      add_to_balance(account, 0, changes);
+    for (const std::string& name : genesis->accounts)
+      add_to_balance("customer:" + name, 0, changes);
   }
   for (const wire::WithdrawalView& view : entry.changed) {
-    if (done = write_withdrawal(view); !done) return done;
+    number_row(view.id);
+    changes.withdrawals[view.id] = &view;
   }
   for (const Posting& posting : entry.postings) {
     if (done = write_posting(entry.index, posting); !done) return done;
+    add_to_balance(posting.debit, -posting.amount_sat, changes);
+    add_to_balance(posting.credit, posting.amount_sat, changes);
   }
   if (entry.digest == Hash32{}) return {};
   return write_digest({entry.index, entry.digest, entry.closed, entry.tip});
 }
 
+// In the order in which withdrawals are first heard of.
+void Tables::number_row(const WithdrawalId& id) {
+  rows_.emplace(id, Row{static_cast<std::int64_t>(rows_.size()) + 1, false});
+}
+
+Status Tables::write_changes(const Changes& changes) {
+  for (const auto& [id, view] : changes.withdrawals) {
+    if (auto done = write_withdrawal(*view); !done) return done;
+  }
+  for (const std::string& account : changes.balances) {
+    if (auto done = put("balances", {account, balances_.at(account)}); !done) return done;
+  }
+  return {};
+}
+
 Status Tables::write_withdrawal(const wire::WithdrawalView& view) {
-  const auto next = static_cast<std::int64_t>(ordinals_.size()) + 1;
-  const std::int64_t ordinal = ordinals_.emplace(view.id, next).first->second;
-  std::vector<Value> values = {ordinal,
+  Row& row = rows_.at(view.id);
+  std::vector<Value> values = {row.ordinal,
                                blob_of(view.id.value()),
                                view.key,
                                view.account,
@@ -463,7 +480,9 @@ Status Tables::write_withdrawal(const wire::WithdrawalView& view) {
   values.emplace_back(std::int64_t{view.height});
   values.emplace_back(view.client ? view.client->client : std::string());
   values.emplace_back(view.client ? blob_of(view.client->signature) : Bytes());
-  if (auto done = put("withdrawals", values); !done || !view.planned) return done;
+  if (auto done = put("withdrawals", values); !done) return done;
+  if (row.reserved || !view.planned) return {};  // a template never changes
+  row.reserved = true;
   const auto tx = bitcoin::parse_transaction(view.planned->unsigned_tx);
   if (!tx) return tx.error();
   for (const bitcoin::TxIn& input : tx.value().inputs) {
@@ -480,15 +499,14 @@ Status Tables::write_posting(std::uint64_t index, const Posting& posting) {
                                posting.amount_sat, posting.reason, posting.reference});
   if (!done) return done;
   ++next_posting_;
-  if (done = add_to_balance(posting.debit, -posting.amount_sat); !done) return done;
-  return add_to_balance(posting.credit, posting.amount_sat);
+  return {};
 }
 
 // `amount_sat` as credited; `wallet` is kept on its debit side, as State::balances does.
-Status Tables::add_to_balance(const std::string& account, std::int64_t amount_sat) {
-  std::int64_t& balance = balances_[account];
-  balance += account == "wallet" ? -amount_sat : amount_sat;
-  return put("balances", {account, balance});
+void Tables::add_to_balance(const std::string& account, std::int64_t amount_sat,
+                            Changes& changes) {
+  balances_[account] += account == "wallet" ? -amount_sat : amount_sat;
+  changes.balances.insert(account);
 }
 
 Status Tables::write_digest(const StoredDigest& stored) {
@@ -521,12 +539,13 @@ Status Tables::restore_rows(const RestoreTables& order, const State& state) {
     auto done = database_.execute(std::string("DELETE FROM ") + table->name);
     if (!done) return done;
   }
-  ordinals_.clear();
+  rows_.clear();
   balances_.clear();
   next_posting_ = 1;
   auto done = put("base", {signed_of(order.index), blob_of(order.digest), order.snapshot});
   if (!done) return done;
   for (const wire::WithdrawalView& view : state.all()) {
+    number_row(view.id);
     if (done = write_withdrawal(view); !done) return done;
   }
   for (const wire::Balance& line : state.balances()) {

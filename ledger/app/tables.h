@@ -1,7 +1,7 @@
 // The replica's tables (SQLite): entries with their outcomes, withdrawals, reservations, postings,
 // balances, and the digests that restarts and audits compare.
 //
-// Invariants: one transaction a batch, so the tables always stand exactly behind one entry; entries
+// Invariants: one transaction a write, so the tables always stand exactly behind one entry; entries
 // follow each other without a gap, from 1 or from behind the snapshot that the tables were restored
 // from (the base, which they keep); an entry that is stored already is skipped; every row carries a
 // hash of itself, and open() refuses a file in which one is wrong. They are a mirror for queries
@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <variant>
@@ -71,8 +72,9 @@ class Tables {
   // digest there; `over`: in any case. True when they were made anew.
   [[nodiscard]] Result<bool> restore(const RestoreTables& order, const State& state);
 
-  // All in one transaction. `at_stop`: the state's digest besides those of the entries, for an
-  // orderly stop; kept only if the tables stand exactly where the state does.
+  // All in one transaction; of a row that several entries change, the last state only. `at_stop`:
+  // the state's digest besides those of the entries, for an orderly stop; kept only if the tables
+  // stand exactly where the state does.
   struct Final {
     std::uint64_t index = 0;
     const State& state;
@@ -94,10 +96,21 @@ class Tables {
   [[nodiscard]] Status put(const char* table, const std::vector<Value>& values);
   [[nodiscard]] Status restore_rows(const RestoreTables& order, const State& state);
   [[nodiscard]] Status prepare_schema(const std::string& cluster_id);
-  [[nodiscard]] Status write_entry(const WriteTables& entry);
+  // What the entries of one write leave: the last view of each withdrawal, and whose balance moved.
+  struct Changes {
+    std::map<WithdrawalId, const wire::WithdrawalView*> withdrawals;
+    std::set<std::string> balances;
+  };
+  struct Row {
+    std::int64_t ordinal = 0;
+    bool reserved = false;  // its reservations are written
+  };
+  void number_row(const WithdrawalId& id);
+  [[nodiscard]] Status write_entry(const WriteTables& entry, Changes& changes);
+  [[nodiscard]] Status write_changes(const Changes& changes);
   [[nodiscard]] Status write_withdrawal(const wire::WithdrawalView& view);
   [[nodiscard]] Status write_posting(std::uint64_t index, const Posting& posting);
-  [[nodiscard]] Status add_to_balance(const std::string& account, std::int64_t amount_sat);
+  void add_to_balance(const std::string& account, std::int64_t amount_sat, Changes& changes);
   [[nodiscard]] Status write_digest(const StoredDigest& stored);
   [[nodiscard]] Status read_index();
   // Every row of a query; `take` returns false for a row that does not parse.
@@ -107,7 +120,7 @@ class Tables {
   runtime::Database database_;
   std::map<std::string, runtime::Statement> statements_;  // by table, prepared once
   std::map<std::string, std::int64_t> balances_;
-  std::map<WithdrawalId, std::int64_t> ordinals_;
+  std::map<WithdrawalId, Row> rows_;
   std::int64_t next_posting_ = 1;
   std::uint64_t index_ = 0;
 };
