@@ -98,7 +98,7 @@ void Coordinator::Machine::sign(Step& s, const WorkingSet::Item& item) {
   if (signing_.size() >= limits::kMaxSigningWithdrawals &&
       signing_.active() >= limits::kMaxSigningWithdrawals)
     return;
-  if (!may_work(s, view, item.since, limits::kOwnerPatience)) return;
+  if (!may_work(s, view, item.since, working_.owner_patience())) return;
   signing_.start(s, view);
 }
 

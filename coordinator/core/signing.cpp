@@ -172,13 +172,13 @@ bool Signing::open(Step& s, Job& job) {
   Session session;
   session.job = job.id;
   session.txid = job.plan.txid;
-  session.opened = s.now;
+  session.opened = session.heard = s.now;
   session.signers = request.signers;
   session.messages = job.sighashes.size();
   session.members.resize(chosen.size());
   sessions_.emplace(digest, std::move(session));
   job.sessions.push_back(digest);
-  expect(digest, s.now);
+  expect(digest, s.now + patience_.now());
   ++opened_;
   s.fact(SessionOpened{job.id, job.plan.txid, digest, chosen});
   for (const SignerId id : chosen) signers_.ask(s, id, digest, request);
@@ -220,7 +220,8 @@ std::optional<wire::Signed> Signing::share(Step& s, SignerId from,
           std::move(proof));
   } else if (session.alive && prepare(s, response.session_digest, session)) {
     // Only of those that the signature still waits for: others came late because of somebody else.
-    patience_.answered(s.now - session.opened);
+    patience_.took(s.now - session.opened);
+    session.heard = s.now;
     done = complete(s, response.session_digest, session);
   }
   const auto job = jobs_.find(session.job);
@@ -394,8 +395,8 @@ void Signing::signer_rejoined(SignerId id) {
 }
 
 // Patience shrinks as well as it grows, so a later session may be due before an earlier one.
-void Signing::expect(const Hash32& digest, Instant now) {
-  const std::pair entry{now + patience_.now(), digest};
+void Signing::expect(const Hash32& digest, Instant at) {
+  const std::pair entry{at, digest};
   due_.insert(std::upper_bound(due_.begin(), due_.end(), entry), entry);
 }
 
@@ -404,10 +405,16 @@ void Signing::overdue(Step& s) {
     const auto at = sessions_.find(due_.front().second);
     due_.pop_front();
     if (at == sessions_.end()) continue;
+    const Instant still = at->second.heard + patience_.now();
+    const Instant most = at->second.opened + kSessionDripsMost;
+    if (at->second.alive && std::min(still, most) > s.now) {
+      expect(at->first, std::min(still, most));
+      continue;
+    }
     at->second.overdue = true;
     for (const Member& member : at->second.members)
       if (member.standing == Standing::Asked) ++timeouts_;
-    if (ROULETTE_MUTANT("sessions-unbounded")) expect(at->first, s.now);
+    if (ROULETTE_MUTANT("sessions-unbounded")) expect(at->first, s.now + patience_.now());
     const auto job = jobs_.find(at->second.job);
     if (job != jobs_.end()) want(job->second);
   }

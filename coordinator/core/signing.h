@@ -7,7 +7,8 @@
 
 //   session   open --all answered--> complete --good--> job aggregated
 //             open --member lost or refused--> dead (its answered members are free at once)
-//             open --patience--> overdue: another is opened beside it, it may still complete
+//             open --no answer for the length of the patience--> overdue: another is opened beside
+//                  it, it may still complete
 //             complete --bad share--> dead, the signer is blamed for this message
 //   A dead session never completes, and an aggregated job never opens one.
 #pragma once
@@ -17,6 +18,7 @@
 #include <set>
 #include <vector>
 
+#include "common/base/limits.h"
 #include "coordinator/core/patience.h"
 #include "coordinator/core/signer_pool.h"
 #include "coordinator/core/step.h"
@@ -36,7 +38,7 @@ class Signing {
   void refusal(Step& s, SignerId from, const wire::SignRefusal& refusal);
   void signer_lost(SignerId id);
   void signer_rejoined(SignerId id);
-  void overdue(Step& s);      // sessions that take longer than others do get company
+  void overdue(Step& s);      // sessions that stand still for longer than others do get company
   void open_wanted(Step& s);  // as many sessions as signers and nonces allow
   void hand_over();           // draining: only open sessions go on
   [[nodiscard]] std::optional<Instant> next_deadline() const;
@@ -75,6 +77,7 @@ class Signing {
     WithdrawalId job;
     Hash32 txid{};
     Instant opened;
+    Instant heard;  // the last answer of use; at first, when it was opened
     std::vector<wire::SessionSigner> signers;    // ascending ids
     std::vector<Member> members;                 // same order
     std::size_t messages = 0;                    // one per input: so many shares are owed
@@ -83,7 +86,7 @@ class Signing {
     bool overdue = false;
   };
 
-  void expect(const Hash32& digest, Instant now);
+  void expect(const Hash32& digest, Instant at);
   [[nodiscard]] Result<Job> make_job(const wire::WithdrawalView& view) const;
   void want(Job& job);
   bool open(Step& s, Job& job);
@@ -105,7 +108,9 @@ class Signing {
   std::map<Hash32, Session> sessions_;  // by digest; also those of forgotten jobs, until answered
   std::deque<std::pair<Instant, Hash32>> due_;  // the soonest first
   std::deque<WithdrawalId> wanted_;             // jobs that want a session, first come first served
-  Patience patience_;
+  // Of a session without a new answer. Answers that still come in are progress: of 67 signers on
+  // two cores they take longer than any fixed time, and company makes all of them later.
+  Patience patience_{limits::kSignerOverdue, limits::kSessionPatienceMost};
   std::map<std::vector<SignerId>, crypto::SignerSetPtr> quorums_;
   std::uint64_t opened_ = 0;
   std::uint64_t aggregated_ = 0;

@@ -29,6 +29,9 @@ bool WorkingSet::learn(const wire::WithdrawalView& view, std::uint64_t index, In
     erase(view.id);
     return true;
   }
+  if (known != items_.end() && known->second.view.state == wire::WithdrawalState::Planned &&
+      !view.signed_tx.empty())
+    to_signature_.took(now - known->second.since);
   const bool same_state = known != items_.end() && known->second.view.state == view.state;
   const Instant since = same_state ? known->second.since : now;
   items_[view.id] = Item{view, index, since};

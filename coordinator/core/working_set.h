@@ -9,8 +9,10 @@
 #include <map>
 #include <optional>
 
+#include "common/base/limits.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
+#include "coordinator/core/patience.h"
 
 namespace roulette::coordinator {
 
@@ -33,6 +35,9 @@ class WorkingSet {
   [[nodiscard]] const Item* find(const WithdrawalId& id) const;
   [[nodiscard]] const Item* find_txid(const Hash32& txid) const;
   [[nodiscard]] const std::map<WithdrawalId, Item>& items() const { return items_; }
+  // How long a live owner may take from planned to signed: as long as signatures take at the time,
+  // whoever makes them. A cluster that is only slow must not do everything twice.
+  [[nodiscard]] Duration owner_patience() const { return to_signature_.now(); }
   // Followed, and everything unfinished has arrived.
   [[nodiscard]] bool synced() const { return synced_; }
   [[nodiscard]] bool closed() const { return closed_; }
@@ -41,6 +46,7 @@ class WorkingSet {
 
  private:
   void erase(const WithdrawalId& id);
+  Patience to_signature_{limits::kOwnerPatience, kOwnerPatienceMost};
   std::map<WithdrawalId, Item> items_;
   std::map<Hash32, WithdrawalId> by_txid_;
   std::optional<wire::ChainTip> tip_;

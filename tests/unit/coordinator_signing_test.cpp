@@ -293,15 +293,15 @@ TEST_CASE("answers that waited for somebody buy a dead signer no time") {
 }
 
 TEST_CASE("patience follows the median of answers: not the latest ones, and not the largest") {
-  co::Patience patience;
+  co::Patience patience(limits::kSignerOverdue, limits::kSessionPatienceMost);
   for (int i = 0; i < 300; ++i)  // each third one slow
-    patience.answered(i % 3 == 0 ? milliseconds(180) : milliseconds(1));
+    patience.took(i % 3 == 0 ? milliseconds(180) : milliseconds(1));
   CHECK(patience.now() == limits::kSignerOverdue);
-  for (int i = 0; i < 3; ++i) patience.answered(seconds(10));
+  for (int i = 0; i < 3; ++i) patience.took(seconds(10));
   CHECK(patience.now() == limits::kSignerOverdue);
-  for (int i = 0; i < 300; ++i) patience.answered(seconds(10));
+  for (int i = 0; i < 300; ++i) patience.took(seconds(10));
   CHECK(patience.now() == limits::kSessionPatienceMost);
-  for (int i = 0; i < 30; ++i) patience.answered(milliseconds(1));  // ten sessions
+  for (int i = 0; i < 30; ++i) patience.took(milliseconds(1));  // ten sessions
   CHECK(patience.now() == limits::kSignerOverdue);
 }
 
@@ -328,6 +328,45 @@ TEST_CASE("a session that is 49 ms old has no company") {
   w.advance(49);
   CHECK(w.asked() == 3);
   CHECK(w.facts<co::SessionOpened>(0).size() == 1);
+}
+
+TEST_CASE("a session whose answers still come in has no company, but for a second at most") {
+  World w(1, 99, 50);
+  w.start_all();
+  for (std::uint16_t i = 0; i < 99; ++i) w.signer(i).manners = Manners::Silent;
+  w.create(0, "k1");
+  const auto opened = [&w] { return w.facts<co::SessionOpened>(0).size(); };
+  // An answer each 40 ms, until 50 ms of silence would end the patience.
+  const auto answer_one = [&w] {
+    for (std::uint16_t i = 0; i < 99; ++i) {
+      if (w.signer(i).withheld.empty()) continue;
+      w.release_withheld(i);
+      return;
+    }
+  };
+  for (int i = 0; i < 5; ++i) {
+    w.advance(40);
+    CHECK(opened() == 1);
+    answer_one();
+  }
+  w.advance(700);  // nobody says anything: the company comes before the second is over
+  CHECK(opened() == 2);
+
+  World dripping(1, 99, 50);
+  dripping.start_all();
+  for (std::uint16_t i = 0; i < 99; ++i) dripping.signer(i).manners = Manners::Silent;
+  dripping.create(0, "k1");
+  for (int i = 0; i < 24; ++i) {
+    dripping.advance(40);
+    for (std::uint16_t k = 0; k < 99; ++k) {
+      if (dripping.signer(k).withheld.empty()) continue;
+      dripping.release_withheld(k);
+      break;
+    }
+  }
+  CHECK(dripping.facts<co::SessionOpened>(0).size() == 1);  // 960 ms
+  dripping.advance(41);
+  CHECK(dripping.facts<co::SessionOpened>(0).size() == 2);
 }
 
 TEST_CASE("at most n-t+1 sessions of a message are open, and nobody is asked twice meanwhile") {

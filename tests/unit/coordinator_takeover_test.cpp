@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/base/limits.h"
+#include "coordinator/core/patience.h"
 #include "tests/unit/coordinator_world.h"
 
 using namespace roulette;
@@ -117,6 +118,24 @@ TEST_CASE("a live owner that makes no progress is helped after kOwnerPatience") 
   w.advance(limits::kOwnerPatience.us / 1000 + 150);
   REQUIRE(w.facts<co::TookOver>(1).size() == 1);
   CHECK(w.facts<co::TookOver>(1)[0].why == "its owner makes no progress");
+}
+
+TEST_CASE("where signatures take long, a live owner is left alone for longer, within a bound") {
+  World w(2);
+  w.start_all();
+  for (int i = 0; i < 40; ++i) {
+    for (std::uint16_t k = 0; k < 5; ++k) w.signer(k).manners = Manners::Silent;
+    w.create(0, "slow" + std::to_string(i));
+    w.advance(900);
+    for (std::uint16_t k = 0; k < 5; ++k) w.release_withheld(k);
+    w.advance(10);
+  }
+  REQUIRE(w.facts<co::TookOver>(1).empty());
+  stuck_withdrawal(w);
+  w.advance(limits::kOwnerPatience.us / 1000 + 150);
+  CHECK(w.facts<co::TookOver>(1).empty());
+  w.advance((co::kOwnerPatienceMost - limits::kOwnerPatience).us / 1000);
+  CHECK(w.facts<co::TookOver>(1).size() == 1);
 }
 
 TEST_CASE("two coordinators that sign one template make the same transaction") {
