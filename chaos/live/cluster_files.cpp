@@ -471,6 +471,7 @@ class Maker {
         config["log"] = plan_.log;
       else
         config["etcd"] = etcd;
+      if (plan_.log != "sqlite" && remote.members.empty()) config["own_etcd"] = true;
       for (const auto& [key, file] :
            {std::pair{"etcd_ca", remote.ca}, std::pair{"etcd_cert", remote.cert},
             std::pair{"etcd_key", remote.key}})

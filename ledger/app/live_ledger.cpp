@@ -171,6 +171,7 @@ Result<std::unique_ptr<ReplicatedLog>> LiveLedger::make_etcd_log() {
     if (!tls) return tls.error();
     options.tls = std::move(tls).value();
   }
+  options.own = settings_.own_etcd;
   options.on_trouble = [this](const std::string& what) {
     std::fprintf(stderr, "%s: %s\n", settings_.name.text().c_str(), what.c_str());
   };

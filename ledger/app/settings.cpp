@@ -130,13 +130,14 @@ void read_log(ConfigObject& root, const std::filesystem::path& base, Settings& s
   const std::string log = root.text("log", "etcd");
   settings.sqlite_log = log == "sqlite";
   if (settings.sqlite_log) {
-    for (const char* key : {"etcd", "etcd_ca", "etcd_cert", "etcd_key"})
+    for (const char* key : {"etcd", "own_etcd", "etcd_ca", "etcd_cert", "etcd_key"})
       if (root.has(key)) root.fail(key, "has no meaning with `log`: sqlite");
     if (settings.replicas != 1) root.fail("replicas", "must be 1 with `log`: sqlite");
     return;
   }
   if (log != "etcd") root.fail("log", "is neither etcd nor sqlite");
   read_etcd(root, base, settings);
+  settings.own_etcd = root.boolean("own_etcd", false);
 }
 
 }  // namespace

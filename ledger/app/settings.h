@@ -36,6 +36,7 @@ struct Settings {
   // Clients' URLs, all of one kind; this replica starts with another one each. Empty with
   // sqlite_log.
   std::vector<runtime::HttpUrl> etcd;
+  bool own_etcd = false;  // it holds this cluster's keys alone: its history is compacted
   // With https: whom to trust (set), and who we are (both or neither).
   std::filesystem::path etcd_ca, etcd_certificate, etcd_key;
   wire::Genesis genesis;

@@ -85,8 +85,10 @@ struct Machine {
 
   // ---- snapshots.cpp ----
   void start_snapshot(const Hash32& digest);
+  [[nodiscard]] bool snapshot_due() const;
   void advance_snapshot();
   void snapshot_read_again(const StoredSnapshot& snapshot);
+  [[nodiscard]] Result<Manifest> judge_older(const StoredSnapshot& snapshot) const;
   void older_snapshot_read(const StoredSnapshot& snapshot);
   void snapshot_failed();
   void end_job();
@@ -218,6 +220,11 @@ struct Machine {
   bool restored_tables = false;             // a snapshot that this life loaded went into them
   std::uint64_t log_first = 1;              // the oldest entry, as far as this replica was told
   std::uint64_t newest_snapshot = 0;
+  std::uint64_t older_snapshot = 0;  // the one before it
+  // SHA-256 of the manifests of the last two that this life stored and opened; else zero.
+  Hash32 newest_manifest{};
+  Hash32 older_manifest{};
+  std::uint64_t snapshot_bytes = 0;  // of the last one that was made or loaded
   std::uint64_t trimmed_to = 0;
   std::uint64_t snapshots_given_up = 0;
   Instant propose_not_before;

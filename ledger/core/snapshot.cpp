@@ -106,6 +106,16 @@ Manifest make_manifest(const std::string& cluster_id, std::uint64_t index, const
   return manifest;
 }
 
+Result<Manifest> check_chunks(const StoredSnapshot& stored) {
+  auto manifest = decode_manifest(stored.manifest);
+  if (!manifest) return manifest;
+  const auto whole = join_chunks(*manifest, stored.chunks);
+  if (!whole) return whole.error();
+  if (manifest->index != stored.index)
+    return Error{ErrorKind::Corrupt, "its manifest names another index"};
+  return manifest;
+}
+
 Result<OpenedSnapshot> open_snapshot(const StoredSnapshot& stored, const wire::Genesis& genesis,
                                      const crypto::Scheme* verifier) {
   auto opened = open(stored, genesis, verifier);

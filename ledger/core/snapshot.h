@@ -43,6 +43,9 @@ struct StoredSnapshot {
   friend bool operator==(const StoredSnapshot&, const StoredSnapshot&) = default;
 };
 
+// That its chunks are what its manifest names, and no more: what they say is not looked at.
+[[nodiscard]] Result<Manifest> check_chunks(const StoredSnapshot& stored);
+
 struct OpenedSnapshot {
   Manifest manifest;
   Bytes bytes;  // the state's encoding

@@ -13,20 +13,34 @@
 
 #include "common/base/assert.h"
 #include "common/base/mutants.h"
+#include "common/crypto/hash.h"
 #include "ledger/core/machine.h"
 
 namespace roulette::ledger {
 namespace {
 
 constexpr std::uint64_t kNewest = ~std::uint64_t{0};
+// A snapshot of so many bytes waits for so many intervals: a day's books are written dozens of
+// times, not hundreds, and what is written for one stays a few KiB an entry.
+constexpr std::uint64_t kBytesPerInterval = 4 << 20;
 
 }  // namespace
 
 // ---- writing ----
 
+bool Machine::snapshot_due() const {
+  const std::uint64_t intervals =
+      std::max<std::uint64_t>(1, snapshot_bytes / kBytesPerInterval);
+  std::uint64_t last = newest_snapshot;
+  if (job) last = std::max(last, job->index);
+  if (next_job) last = std::max(last, next_job->index);
+  return applied >= last + intervals * config.snapshot_interval;
+}
+
 void Machine::start_snapshot(const Hash32& digest) {
-  if (!serving() || preferred()) return;
+  if (!serving() || preferred() || !snapshot_due()) return;
   Bytes bytes = state.encode();
+  snapshot_bytes = bytes.size();
   if (bytes.size() > limits::kMaxSnapshotBytes) {
     ++snapshots_given_up;
     return;
@@ -154,17 +168,27 @@ void Machine::snapshot_read_again(const StoredSnapshot& snapshot) {
     ++snapshots_given_up;  // it stands there damaged: nothing is ever removed on its account
     return end_job();
   }
-  newest_snapshot = job->index;
+  older_snapshot = std::exchange(newest_snapshot, job->index);
+  older_manifest = std::exchange(newest_manifest, crypto::sha256(snapshot.manifest));
   job->chunks.clear();
   job->phase = SnapshotJob::Phase::Older;
   job->older = job->index - 1;
 }
 
+// What this life opened need not be opened again: under the same manifest, the same bytes.
+Result<Manifest> Machine::judge_older(const StoredSnapshot& snapshot) const {
+  if (older_manifest != Hash32{} && crypto::sha256(snapshot.manifest) == older_manifest)
+    return check_chunks(snapshot);
+  auto opened = open_snapshot(snapshot, config.genesis, config.verifier);
+  if (!opened) return opened.error();
+  return std::move(opened->manifest);
+}
+
 void Machine::older_snapshot_read(const StoredSnapshot& snapshot) {
   if (snapshot.index == 0) return end_job();  // there is none yet: everything stays
   const auto spoken_for = confirmed.find(snapshot.index);
-  const auto opened = open_snapshot(snapshot, config.genesis, config.verifier);
-  if (opened && spoken_for != confirmed.end() && opened->manifest.digest == spoken_for->second) {
+  const auto manifest = judge_older(snapshot);
+  if (manifest && spoken_for != confirmed.end() && manifest->digest == spoken_for->second) {
     job->phase = SnapshotJob::Phase::Trimming;
     job->older = snapshot.index;
     return;
@@ -196,8 +220,10 @@ void Machine::checkpoint_logged(std::uint64_t index) {
   if (config.snapshot_interval == 0 || index % config.snapshot_interval != 0) return;
   confirmed.insert_or_assign(index, *digest);
   while (confirmed.size() > limits::kSnapshotsConfirmed) {
-    const bool next_trim = confirmed.begin()->first == newest_snapshot;  // it goes up to there
-    confirmed.erase(next_trim ? std::next(confirmed.begin()) : confirmed.begin());
+    // The trim under way goes up to one of these, and the next one: many intervals may lie between.
+    confirmed.erase(std::find_if(confirmed.begin(), confirmed.end(), [this](const auto& known) {
+      return known.first != newest_snapshot && known.first != older_snapshot;
+    }));
   }
 }
 
@@ -288,6 +314,8 @@ void Machine::adopt(OpenedSnapshot snapshot) {
   applied = manifest.index;
   history = {};  // of entries that were jumped nothing is known
   newest_snapshot = manifest.index;
+  newest_manifest = {};
+  snapshot_bytes = manifest.bytes;
   checkpoints = Checkpoints(config.id, config.replicas);
   checkpoints.loaded(manifest.index, manifest.digest);
   unconfirmed = Loaded{manifest.index, manifest.digest};

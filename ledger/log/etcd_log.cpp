@@ -26,6 +26,10 @@ constexpr std::uint64_t kTrimSlice = 512;  // entries a transaction
 constexpr std::int64_t kUnknownRevision = -1;  // equal to no key's: nothing can be proposed
 // etcd's own words: with the write that fills its quota, which it keeps, and with every later one.
 constexpr std::string_view kNoSpace = "database space exceeded";
+// What a late compaction is told: another replica, or etcd itself, was there before.
+constexpr std::string_view kCompacted = "required revision has been compacted";
+// Behind a trim: until then every watch that serves has seen it, and none is cancelled.
+constexpr Duration kCompactionRest = milliseconds(100);
 constexpr Duration kResubscribeRest = milliseconds(20);
 constexpr Duration kPatience = milliseconds(250);  // then following is lost, not only interrupted
 constexpr Duration kTroubleRest = seconds(1);  // between two words about one member
@@ -42,7 +46,8 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
       : loop(event_loop),
         options(std::move(given)),
         rest(event_loop, [this] { read_page(); }),
-        silence(event_loop, [this] { on_silence(); }) {
+        silence(event_loop, [this] { on_silence(); }),
+        compaction(event_loop, [this] { compact(); }) {
     ROULETTE_ASSERT(!options.members.empty());
     troubles.resize(options.members.size());
     for (const Member& member : options.members) {
@@ -82,6 +87,8 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
   std::unique_ptr<runtime::LineSplitter> lines;
   runtime::Timer rest;
   runtime::Timer silence;
+  runtime::Timer compaction;
+  std::int64_t trimmed_revision = 0;  // of the last trim here
 
   using Answered = std::function<void(Result<std::string>)>;
   void ask(const char* what, std::string body, Duration deadline, Answered done);
@@ -107,6 +114,7 @@ struct EtcdLog::State : std::enable_shared_from_this<EtcdLog::State> {
   };
   void read_snapshot_page(std::shared_ptr<Reading> reading, const std::string& last_key);
   void trim_slice(etcd::TrimRange range, DoneCallback done);
+  void compact();
   // False when it is neither known nor the next one, or does not parse.
   bool take(const etcd::Entry& entry);
   void deliver(std::uint64_t index, std::int64_t revision, std::vector<wire::Command> commands);
@@ -134,8 +142,10 @@ void EtcdLog::State::ask_member(std::size_t tries_left, runtime::HttpCall call, 
       self->troubles[asked].said.clear();
       return done(std::move(answer->body));
     }
-    const bool full = answer && answer->body.find(kNoSpace) != std::string::npos;
-    if (!full) self->leave_member(asked);
+    const auto says = [&answer](std::string_view words) {
+      return answer && answer->body.find(words) != std::string::npos;
+    };
+    if (!says(kNoSpace) && !says(kCompacted)) self->leave_member(asked);
     const std::string why =
         answer ? "HTTP " + std::to_string(answer->status) + ": " + answer->body.substr(0, 200)
                : answer.error().message;
@@ -507,11 +517,22 @@ void EtcdLog::State::trim_slice(etcd::TrimRange range, DoneCallback done) {
         if (!result.value().succeeded) {
           return done(Error{ErrorKind::Refused, "not both snapshots are complete"});
         }
-        if (range.to == range.up_to) return done({});
+        if (range.to == range.up_to) {
+          self->trimmed_revision = result.value().revision;
+          if (self->options.own && !self->compaction.armed())
+            self->compaction.arm(self->loop.now() + kCompactionRest);
+          return done({});
+        }
         etcd::TrimRange next = range;
         next.from = range.to + 1;
         self->trim_slice(next, done);
       });
+}
+
+// Missed, it is made up for behind the next trim.
+void EtcdLog::State::compact() {
+  ask("kv/compaction", etcd::compaction_request(trimmed_revision), options.page_deadline,
+      [](const Result<std::string>&) {});
 }
 
 const EtcdLog::Counters& EtcdLog::counters() const {

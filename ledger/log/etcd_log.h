@@ -3,8 +3,9 @@
 // Invariants: an append compares the head's revision with that of the last entry handed over here,
 // so a proposer that has not seen everything writes nothing; an answer that did not come is
 // Unknown, never a guess. A member that fails or stands still is left for the next one: every
-// request has a deadline. Only own keys (<cluster>/...) are written or removed, global compaction
-// and defragmentation are never called, and no process is started here.
+// request has a deadline. Only own keys (<cluster>/...) are written or removed; global compaction
+// is called only where the etcd is this cluster's own, defragmentation never; no process is started
+// here.
 #pragma once
 
 #include <functional>
@@ -35,6 +36,9 @@ class EtcdLog final : public ReplicatedLog {
     Duration deadline = milliseconds(400);
     Duration page_deadline = seconds(2);
     std::shared_ptr<const runtime::TlsClientContext> tls = {};  // null: plain HTTP
+    // The etcd holds nothing else: its history goes behind every trim. What was removed would
+    // count against its quota until somebody compacts.
+    bool own = false;
     // Which member does not serve and why, for people: when that changes, at most once a second a
     // member. May be empty.
     std::function<void(const std::string&)> on_trouble = {};

@@ -177,6 +177,10 @@ std::string trim_request(const std::string& cluster, const TrimRange& range) {
   return body + "]}";
 }
 
+std::string compaction_request(std::int64_t revision) {
+  return R"({"revision":")" + std::to_string(revision) + "\"}";
+}
+
 std::string first_entry_request(const std::string& cluster) {
   return range_body(entry_key(cluster, 0), entries_end(cluster), 1, R"(,"keys_only":true)");
 }

@@ -45,6 +45,8 @@ struct TrimRange {
   bool older_snapshots = false;
 };
 [[nodiscard]] std::string trim_request(const std::string& cluster, const TrimRange& range);
+// POST /v3/kv/compaction: what no key holds any more since `revision` goes for good.
+[[nodiscard]] std::string compaction_request(std::int64_t revision);
 // POST /v3/kv/range, linearizable.
 [[nodiscard]] std::string head_request(const std::string& cluster);
 [[nodiscard]] std::string entries_request(const std::string& cluster, std::uint64_t from,

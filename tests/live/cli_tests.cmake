@@ -143,3 +143,5 @@ tool_test(NAME "a read-only folder and a taken port are said at the start" TIMEO
   COMMAND machine_faults_test.py MachineFaults.test_unfit_starts)
 tool_test(NAME "a wall clock set back changes nothing" TIMEOUT 180
   COMMAND machine_faults_test.py MachineFaults.test_clock_set_back)
+tool_test(NAME "etcd is compacted and each member defragmented, and no request fails" TIMEOUT 180
+  COMMAND defragment_test.py Defragment.test_members)

@@ -47,6 +47,7 @@ class LedgerProcess {
   void tell(const std::string& line) { channel_.tell(line); }
   void signal(int number) { child_->signal(number); }
   int wait() { return child_->wait(); }
+  [[nodiscard]] pid_t pid() const { return child_->pid(); }
   void kill();
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
 
