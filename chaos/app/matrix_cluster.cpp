@@ -180,7 +180,7 @@ bool MatrixCluster::mine(std::uint32_t blocks) {
 bool MatrixCluster::settle(Duration limit) {
   const Instant deadline = s_->loop.now() + limit;
   struct Asked {
-    bool open = false, zero = false;
+    bool open = false, settled = false;
     Instant next{};
   };
   const auto asked = std::make_shared<Asked>();
@@ -189,20 +189,20 @@ bool MatrixCluster::settle(Duration limit) {
     if (!mine(blocks)) pause(milliseconds(100));
     blocks = 1;
     const Instant next = s_->loop.now() + kNextBlock;
-    const bool zero = wait(
+    const bool settled = wait(
         [&] {
-          if (!asked->open && !asked->zero && s_->loop.now() >= asked->next) {
+          if (!asked->open && !asked->settled && s_->loop.now() >= asked->next) {
             asked->open = true;
             asked->next = s_->loop.now() + kNextQuestion;
-            s_->cluster->ask_pending([asked](Result<std::int64_t> pending) {
+            s_->cluster->ask_settled([asked](Result<bool> all) {
               asked->open = false;
-              asked->zero = pending.ok() && *pending == 0;
+              asked->settled = all.ok() && *all;
             });
           }
-          return asked->zero;
+          return asked->settled;
         },
         next - s_->loop.now());
-    if (zero) return true;
+    if (settled) return true;
   }
   return false;
 }

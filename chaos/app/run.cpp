@@ -219,9 +219,9 @@ class Run {
     while (!settled && !stopped_ && s_->loop.now() < deadline) {
       if (!asking) {
         asking = true;
-        s_->cluster->ask_pending([&](Result<std::int64_t> pending) {
+        s_->cluster->ask_settled([&](Result<bool> all) {
           asking = false;
-          settled = pending.ok() && *pending == 0;
+          settled = all.ok() && *all;
         });
       }
       // A short wait between questions, cut short by the answer that ends it.
@@ -229,7 +229,7 @@ class Run {
           s_->loop.run_until([&] { return settled || stopped_; }, milliseconds(200));
     }
     // An answer that is still under way must not find this frame gone.
-    [[maybe_unused]] const bool answered = s_->loop.run_until([&] { return !asking; }, seconds(15));
+    [[maybe_unused]] const bool answered = s_->loop.run_until([&] { return !asking; }, seconds(25));
     if (!settled)
       problems_.push_back("not every accepted withdrawal settled within the heal bound");
   }

@@ -209,24 +209,47 @@ struct Cluster::State {
 
   // ---- asking the books ----
 
-  void balance(const std::string& account, std::function<void(Result<std::int64_t>)> done) {
+  // The array `field` of what a coordinator answers; the coordinators take turns.
+  void ask_coordinator(const std::string& target, const std::string& field,
+                       std::function<void(Result<json>)> done) {
     runtime::HttpCall call;
-    call.target = "/v1/balances";
+    call.target = target;
     call.headers = {{"authorization", "Bearer " + files.token}};
     call.deadline = kPendingDeadline;
     const std::size_t coordinator = next_coordinator++ % coordinator_http.size();
     coordinator_http[coordinator]->call(
-        std::move(call), [account, done = std::move(done)](Result<runtime::HttpResponse> r) {
+        std::move(call), [field, done = std::move(done)](Result<runtime::HttpResponse> r) {
           if (!r) return done(r.error());
           const json body = json::parse(r->body, nullptr, false);
-          if (r->status != 200 || !body.is_object() || !body.contains("balances")) {
-            return done(Error{ErrorKind::Network, "balances: HTTP " + std::to_string(r->status)});
-          }
-          for (const json& entry : body["balances"]) {
-            if (entry.value("account", "") == account)
-              return done(entry.value("amount_sat", std::int64_t{0}));
-          }
-          done(std::int64_t{0});
+          if (r->status != 200 || !body.is_object() || !body.contains(field) ||
+              !body[field].is_array())
+            return done(Error{ErrorKind::Network, field + ": HTTP " + std::to_string(r->status)});
+          done(body[field]);
+        });
+  }
+
+  void balance(const std::string& account, std::function<void(Result<std::int64_t>)> done) {
+    ask_coordinator("/v1/balances", "balances",
+                    [account, done = std::move(done)](Result<json> balances) {
+                      if (!balances) return done(balances.error());
+                      for (const json& entry : *balances) {
+                        if (entry.value("account", "") == account)
+                          return done(entry.value("amount_sat", std::int64_t{0}));
+                      }
+                      done(std::int64_t{0});
+                    });
+  }
+
+  // Behind a balance of zero, only what lost its block is in one of these.
+  void none_in_state(std::size_t which, std::function<void(Result<bool>)> done) {
+    static constexpr const char* kUnmined[] = {"signed", "broadcast", "confirmed"};
+    if (which == std::size(kUnmined)) return done(true);
+    ask_coordinator(
+        std::string("/v1/withdrawals?limit=1&state=") + kUnmined[which], "withdrawals",
+        [this, which, done = std::move(done)](Result<json> list) {
+          if (!list) return done(list.error());
+          if (!list->empty()) return done(false);
+          none_in_state(which + 1, done);
         });
   }
 
@@ -617,8 +640,13 @@ void Cluster::note_node_height(ProcessName node, const std::string& why) {
   });
 }
 
-void Cluster::ask_pending(std::function<void(Result<std::int64_t>)> done) {
-  state_->balance("pending", std::move(done));
+void Cluster::ask_settled(std::function<void(Result<bool>)> done) {
+  state_->balance("pending", [s = state_.get(), done = std::move(done)](
+                                 Result<std::int64_t> pending) {
+    if (!pending) return done(pending.error());
+    if (*pending != 0) return done(false);
+    s->none_in_state(0, done);
+  });
 }
 
 const std::vector<std::pair<ProcessName, Endpoint>>& Cluster::monitored() const {

@@ -118,9 +118,9 @@ class Cluster {
 
   // The height now, to the tool's log as `node_height`; asks the node, never flushes it.
   void note_node_height(ProcessName node, const std::string& why);
-  // "pending" of the books by a coordinator's answer: zero when every accepted withdrawal is
-  // settled.
-  void ask_pending(std::function<void(Result<std::int64_t>)> done);
+  // Whether every accepted withdrawal is settled now, by a coordinator's answers: nothing is
+  // pending in the books, and none was settled once and lost its block since (its postings stay).
+  void ask_settled(std::function<void(Result<bool>)> done);
 
   [[nodiscard]] const std::vector<Endpoint>& coordinators() const;
   [[nodiscard]] const std::string& token() const;
