@@ -174,11 +174,23 @@ struct FaultEngine::State {
       if (name.role != role) continue;
       const bool victim =
           std::count(instance.plan.victims.begin(), instance.plan.victims.end(), name) > 0;
-      const bool serving = supervisor.serving(name) || name == standing_still;
+      const bool serving =
+          supervisor.serving(name) || (name == standing_still && !being_struck(name));
       if (victim && !serving) return false;  // it is down already: killing it again proves nothing
       if (victim || !serving) ++down;
     }
     return down <= experiment.blast_radius.at(role);
+  }
+
+  // A signal of an earlier fault is under way: whose its end is could not be told.
+  bool being_struck(const ProcessName& name) const {
+    for (const Instance& instance : instances) {
+      if (of_token(instance.plan.signal)) continue;
+      for (const Strike& strike : instance.strikes) {
+        if (strike.victim == name && !strike.over && !strike.exit) return true;
+      }
+    }
+    return false;
   }
 
   void defer_timed(Instance& instance) {
