@@ -163,10 +163,10 @@ class Maker {
   }
 
   runtime::Validity authority_validity() const {
-    return hosts_ == nullptr ? runtime::Validity{} : runtime::Validity{-300, kAuthorityS};
+    return hosts_ == nullptr ? runtime::Validity{} : runtime::Validity{.until_s = kAuthorityS};
   }
   runtime::Validity certificate_validity() const {
-    return hosts_ == nullptr ? runtime::Validity{} : runtime::Validity{-300, kCertificateS};
+    return hosts_ == nullptr ? runtime::Validity{} : runtime::Validity{.until_s = kCertificateS};
   }
 
   // etcd takes whomever its authority signed for: only members and replicas have one of these.
