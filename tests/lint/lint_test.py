@@ -139,6 +139,8 @@ PLANTS = [
      {"tools/planted.sh": "# Planted.\nset -euo pipefail\n"
                           "echo 'deb http" + "://host.invalid/ unstable main'\n"}),
     ("mirror-host", "docs/planted.md", {"docs/planted.md": "https://registry.npm" + "js.org\n"}),
+    ("not-text", "docs/planted", {"docs/planted": "\x7fELF\udcff"}),
+    ("top-level", "planted.txt", {"planted.txt": "Planted.\n"}),
     ("bash-strict", "tools/planted.sh", {"tools/planted.sh": "# Planted.\nset -e\n"}),
     ("not-executable", "tools/planted",
      {"tools/planted": "#!/usr/bin/env python3\n# Planted.\n"}),
@@ -184,7 +186,7 @@ class LintTest(unittest.TestCase):
             target = os.path.join(self.root, path)
             self.assertFalse(os.path.exists(target), path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "w", encoding="utf-8") as file:
+            with open(target, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(content)
         found = set(lint.violations(self.root)) - self.before
         for path in files:
