@@ -467,6 +467,7 @@ class Maker {
       config["snapshot_interval"] = plan_.snapshot_interval;
       if (plan_.commit_delay_ms > 0) config["commit_delay_ms"] = plan_.commit_delay_ms;
       config["peers"] = peers(Role::Ledger, at_.ledger_tls, i);
+      if (const Status status = give_clients(name, config); !status) return status;
       if (plan_.log == "sqlite")
         config["log"] = plan_.log;
       else

@@ -187,6 +187,7 @@ void World::start(LedgerSeat& seat) {
   config.genesis = genesis_;
   config.checkpoint_interval = kCheckpointEvery;
   config.verifier = &scheme_;
+  config.clients = clients_;
   config.snapshot_interval = options_.snapshot_interval;
   config.snapshot_chunk_bytes = options_.snapshot_chunk_bytes;
   config.heartbeat = config.heartbeat * options_.pace;

@@ -112,6 +112,8 @@ std::string LedgerMetrics::text(const Gauges& gauges, const LogCounters& log, bo
   set("roulette_ledger_withdrawals", "Withdrawals in the books", number(gauges.withdrawals));
   count("roulette_ledger_refused_messages_total", "Messages of a wrong kind or over a bound",
       gauges.dropped);
+  count("roulette_ledger_unrequested_total", "Withdrawals that no listed client asked for",
+        gauges.unrequested);
   set("roulette_ledger_snapshot_index", "Index of the newest snapshot stored or loaded here",
       number(gauges.newest_snapshot));
   set("roulette_ledger_trimmed_to", "Entries up to this index were removed by this replica",

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/runtime/clients_file.h"
 #include "common/runtime/tls_client.h"
 #include "common/wire/codec.h"
 #include "ledger/log/etcd_log.h"
@@ -88,6 +89,11 @@ Status LiveLedger::open_tables() {
   config.genesis = settings_.genesis;
   config.checkpoint_interval = limits::kCheckpointInterval;
   config.snapshot_interval = settings_.snapshot_interval;
+  if (!settings_.clients.empty()) {
+    auto read = runtime::read_clients_file(settings_.clients, settings_.cluster_id);
+    if (!read) return read.error();
+    config.clients = std::move(read).value();
+  }
   machine_ = std::make_unique<Ledger>(std::move(config));
   Started started;
   if (digest.value()) {

@@ -157,6 +157,7 @@ Result<Settings> load_settings(const std::filesystem::path& file) {
   settings.ca = path("ca");
   settings.certificate = path("cert");
   settings.key = path("key");
+  if (root.has("clients")) settings.clients = path("clients");
   settings.replicas = static_cast<std::uint16_t>(root.integer("replicas", 1, kMostReplicas));
   if (settings.name.index >= settings.replicas) root.fail("name", "is not below `replicas`");
   read_peers(root, settings);

@@ -39,6 +39,7 @@ struct Settings {
   bool own_etcd = false;  // it holds this cluster's keys alone: its history is compacted
   // With https: whom to trust (set), and who we are (both or neither).
   std::filesystem::path etcd_ca, etcd_certificate, etcd_key;
+  std::filesystem::path clients;  // the clients file; empty: any coordinator's word will do
   wire::Genesis genesis;
   std::uint64_t snapshot_interval = 0;  // log indices; 0: no snapshots, and nothing is trimmed
   Duration drain;

@@ -37,6 +37,7 @@ Gauges Ledger::gauges() const {
   gauges.index = machine_->applied;
   gauges.known_head = std::max(machine_->known_head, machine_->applied);
   gauges.dropped = machine_->dropped;
+  gauges.unrequested = machine_->unrequested;
   gauges.queued_commands = machine_->queue.size();
   gauges.waiting_requests = machine_->waiting;
   gauges.waiting_reads = machine_->reads;
@@ -57,6 +58,7 @@ Machine::Machine(LedgerConfig settings)
   // The majority's word on a snapshot is its word on the checkpoint at that index.
   ROULETTE_ASSERT(config.snapshot_interval % config.checkpoint_interval == 0);
   ROULETTE_ASSERT(config.snapshot_chunk_bytes > 0);
+  ROULETTE_ASSERT(config.snapshot_bytes_per_interval > 0);
 }
 
 void Machine::step(Instant at, const Event& event, Effects& effects) {

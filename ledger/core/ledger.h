@@ -20,11 +20,14 @@
 #include "common/base/limits.h"
 #include "common/base/time.h"
 #include "common/crypto/scheme.h"
+#include "common/wire/client_list.h"
 #include "common/wire/messages.h"
 #include "ledger/core/snapshot.h"
 #include "ledger/core/state.h"
 
 namespace roulette::ledger {
+
+inline constexpr std::uint64_t kSnapshotBytesPerInterval = 4 << 20;
 
 struct LedgerConfig {
   LedgerId id;
@@ -33,10 +36,15 @@ struct LedgerConfig {
   wire::Genesis genesis;  // proposed when the log is empty
   std::uint64_t checkpoint_interval = 64;
   const crypto::Scheme* verifier = nullptr;  // of `Signed`; see State
+  // Whose requests this replica puts into the log; nothing: whatever a coordinator brings.
+  std::shared_ptr<const wire::ClientList> clients;
   // The preferred replica stores a snapshot at every multiple of this index, which must be one of
   // checkpoint_interval; 0: never, and nothing is trimmed.
   std::uint64_t snapshot_interval = 0;
   std::size_t snapshot_chunk_bytes = limits::kSnapshotChunkBytes;
+  // A snapshot of so many bytes waits for so many intervals: a day's books are written dozens of
+  // times, not hundreds, and what is written for one stays a few KiB an entry.
+  std::uint64_t snapshot_bytes_per_interval = kSnapshotBytesPerInterval;
   // To the other replicas; a silent one is nobody's proposer of choice.
   Duration heartbeat = limits::kLedgerHeartbeat;
   Duration peer_silent = limits::kLedgerPeerSilent;
@@ -203,6 +211,7 @@ struct Gauges {
   std::uint64_t index = 0;
   std::uint64_t known_head = 0;  // the highest index a barrier has shown
   std::uint64_t dropped = 0;     // messages of a wrong kind or over a bound
+  std::uint64_t unrequested = 0;  // withdrawals that no listed client asked for
   std::size_t queued_commands = 0;
   std::size_t waiting_requests = 0;
   std::size_t waiting_reads = 0;

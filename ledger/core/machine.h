@@ -58,6 +58,8 @@ struct Machine {
   void propose_genesis();
   void withdraw_genesis();
   void report_checkpoint();
+  // Why this replica does not propose it; nothing: it may.
+  [[nodiscard]] std::optional<std::string> unrequested_by_clients(const wire::Withdraw& w) const;
   void answer_waiters(const wire::Command& command, const wire::Outcome& outcome);
   void settle_proposal();
   void move_commands();
@@ -220,7 +222,6 @@ struct Machine {
   bool restored_tables = false;             // a snapshot that this life loaded went into them
   std::uint64_t log_first = 1;              // the oldest entry, as far as this replica was told
   std::uint64_t newest_snapshot = 0;
-  std::uint64_t older_snapshot = 0;  // the one before it
   // SHA-256 of the manifests of the last two that this life stored and opened; else zero.
   Hash32 newest_manifest{};
   Hash32 older_manifest{};
@@ -242,6 +243,7 @@ struct Machine {
   Instant fresh_at;
   std::uint64_t known_head = 0;
   std::uint64_t dropped = 0;
+  std::uint64_t unrequested = 0;
 
   Instant now;
   Effects* out = nullptr;  // set while step() runs

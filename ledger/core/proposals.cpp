@@ -20,13 +20,21 @@ namespace roulette::ledger {
 void Machine::submit(ConnectionId from, const wire::LedgerSubmit& message) {
   const bool internal = std::holds_alternative<wire::Genesis>(message.command.body) ||
                         std::holds_alternative<wire::Checkpoint>(message.command.body);
+  const auto* wanted = std::get_if<wire::Withdraw>(&message.command.body);
+  if (wanted != nullptr) {
+    if (auto why = unrequested_by_clients(*wanted)) {
+      // Without a view, so it is no answer to the key: nothing was applied.
+      ++unrequested;
+      const wire::Outcome outcome{wire::OutcomeKind::Invalid, *std::move(why), std::nullopt};
+      return send(from, wire::LedgerApplied{message.request, applied, outcome, std::nullopt});
+    }
+  }
   // Unanswered, the coordinator asks another replica after kLedgerRetry.
   if (internal || draining || waiting >= limits::kMaxQueuedCommands ||
       !queue.add(message.command, now, false)) {
     ++dropped;
     return;
   }
-  const auto* wanted = std::get_if<wire::Withdraw>(&message.command.body);
   if (wanted != nullptr && ROULETTE_MUTANT("answer-before-apply")) {
     wire::WithdrawalView view;
     view.id = wanted->id;
@@ -41,6 +49,17 @@ void Machine::submit(ConnectionId from, const wire::LedgerSubmit& message) {
   waiters[message.command.id].emplace_back(from, message.request);
   ++waiting;
   queue_moved = true;
+}
+
+// Attack: a coordinator in wrong hands makes up a withdrawal, has another account debited for what
+// a client asked of its own, or takes a key first with a request that no signer will ever accept.
+// What another replica forwards is not looked at: it can reach the log without this one.
+std::optional<std::string> Machine::unrequested_by_clients(const wire::Withdraw& w) const {
+  if (!config.clients) return std::nullopt;
+  if (w.id != wire::withdrawal_id_of(w.key)) return "the withdrawal id is another key's";
+  const auto no = config.clients->check({w.key, w.account, w.script, w.amount_sat}, w.client);
+  if (no) return no->detail;
+  return std::nullopt;
 }
 
 void Machine::take_forwarded(const wire::LedgerForward& message) {

@@ -20,9 +20,10 @@ namespace roulette::ledger {
 namespace {
 
 constexpr std::uint64_t kNewest = ~std::uint64_t{0};
-// A snapshot of so many bytes waits for so many intervals: a day's books are written dozens of
-// times, not hundreds, and what is written for one stays a few KiB an entry.
-constexpr std::uint64_t kBytesPerInterval = 4 << 20;
+// Whoever trims must know the majority's word on the older of two snapshots, which may be as many
+// intervals apart as the largest one waits for, and this life may have written neither.
+constexpr std::size_t kConfirmedMost =
+    limits::kSnapshotsConfirmed * (limits::kMaxSnapshotBytes / kSnapshotBytesPerInterval);
 
 }  // namespace
 
@@ -30,7 +31,7 @@ constexpr std::uint64_t kBytesPerInterval = 4 << 20;
 
 bool Machine::snapshot_due() const {
   const std::uint64_t intervals =
-      std::max<std::uint64_t>(1, snapshot_bytes / kBytesPerInterval);
+      std::max<std::uint64_t>(1, snapshot_bytes / config.snapshot_bytes_per_interval);
   std::uint64_t last = newest_snapshot;
   if (job) last = std::max(last, job->index);
   if (next_job) last = std::max(last, next_job->index);
@@ -168,7 +169,7 @@ void Machine::snapshot_read_again(const StoredSnapshot& snapshot) {
     ++snapshots_given_up;  // it stands there damaged: nothing is ever removed on its account
     return end_job();
   }
-  older_snapshot = std::exchange(newest_snapshot, job->index);
+  newest_snapshot = job->index;
   older_manifest = std::exchange(newest_manifest, crypto::sha256(snapshot.manifest));
   job->chunks.clear();
   job->phase = SnapshotJob::Phase::Older;
@@ -219,12 +220,7 @@ void Machine::checkpoint_logged(std::uint64_t index) {
   }
   if (config.snapshot_interval == 0 || index % config.snapshot_interval != 0) return;
   confirmed.insert_or_assign(index, *digest);
-  while (confirmed.size() > limits::kSnapshotsConfirmed) {
-    // The trim under way goes up to one of these, and the next one: many intervals may lie between.
-    confirmed.erase(std::find_if(confirmed.begin(), confirmed.end(), [this](const auto& known) {
-      return known.first != newest_snapshot && known.first != older_snapshot;
-    }));
-  }
+  while (confirmed.size() > kConfirmedMost) confirmed.erase(confirmed.begin());
 }
 
 // ---- loading ----

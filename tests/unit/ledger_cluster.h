@@ -44,6 +44,8 @@ class Cluster {
 
   // Of the replicas that are booted from now on; 0: they make none.
   void snapshots_every(std::uint64_t interval) { snapshot_interval_ = interval; }
+  std::uint64_t snapshot_bytes_per_interval = kSnapshotBytesPerInterval;
+  std::shared_ptr<const wire::ClientList> clients;
 
   // Starts (again) with an empty memory; replays from index 1 and reconnects to all others.
   void boot(std::uint16_t i, std::optional<LoadedTables> tables = std::nullopt) {
@@ -58,7 +60,9 @@ class Cluster {
     config.genesis = genesis_;
     config.checkpoint_interval = interval_;
     config.snapshot_interval = snapshot_interval_;
+    config.clients = clients;
     config.snapshot_chunk_bytes = 1000;
+    config.snapshot_bytes_per_interval = snapshot_bytes_per_interval;
     node.machine = std::make_unique<Ledger>(config);
     node.engine_seen = 0;
     node.behind = false;

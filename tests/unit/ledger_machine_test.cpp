@@ -725,6 +725,60 @@ TEST_CASE("messages from the wrong role and commands that are the ledger's own a
   CHECK(cluster.count_in_log<wire::Withdraw>() == 0);
 }
 
+TEST_CASE("a withdrawal that no listed client asked for never gets into the log") {
+  const auto says = [](const crypto::Ed25519PublicKey&, ByteSpan text, ByteSpan signature) {
+    const Hash32 digest = crypto::sha256(text);
+    return std::equal(digest.begin(), digest.end(), signature.begin());
+  };
+  auto list = wire::ClientList::make("test", {{"shop", {}, {"alpha"}}, {"bank", {}, {"bravo"}}},
+                                     {{"alpha", {60'000, {}}}, {"bravo", {60'000, {}}}}, says);
+  REQUIRE(list.ok());
+  const auto asked = [](const std::string& client, const std::string& key,
+                        const std::string& account, std::int64_t amount_sat = 50'000) {
+    wire::Withdraw w = withdraw_of(key, amount_sat);
+    w.id = wire::withdrawal_id_of(key);
+    w.account = account;
+    w.payload_digest = wire::payload_digest(account, w.script, amount_sat);
+    w.client = wire::ClientSignature{client, {}};
+    const Hash32 digest =
+        crypto::sha256(wire::signed_text("test", client, {key, account, w.script, amount_sat}));
+    std::copy(digest.begin(), digest.end(), w.client->signature.begin());
+    return w;
+  };
+  Cluster cluster(2);
+  cluster.clients = std::make_shared<const wire::ClientList>(std::move(list).value());
+  for (std::uint16_t i = 0; i < 2; ++i) {
+    cluster.kill(i);
+    cluster.boot(i);
+  }
+  cluster.run(milliseconds(300));
+  auto& coordinator = cluster.client(0);
+  std::vector<wire::Withdraw> made_up(6, asked("shop", "k", "alpha"));
+  made_up[0].client.reset();
+  made_up[1].client->signature[0] ^= 1;
+  made_up[2] = asked("shop", "k", "bravo");             // debits another account
+  made_up[3].account = "bravo";                         // signed for alpha
+  made_up[3].payload_digest = wire::payload_digest("bravo", made_up[3].script, 50'000);
+  made_up[4].id = wire::withdrawal_id_of("another");    // no signer would take it: a key for ever
+  made_up[5] = asked("shop", "k", "alpha", 60'001);
+  for (const wire::Withdraw& withdraw : made_up) (void)cluster.submit(coordinator, withdraw);
+  cluster.run(milliseconds(100));
+  CHECK(cluster.count_in_log<wire::Withdraw>() == 0);
+  CHECK(cluster.machine(0).gauges().unrequested == made_up.size());
+  const auto refused = coordinator.all<wire::LedgerApplied>();
+  REQUIRE(refused.size() == made_up.size());
+  for (const wire::LedgerApplied& answer : refused) {
+    CHECK(answer.outcome.kind == OutcomeKind::Invalid);
+    CHECK_FALSE(answer.view.has_value());
+  }
+  // The key is still the client's.
+  (void)cluster.submit(coordinator, asked("shop", "k", "alpha"));
+  cluster.run(milliseconds(100));
+  CHECK(cluster.count_in_log<wire::Withdraw>() == 1);
+  REQUIRE(cluster.state(1).by_key("k").has_value());
+  CHECK(cluster.state(1).by_key("k")->account == "alpha");
+}
+
 TEST_CASE("a coordinator that is gone gets no answer and holds nothing up") {
   Cluster cluster(1);
   auto& client = cluster.client(0);

@@ -67,6 +67,39 @@ TEST_CASE("a replica that starts behind the trim loads the newest snapshot and k
   world.cluster.require_agreement();
 }
 
+TEST_CASE("large snapshots are many intervals apart, and whoever writes one trims by the older") {
+  SnapshotWorld world;
+  Cluster& cluster = world.cluster;
+  const auto again = [&cluster](std::uint16_t i) {
+    cluster.kill(i);
+    cluster.run(milliseconds(50));
+    cluster.boot(i);
+    cluster.run(milliseconds(300));
+  };
+  cluster.snapshot_bytes_per_interval = 800;
+  for (std::uint16_t i = 0; i < 3; ++i) again(i);
+  world.talk_to(0);
+  world.grow_to(21 * kEvery);
+  const auto stored = cluster.complete_snapshots();
+  REQUIRE(stored.size() == 2);
+  CHECK(stored[1] - stored[0] > limits::kSnapshotsConfirmed * kEvery);
+  CHECK(cluster.trimmed() == stored[0]);
+  // One that did not write them, and one that knows of them from the log only.
+  again(1);
+  cluster.kill(0);
+  world.talk_to(1);
+  world.grow_to(44 * kEvery);
+  world.grow_to(64 * kEvery);
+  const auto later = cluster.complete_snapshots();
+  REQUIRE(later.size() == 2);
+  CHECK(later[1] - later[0] > limits::kSnapshotsConfirmed * kEvery);
+  CHECK(later[0] >= stored[1]);
+  CHECK(cluster.trimmed() == later[0]);
+  world.require_whole(1);
+  world.require_whole(2);
+  cluster.require_agreement();
+}
+
 TEST_CASE("all three wiped at once start from the snapshot and go on") {
   SnapshotWorld world;
   world.grow_to(4 * kEvery + 3);
