@@ -85,8 +85,15 @@ std::optional<Denied> read_transaction(const wire::SignRequest& request,
   // A witness is not part of the txid: with it one binding would stand for many byte strings. It
   // could also carry an annex, which SIGHASH_DEFAULT would have to commit to (BIP 341).
   if (read.tx.has_witness()) return bad_request("the transaction carries a witness");
-  for (const bitcoin::TxIn& input : read.tx.inputs)
+  // Attack: a payment that no block may hold for years binds its request, and matures when the
+  // client was paid otherwise (BIP 68 and locktimes).
+  if (read.tx.version != 2 || read.tx.locktime != 0)
+    return bad_request("another version or locktime than a template's");
+  for (const bitcoin::TxIn& input : read.tx.inputs) {
     if (!input.script_sig.empty()) return bad_request("an input carries a script");
+    if (input.sequence < bitcoin::kSequenceNoReplacement)
+      return bad_request("an input that may be replaced or waits for its coin's age");
+  }
   if (read.tx.inputs.size() != request.prevouts.size())
     return bad_request("not one prevout per input");
   // Attack on P2WPKH: an input's message covers its own amount only (BIP 143), so two requests that

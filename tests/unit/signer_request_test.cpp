@@ -151,6 +151,15 @@ TEST_CASE("neither an annex nor any other witness can be asked for", "[signer]")
   });
 }
 
+TEST_CASE("a transaction that blocks may not hold yet, or that another may replace, is refused",
+          "[signer]") {
+  spoiled_payment(RefusalReason::BadRequest, [](Payment& p) { p.tx.locktime = 1; });
+  spoiled_payment(RefusalReason::BadRequest, [](Payment& p) { p.tx.version = 1; });
+  spoiled_payment(RefusalReason::BadRequest, [](Payment& p) { p.tx.inputs[0].sequence = 144; });
+  spoiled_payment(RefusalReason::BadRequest,
+                  [](Payment& p) { p.tx.inputs[1].sequence = 0xfffffffd; });
+}
+
 TEST_CASE("an input that carries a script is refused", "[signer]") {
   spoiled_payment(RefusalReason::BadRequest,
                   [](Payment& p) { p.tx.inputs[1].script_sig = Bytes{0x51}; });
