@@ -11,8 +11,11 @@
 namespace roulette::chaos {
 namespace {
 
-// A wheel's last turn leaves time for its point to be passed, within the budget, and to recover.
-constexpr std::uint64_t kWheelRestMs = 5'000;
+// A wheel's last turn leaves time for its point to be passed, within the budget, and to recover: an
+// eighth of the load. Of some hundred turns in a long one some meet a point that is passed rarely.
+std::uint64_t wheel_rest_ms(const WorkloadPlan& workload) {
+  return std::clamp<std::uint64_t>(std::uint64_t{workload.duration_s} * 1000 / 8, 5'000, 15'000);
+}
 
 // Fisher-Yates on our own generator: std::shuffle differs between libraries.
 std::vector<std::uint16_t> drawn_order(std::uint16_t count, Prng& prng) {
@@ -116,7 +119,7 @@ class Drawer {
         add_timed(index, rule, at_ms);
     } else if (const auto* roulette = std::get_if<RouletteTrigger>(&rule.trigger)) {
       for (const std::uint32_t at_ms :
-           ticks(roulette->every_ms, roulette->jitter_ms, kWheelRestMs)) {
+           ticks(roulette->every_ms, roulette->jitter_ms, wheel_rest_ms(e_.workload))) {
         add_roulette(index, rule, *roulette, at_ms);
       }
     }
