@@ -516,7 +516,7 @@ class Maker {
   }
 
   std::string url(const Endpoint& e) const {
-    return (hosts_ == nullptr ? "http://" : "https://") + text(e);
+    return runtime::HttpUrl{hosts_ != nullptr, e.host, e.port}.text();
   }
 
   void monitor(Role role, const std::vector<Endpoint>& endpoints) {

@@ -8,6 +8,7 @@
 #include <openssl/hmac.h>
 
 #include "common/runtime/durable_file.h"
+#include "common/runtime/http_url.h"
 
 namespace roulette::chaos {
 namespace {
@@ -24,10 +25,6 @@ const std::map<std::string, std::string> kFiles = {
     {"group", "group.json"},    {"clients", "clients.json"},    {"share", "share.sealed"},
     {"share_key", "share.key"}, {"token", "token"},             {"etcd_ca", "etcd-ca.pem"},
     {"etcd_cert", "etcd-cert.pem"}, {"etcd_key", "etcd-key.pem"}};
-
-std::string url(const Endpoint& e) {
-  return "http://" + e.host + ":" + std::to_string(e.port);
-}
 
 // A copy with the mode that it had.
 Status carry(const fs::path& from, const fs::path& to) {
@@ -156,6 +153,9 @@ class Carrier {
                           {"cluster_id", files_.cluster_id}};
     }
     if (!carried) return carried;
+    const auto url = [](const Endpoint& e) {
+      return runtime::HttpUrl{false, e.host, e.port}.text();
+    };
     for (const Endpoint& e : files_.coordinator_http) client["coordinators"].push_back(url(e));
     for (const auto& [rpc, cookie] : files_.nodes)
       client["nodes"].push_back({{"rpc", url(rpc)}, {"cookie", (to / "node-login").string()}});

@@ -55,8 +55,8 @@ class Deriver {
     const std::string label = e_.path + " as " + wanted.name;
     Result<Experiment> parsed = parse_experiment(made.dump(1) + "\n", label);
     if (!parsed) {
-      return Error{ErrorKind::Usage, e_.path + ":" + std::to_string(wanted.line) + ": variant '" +
-                                         wanted.name + "': " + parsed.error().message};
+      return error_at(e_.path, wanted.line,
+                      "variant '" + wanted.name + "': " + parsed.error().message);
     }
     out.experiment = std::move(parsed).value();
     out.shape = shape_of(out.experiment.cluster);
@@ -259,9 +259,9 @@ Result<std::vector<Wanted>> wanted_variants(const json& compare, const Experimen
                   cluster, line};
     const auto [first, fresh] = seen.emplace(wanted.name, line);
     if (!fresh) {
-      return Error{ErrorKind::Usage, e.path + ":" + std::to_string(line) + ": variant '" +
-                                         wanted.name + "' is named on line " +
-                                         std::to_string(first->second) + " already"};
+      return error_at(e.path, line,
+                      "variant '" + wanted.name + "' is named on line " +
+                          std::to_string(first->second) + " already");
     }
     out.push_back(std::move(wanted));
   }

@@ -76,7 +76,7 @@ struct Source {
     }
   }
   [[nodiscard]] Error error(const std::string& pointer, const std::string& what) const {
-    return Error{ErrorKind::Usage, name + ":" + std::to_string(line(pointer)) + ": " + what};
+    return error_at(name, line(pointer), what);
   }
 };
 
@@ -468,7 +468,7 @@ Result<Experiment> load_experiment(const std::string& path, const Variables& var
 Result<Experiment> on_remote_etcd(const Experiment& experiment) {
   if (experiment.cluster.log == kRemoteEtcd) return experiment;
   const auto refuse = [&](int line, const std::string& what) {
-    return Error{ErrorKind::Usage, experiment.path + ":" + std::to_string(line) + ": " + what};
+    return error_at(experiment.path, line, what);
   };
   if (experiment.cluster.log != "etcd")
     return refuse(1, "log: " + experiment.cluster.log + " uses no etcd: run it without --etcd URL");

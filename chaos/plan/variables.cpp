@@ -23,10 +23,6 @@ bool made_of(std::string_view text, std::string_view letters) {
   return !text.empty() && text.find_first_not_of(letters) == std::string_view::npos;
 }
 
-Error at(const std::string& name, int line, const std::string& what) {
-  return Error{ErrorKind::Usage, name + ":" + std::to_string(line) + ": " + what};
-}
-
 std::string names_of(const Variables& known) {
   std::string out;
   for (const auto& [name, value] : known) out += (out.empty() ? "" : ", ") + name;
@@ -40,11 +36,11 @@ Result<Variables> read_configuration(const json& document, const LineMap& lines,
   const auto found = document.find("configuration");
   if (found == document.end()) return out;
   if (!found->is_object())
-    return at(name, lines.at("/configuration"), "configuration is `{name: value, ...}`");
+    return error_at(name, lines.at("/configuration"), "configuration is `{name: value, ...}`");
   for (const auto& [key, value] : found->items()) {
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
     if (!made_of(key, kNameLetters) || !made_of(text, kValueLetters))
-      return at(name, lines.at("/configuration/" + key),
+      return error_at(name, lines.at("/configuration/" + key),
                 "configuration/" + key + ": a variable is a name of a-z, 0-9 and _ with a number "
                 "or a word");
     out.emplace(key, text);
@@ -135,13 +131,15 @@ Result<std::string> write_out_variables(const std::string& text, const std::stri
     std::string line =
         with_uses_replaced(text.substr(begin, end - begin), *values, unknown, unused);
     if (unknown)
-      return at(name, number, "'" + *unknown + "' is no variable of the file's configuration; " +
-                                  names_of(*values));
+      return error_at(name, number,
+                      "'" + *unknown + "' is no variable of the file's configuration; " +
+                          names_of(*values));
     for (const auto& [key, value] : variables) {
       if (lines->at("/configuration/" + key) != number) continue;
       const auto given = with_value(line, key, value);
       if (!given)
-        return at(name, number, "configuration/" + key + ": write name and value on one line");
+        return error_at(name, number,
+                        "configuration/" + key + ": write name and value on one line");
       line = *given;
     }
     out += line;

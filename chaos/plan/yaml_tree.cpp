@@ -189,17 +189,17 @@ class TreeBuilder final : public YAML::EventHandler {
   std::vector<Level> levels_;
 };
 
-Error at(const std::string& name, int line, const std::string& what) {
+}  // namespace
+
+Error error_at(const std::string& name, int line, const std::string& what) {
   return Error{ErrorKind::Usage, name + ":" + std::to_string(line) + ": " + what};
 }
 
-}  // namespace
-
 Result<LineMap> parse_yaml(const std::string& text, const std::string& name, json& out) {
-  if (text.size() > kMaxTextBytes) return at(name, 1, "larger than 1 MiB");
+  if (text.size() > kMaxTextBytes) return error_at(name, 1, "larger than 1 MiB");
   if (const std::size_t bad = first_not_utf8(text); bad != text.size()) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(bad);
-    return at(name, 1 + static_cast<int>(std::count(text.begin(), end, '\n')),
+    return error_at(name, 1 + static_cast<int>(std::count(text.begin(), end, '\n')),
               "a byte that is no UTF-8; save the file as UTF-8");
   }
   try {
@@ -207,17 +207,17 @@ Result<LineMap> parse_yaml(const std::string& text, const std::string& name, jso
     YAML::Parser parser(input);
     TreeBuilder builder;
     if (!parser.HandleNextDocument(builder) || !builder.any)
-      return at(name, 1, "the file is empty");
+      return error_at(name, 1, "the file is empty");
     TreeBuilder second;
     if (parser.HandleNextDocument(second) && second.any) {
-      return at(name, 1, "more than one document in the file");
+      return error_at(name, 1, "more than one document in the file");
     }
     out = std::move(builder.root);
     return std::move(builder.lines);
   } catch (const Problem& problem) {
-    return at(name, problem.line, problem.what);
+    return error_at(name, problem.line, problem.what);
   } catch (const YAML::Exception& error) {
-    return at(name, error.mark.is_null() ? 1 : error.mark.line + 1, error.msg);
+    return error_at(name, error.mark.is_null() ? 1 : error.mark.line + 1, error.msg);
   }
 }
 

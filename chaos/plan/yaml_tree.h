@@ -18,7 +18,10 @@ namespace roulette::chaos {
 // the value has one.
 using LineMap = std::map<std::string, int>;
 
-// ErrorKind::Usage: "NAME:LINE: what".
+// ErrorKind::Usage, "NAME:LINE: what": how everything that is wrong in a file is said.
+[[nodiscard]] Error error_at(const std::string& name, int line, const std::string& what);
+
+// Errors are as error_at() makes them.
 [[nodiscard]] Result<LineMap> parse_yaml(const std::string& text, const std::string& name,
                                          nlohmann::json& out);
 

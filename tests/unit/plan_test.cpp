@@ -218,6 +218,25 @@ TEST_CASE("only a signer that is ended may come back without its journal", "[pla
   }
 }
 
+TEST_CASE("a wheel turns all through the load but its last eighth, 5 to 15 seconds", "[plan]") {
+  for (const auto& [seconds, rest_ms] :
+       {std::pair{"20", 5'000U}, {"80", 10'000U}, {"400", 15'000U}}) {
+    std::string text = replaced("{every_ms: 4000, jitter_ms: 1000}",
+                                "{roulette: {points: [\"coordinator.reply.*\"], every_ms: 200, "
+                                "jitter_ms: 100}}");
+    text.replace(text.find("duration_s: 60"), 14, std::string("duration_s: ") + seconds);
+    const auto read = parse_experiment(text, "f.yaml");
+    REQUIRE(read.ok());
+    std::uint32_t last = 0;
+    for (const FaultInstance& instance : draw_schedule(*read).instances) {
+      if (instance.rule == 1) last = std::max(last, instance.at_ms.value_or(0));
+    }
+    const std::uint32_t end = read->workload.duration_s * 1000 - rest_ms;
+    CHECK(last < end);
+    CHECK(last + 400 >= end);
+  }
+}
+
 TEST_CASE("a pause is continued and a kill is restarted, never the reverse", "[plan]") {
   check_refusal(replaced("recover: {how: restart, after_ms: 200}", "recover: {how: continue}"),
                 "12", "SIGSTOP");
