@@ -35,7 +35,6 @@ struct Strike {
   int send_result = 0;
   Instant sent{};
   bool stopped = false, continued = false, shutdown_started = false, escalated = false;
-  bool told_to_go_on = false;  // SIGCONT left
   std::optional<ExitFacts> exit;
   std::optional<Instant> restarted, ready;
   std::uint64_t token_calls = 0;  // that met the fault of a token
@@ -199,7 +198,6 @@ struct FaultEngine::State {
   }
 
   void on_hit(const ProcessName& name, const HitFacts& facts) {
-    seen_going_on(name);
     Instance* instance = by_id(facts.arm_id);
     const std::string release = "release " + std::to_string(facts.sequence);
     if (instance == nullptr || instance->phase != Phase::Armed || ended ||
@@ -477,21 +475,8 @@ struct FaultEngine::State {
     recover_later(instance, [this, &instance, index] {
       Strike& strike = instance.strikes[index];
       if (strike.over) return;
-      strike.told_to_go_on = true;
       supervisor.send_signal(strike.victim, SIGCONT);
     });
-  }
-
-  // Who passes a point behind its SIGCONT goes on, though the kernel's word of it is still to come,
-  // and never comes where the point is its end.
-  void seen_going_on(const ProcessName& name) {
-    for (Instance& instance : instances) {
-      for (Strike& strike : instance.strikes) {
-        if (strike.victim != name || strike.over || !strike.told_to_go_on) continue;
-        note(instance, name, "continued");
-        on_continued(instance, strike);
-      }
-    }
   }
 
   void on_continued(Instance& instance, Strike& strike) {

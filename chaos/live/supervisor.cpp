@@ -41,6 +41,7 @@ struct Child {
   std::string why_not;           // its own reason, while it says that it is not ready
   bool token_away = false;       // by a fault of the tool: it serves nobody
   bool struck = false;           // a signal that ends or stops it left, and it did not go on since
+  bool told_to_go_on = false;    // SIGCONT left, and nothing was seen of it yet
   std::uint64_t generation = 0;  // of starts; late timers of an earlier one do nothing
   std::string input;
   std::unique_ptr<runtime::ReadWatch> exit_watch;
@@ -220,6 +221,9 @@ struct Supervisor::State {
     const std::vector<std::string> w = words(line, 5);
     if (w.empty()) return;
     if (w[0] == "hit" && w.size() == 5) {
+      // Who passes a point behind its SIGCONT went on, though the kernel's word of it is still to
+      // come, and never comes where the point is its end.
+      if (child.told_to_go_on) went_on(name, child);
       record_up(name, child, false, "stands still at " + w[2]);
       if (hooks.on_hit) {
         hooks.on_hit(name, HitFacts{static_cast<std::uint32_t>(number(w[1])), w[2], number(w[3]),
@@ -266,21 +270,27 @@ struct Supervisor::State {
   void poll_stop(const ProcessName& name, bool stopped, std::uint64_t generation) {
     Child& child = children.at(name);
     if (child.generation != generation || child.pidfd < 0) return;
+    if (!stopped && !child.told_to_go_on) return;  // seen already
     siginfo_t info{};
     const int wanted = stopped ? WSTOPPED : WCONTINUED;
     const int result = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd), &info,
                               wanted | WNOHANG);
     if (result == 0 && info.si_pid != 0) {
-      // One that was stopped before it was ready goes on starting: it is not up yet.
-      child.state = stopped             ? ProcessState::Paused
-                    : child.was_ready ? ProcessState::Up
-                                      : ProcessState::Starting;
-      if (!stopped) child.struck = false;
-      if (!stopped && child.says_ready) record_up(name, child, true, "continued");
-      if (hooks.on_stop_continue) hooks.on_stop_continue(name, stopped);
+      if (!stopped) return went_on(name, child);
+      child.state = ProcessState::Paused;
+      if (hooks.on_stop_continue) hooks.on_stop_continue(name, true);
       return;
     }
     if (++child.stop_polls < kStopPollsMost) child.stop_timer->arm(loop.now() + kStopPoll);
+  }
+
+  void went_on(const ProcessName& name, Child& child) {
+    child.told_to_go_on = false;
+    child.struck = false;
+    // One that was stopped before it was ready goes on starting: it is not up yet.
+    child.state = child.was_ready ? ProcessState::Up : ProcessState::Starting;
+    if (child.says_ready) record_up(name, child, true, "continued");
+    if (hooks.on_stop_continue) hooks.on_stop_continue(name, false);
   }
 
   void kill_all() {
@@ -352,7 +362,7 @@ Status Supervisor::start(ProcessName name, const std::vector<std::string>& contr
   child.pidfd = spawned->pidfd;
   child.state = ProcessState::Starting;
   child.asked = false;
-  child.up = child.says_ready = child.was_ready = child.struck = false;
+  child.up = child.says_ready = child.was_ready = child.struck = child.told_to_go_on = false;
   ++child.generation;
   runtime::EventFields fields;
   fields.add("name", name.text()).add("pid", child.pid);
@@ -382,6 +392,7 @@ int Supervisor::send_signal(ProcessName name, int signal) {
       static_cast<int>(syscall(SYS_pidfd_send_signal, child.pidfd, signal, nullptr, 0));
   if (result != 0) return -errno;
   child.struck = child.struck || strikes;
+  if (signal == SIGSTOP || signal == SIGCONT) child.told_to_go_on = signal == SIGCONT;
   if (signal == SIGSTOP) state_->await_stop(name, true);
   if (signal == SIGCONT) state_->await_stop(name, false);
   return 0;
