@@ -2,8 +2,8 @@
 //
 // Invariant: check() says yes only to what a listed client signed: cluster, key, account, script
 // and amount, from an account that is the client's, within the account's limit and to an address
-// that it allows. Signers and coordinators each hold a list of their own: a coordinator in wrong
-// hands can neither add a client nor make up a request. One request is one withdrawal: the id
+// that it allows. Signers, replicas and coordinators hold lists of their own: a coordinator in
+// wrong hands can neither add a client nor make up a request. One request is one withdrawal: the id
 // follows from the key, and signers bind one transaction to an id (DESIGN 6.3).
 // Deliberately ignorant of files (runtime/clients_file.h) and of what was paid before.
 #pragma once

@@ -3,7 +3,8 @@
 // gone.
 //
 // Invariants (DESIGN 8): entries are applied in index order without a gap; answers come from apply,
-// never from propose; every client-visible read happens at or after a barrier taken after the
+// never from propose (a withdrawal that no client signed is answered as not proposed, without a
+// view); every client-visible read happens at or after a barrier taken after the
 // request arrived; a replica that differs from a majority stops. Pure: the log engine, the tables
 // and the peers are effects and events.
 #pragma once

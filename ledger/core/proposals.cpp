@@ -20,18 +20,21 @@ namespace roulette::ledger {
 void Machine::submit(ConnectionId from, const wire::LedgerSubmit& message) {
   const bool internal = std::holds_alternative<wire::Genesis>(message.command.body) ||
                         std::holds_alternative<wire::Checkpoint>(message.command.body);
+  // Unanswered, the coordinator asks another replica after kLedgerRetry.
+  if (internal || draining || waiting >= limits::kMaxQueuedCommands) {
+    ++dropped;
+    return;
+  }
   const auto* wanted = std::get_if<wire::Withdraw>(&message.command.body);
   if (wanted != nullptr) {
     if (auto why = unrequested_by_clients(*wanted)) {
-      // Without a view, so it is no answer to the key: nothing was applied.
+      // Without a view: no answer to the key, which another replica may have put into the log.
       ++unrequested;
       const wire::Outcome outcome{wire::OutcomeKind::Invalid, *std::move(why), std::nullopt};
       return send(from, wire::LedgerApplied{message.request, applied, outcome, std::nullopt});
     }
   }
-  // Unanswered, the coordinator asks another replica after kLedgerRetry.
-  if (internal || draining || waiting >= limits::kMaxQueuedCommands ||
-      !queue.add(message.command, now, false)) {
+  if (!queue.add(message.command, now, false)) {
     ++dropped;
     return;
   }
