@@ -162,7 +162,8 @@ class Run {
     facts.elapsed_s = static_cast<double>((now - began_).us) / 1e6;
     facts.load = load_->counts();
     facts.fired = faults_->fired();
-    facts.scheduled = schedule_.instances.size();
+    for (const FaultInstance& planned : schedule_.instances)
+      facts.scheduled += planned.victims.size();  // a fault a victim, as fired() counts
     for (const ProcessName& name : s_->supervisor->all()) {
       if (name.role == Role::Signer && s_->supervisor->serving(name)) ++facts.signers_up;
     }
