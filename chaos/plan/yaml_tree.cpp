@@ -81,6 +81,17 @@ json resolve_plain(const std::string& text) {
   return text;
 }
 
+// c-printable (YAML 1.2.2, section 5.1) as far as single bytes go.
+bool not_printable(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
+}
+
+int line_of(const std::string& text, std::size_t at) {
+  const auto end = text.begin() + static_cast<std::ptrdiff_t>(at);
+  return 1 + static_cast<int>(std::count(text.begin(), end, '\n'));
+}
+
 std::string escape_pointer(const std::string& key) {
   std::string out;
   for (const char c : key) {
@@ -197,11 +208,12 @@ Error error_at(const std::string& name, int line, const std::string& what) {
 
 Result<LineMap> parse_yaml(const std::string& text, const std::string& name, json& out) {
   if (text.size() > kMaxTextBytes) return error_at(name, 1, "larger than 1 MiB");
-  if (const std::size_t bad = first_not_utf8(text); bad != text.size()) {
-    const auto end = text.begin() + static_cast<std::ptrdiff_t>(bad);
-    return error_at(name, 1 + static_cast<int>(std::count(text.begin(), end, '\n')),
-              "a byte that is no UTF-8; save the file as UTF-8");
-  }
+  if (const std::size_t bad = first_not_utf8(text); bad != text.size())
+    return error_at(name, line_of(text, bad), "a byte that is no UTF-8; save the file as UTF-8");
+  // Not only for the rule's sake: the parser takes NUL bytes near the beginning for UTF-16 or 32.
+  if (const auto bad = std::ranges::find_if(text, not_printable); bad != text.end())
+    return error_at(name, line_of(text, static_cast<std::size_t>(bad - text.begin())),
+                    "a control character; is this a text file?");
   try {
     std::istringstream input(text);
     YAML::Parser parser(input);

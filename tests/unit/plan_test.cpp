@@ -150,6 +150,12 @@ TEST_CASE("a duplicate key is refused with its line", "[plan]") {
   check_refusal(replaced("    seed: 7\n", "    seed: 7\n    seed: 8\n"), "9", "occurs twice");
 }
 
+TEST_CASE("a control character is refused with its line", "[plan]") {
+  check_refusal(replaced("    seed: 7\n", "    seed: \x1b[0m\n"), "8", "control character");
+  // Found by fuzzing: without a byte order mark the parser takes this for UTF-32.
+  check_refusal(std::string("\x01\0\0\0\0\0\0ee", 9), "1", "control character");
+}
+
 TEST_CASE("a byte that is no UTF-8 is refused with its line", "[plan]") {
   check_refusal(replaced("    seed: 7\n", "    seed: \xe9\n"), "8", "no UTF-8");
   check_refusal(replaced("    seed: 7\n", "    s\xc3\x28: 7\n"), "8", "no UTF-8");
