@@ -1,12 +1,12 @@
 // What to send to the node, when to try again, and in which order.
 //
-// Invariant: a child is sent only when none of its own unconfirmed parents is missing. An answer of
+// Invariant: a child is sent only when none of its own parents is missing: neither an unconfirmed
+// one, nor one in a block that the node lost and the ledger has not given up yet. An answer of
 // the node is news, not truth: the next mempool answer overrules it.
 #include "coordinator/core/broadcast.h"
 
 #include <algorithm>
 
-#include "common/base/limits.h"
 #include "common/base/mutants.h"
 
 namespace roulette::coordinator {
@@ -27,29 +27,39 @@ bool Broadcaster::unconfirmed(const wire::WithdrawalView& view) {
   return false;
 }
 
-void Broadcaster::send(Step& s, const wire::WithdrawalView& view) {
-  send(s, view, 0);
+bool Broadcaster::was_with_node(const wire::WithdrawalView& view) {
+  return unconfirmed(view) && view.state == wire::WithdrawalState::Broadcast;
 }
 
-void Broadcaster::send(Step& s, const wire::WithdrawalView& view, std::size_t depth) {
+void Broadcaster::send(Step& s, const wire::WithdrawalView& view) {
+  send(s, view, was_with_node(view) ? kMaxResendsInFlight : limits::kMaxSendsInFlight, 0);
+}
+
+void Broadcaster::send(Step& s, const wire::WithdrawalView& view, std::size_t most,
+                       std::size_t depth) {
   if (!unconfirmed(view) || held(view) || depth > limits::kMaxUnsettledAncestors) return;
   Entry& entry = entries_[view.id];
   if (entry.in_flight || entry.wait_for_block || entry.not_before > s.now) return;
   bool parent_missing = false;
   for (const Hash32& parent : view.parents) {
     const WorkingSet::Item* item = working_.find_txid(parent);
+    if (item && above_the_node(item->view)) parent_missing = true;
     if (!item || !unconfirmed(item->view) || held(item->view)) continue;
     parent_missing = true;
-    send(s, item->view, depth + 1);
+    send(s, item->view, most, depth + 1);
   }
   if (parent_missing) return;  // its turn comes with the parent's answer or the next poll
-  if (in_flight_ >= limits::kMaxSendsInFlight) {
+  if (in_flight_ >= most) {
     held_back_ = true;
     return;
   }
   entry.in_flight = true;
   ++in_flight_;
   wishes_.push_back({view.id, SendTransaction{view.id, view.planned->txid, view.signed_tx}});
+}
+
+bool Broadcaster::above_the_node(const wire::WithdrawalView& view) const {
+  return node_height_ && view.height > *node_height_;
 }
 
 bool Broadcaster::result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome outcome) {
@@ -102,9 +112,10 @@ bool Broadcaster::held(const wire::WithdrawalView& view) const {
   return !mempool_at_ || *at->second.held_at >= *mempool_at_;
 }
 
-void Broadcaster::there(const wire::WithdrawalView& view) {
+void Broadcaster::there(const wire::WithdrawalView& view, Instant now) {
   const auto at = entries_.find(view.id);
   if (at == entries_.end()) return;
+  if (at->second.missing_since) others_sent_ = now;
   at->second.missing_since.reset();
   at->second.misses = 0;
 }
@@ -132,7 +143,7 @@ void Broadcaster::forget(const WithdrawalId& id) {
 }
 
 bool Broadcaster::take_room() {
-  if (in_flight_ > limits::kMaxSendsInFlight / 2) return false;
+  if (in_flight_ > kMaxResendsInFlight / 2) return false;
   return std::exchange(held_back_, false);
 }
 

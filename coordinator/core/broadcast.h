@@ -10,10 +10,15 @@
 #include <map>
 #include <set>
 
+#include "common/base/limits.h"
 #include "coordinator/core/step.h"
 #include "coordinator/core/working_set.h"
 
 namespace roulette::coordinator {
+
+// What a node lost leaves room for what it never had: a payment's first send, and its parents, wait
+// for no queue of others.
+inline constexpr std::size_t kMaxResendsInFlight = limits::kMaxSendsInFlight / 2;
 
 class Broadcaster {
  public:
@@ -21,6 +26,8 @@ class Broadcaster {
 
   // True for a view that should be with the node: signed and not in the ledger's chain.
   [[nodiscard]] static bool unconfirmed(const wire::WithdrawalView& view);
+  // True for one of them that a node has had: in its mempool, or in a block that it lost.
+  [[nodiscard]] static bool was_with_node(const wire::WithdrawalView& view);
 
   // Sends it now, or its missing parents first, unless the node holds it, is being asked, or said
   // to come back later.
@@ -28,20 +35,24 @@ class Broadcaster {
   // The node's answer. True when the node holds the transaction now.
   [[nodiscard]] bool result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome outcome);
   void mempool(Instant asked_at, const std::vector<Hash32>& txids);
+  // The node's chain ends here: what the ledger has in a block above is not with the node.
+  void node_height(std::int64_t height) { node_height_ = height; }
   void block_seen();  // what waited for a block may try again
 
   // Held by the node as of the last mempool answer or a later successful send.
   [[nodiscard]] bool held(const wire::WithdrawalView& view) const;
   // What a mempool answer said about it. `missing()` returns in how many answers in a row it was
   // not there.
-  void there(const wire::WithdrawalView& view);
+  void there(const wire::WithdrawalView& view, Instant now);
   std::size_t missing(const wire::WithdrawalView& view);
   [[nodiscard]] bool was_missed(const wire::WithdrawalView& view) const;  // by the last two
   // Since when the node does not have it, as far as we know; remembered from the first question on.
   [[nodiscard]] Instant missing_since(const wire::WithdrawalView& view, Instant now);
+  // When a mempool answer last had what was missing and somebody else had sent.
+  [[nodiscard]] Instant others_sent() const { return others_sent_; }
   void forget(const WithdrawalId& id);
   [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
-  // True once when sends were held back by the bound and half of it is free again.
+  // True once when sends were held back by a bound and there is room again.
   [[nodiscard]] bool take_room();
 
   struct Wish {
@@ -59,12 +70,15 @@ class Broadcaster {
     std::optional<Instant> missing_since;
     std::size_t misses = 0;
   };
-  void send(Step& s, const wire::WithdrawalView& view, std::size_t depth);
+  void send(Step& s, const wire::WithdrawalView& view, std::size_t most, std::size_t depth);
+  [[nodiscard]] bool above_the_node(const wire::WithdrawalView& view) const;
 
   const WorkingSet& working_;
   std::map<WithdrawalId, Entry> entries_;
   std::set<Hash32> mempool_;
   std::optional<Instant> mempool_at_;  // when the last answered question was asked
+  std::optional<std::int64_t> node_height_;
+  Instant others_sent_;
   std::vector<Wish> wishes_;
   std::size_t in_flight_ = 0;
   bool held_back_ = false;

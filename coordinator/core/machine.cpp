@@ -66,7 +66,10 @@ void Coordinator::Machine::tick(Step& s) {
   next_poll_ = s.now + limits::kChainPoll;
   if (ROULETTE_MUTANT("control-slow-poll")) next_poll_ = next_poll_ + limits::kChainPoll;
   if (!draining_since_) poll(s);
-  for (const auto& [id, item] : working_.items()) touched_.insert(id);
+  // What is with the node is the sweep's.
+  for (const auto& [id, item] : working_.items()) {
+    if (!Broadcaster::was_with_node(item.view)) touched_.insert(id);
+  }
   for (const WithdrawalId& id : signing_.jobs()) touched_.insert(id);
 }
 
@@ -98,7 +101,8 @@ void Coordinator::Machine::sign(Step& s, const WorkingSet::Item& item) {
   if (signing_.size() >= limits::kMaxSigningWithdrawals &&
       signing_.active() >= limits::kMaxSigningWithdrawals)
     return;
-  if (!may_work(s, view, item.since, working_.owner_patience())) return;
+  if (!may_work(s, view, takeover_.leave(view, item.since, working_.owner_patience(), s.now)))
+    return;
   signing_.start(s, view);
 }
 
@@ -106,7 +110,11 @@ void Coordinator::Machine::sign(Step& s, const WorkingSet::Item& item) {
 void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& view) {
   if (broadcaster_.held(view)) return announce(s, view);
   const Instant since = broadcaster_.missing_since(view, s.now);
-  if (!may_work(s, view, since, limits::kForeignWorkGrace)) return;
+  const Leave leave =
+      Broadcaster::was_with_node(view)
+          ? takeover_.leave_to_resend(view.id, since, broadcaster_.others_sent(), s.now)
+          : takeover_.leave(view, since, limits::kForeignWorkGrace, s.now);
+  if (!may_work(s, view, leave)) return;
   if (ROULETTE_MUTANT("rebroadcast-signs-again") && broadcaster_.was_missed(view)) {
     wire::WithdrawalView unsigned_view = view;
     unsigned_view.signed_tx.clear();
@@ -127,31 +135,34 @@ void Coordinator::Machine::sweep(Step& s) {
     const wire::WithdrawalView& view = item.view;
     if (!Broadcaster::unconfirmed(view)) continue;
     if (broadcaster_.held(view)) {
-      broadcaster_.there(view);
+      broadcaster_.there(view, s.now);
       keep_broadcast(s, view);
       continue;
     }
     // What was with the node before may just have been mined: it is missed when two answers in a
     // row miss it.
-    const bool was_there = view.state == wire::WithdrawalState::Broadcast;
     const Instant since = broadcaster_.missing_since(view, s.now);
     const bool explained = chain_lags && s.now - since < limits::kForeignWorkGrace;
-    if (explained || (broadcaster_.missing(view) < 2 && was_there)) continue;
+    if (explained || (broadcaster_.missing(view) < 2 && Broadcaster::was_with_node(view))) continue;
     keep_broadcast(s, view);
   }
 }
 
-// What the bound on sends held back, in the order of ids; parents still go first.
+// What a bound on sends held back: first what the node never had, then what it lost; each in the
+// order of ids, parents before their children.
 void Coordinator::Machine::send_held_back(Step& s) {
   for (const auto& [id, item] : working_.items()) {
+    if (item.view.state == wire::WithdrawalState::Signed) keep_broadcast(s, item.view);
+  }
+  for (const auto& [id, item] : working_.items()) {
     const wire::WithdrawalView& view = item.view;
-    if (Broadcaster::unconfirmed(view) && broadcaster_.was_missed(view)) keep_broadcast(s, view);
+    if (Broadcaster::was_with_node(view) && broadcaster_.was_missed(view)) keep_broadcast(s, view);
   }
 }
 
-bool Coordinator::Machine::may_work(Step& s, const wire::WithdrawalView& view, Instant since,
-                                    Duration patience) {
-  switch (takeover_.leave(view, since, patience, s.now)) {
+// True when it is ours to work on now; starts the read that has to come first.
+bool Coordinator::Machine::may_work(Step& s, const wire::WithdrawalView& view, Leave leave) {
+  switch (leave) {
     case Leave::Work:
       return true;
     case Leave::Wait:

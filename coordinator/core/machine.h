@@ -39,8 +39,7 @@ struct Coordinator::Machine {
   void keep_broadcast(Step& s, const wire::WithdrawalView& view);
   void sweep(Step& s);
   void send_held_back(Step& s);
-  [[nodiscard]] bool may_work(Step& s, const wire::WithdrawalView& view, Instant since,
-                              Duration patience);
+  [[nodiscard]] bool may_work(Step& s, const wire::WithdrawalView& view, Leave leave);
   void announce(Step& s, const wire::WithdrawalView& view);
   void report_quorum(Step& s);
   void report_readiness(Step& s);

@@ -50,6 +50,7 @@ void Coordinator::Machine::node_answer(Step& s, const ForTip&, const NodeAnswerB
   node_known_ = true;
   const auto before = chain_.node_tip();
   chain_.tip(*facts);
+  broadcaster_.node_height(facts->height);
   if (!before || before->hash != facts->hash) broadcaster_.block_seen();
   compare_chain(s);
   ask_mempool(s);
@@ -84,11 +85,9 @@ void Coordinator::Machine::node_answer(Step& s, const ForSend& purpose,
   if (!held || !item) return;
   announce(s, item->view);
   // Children that waited for this parent.
-  for (const auto& [id, other] : working_.items()) {
-    for (const Hash32& parent : other.view.parents) {
-      if (parent == item->view.planned->txid && Broadcaster::unconfirmed(other.view))
-        keep_broadcast(s, other.view);
-    }
+  for (const WithdrawalId& id : working_.children(item->view.planned->txid)) {
+    const WorkingSet::Item* child = working_.find(id);
+    if (child && Broadcaster::unconfirmed(child->view)) keep_broadcast(s, child->view);
   }
 }
 

@@ -15,6 +15,8 @@ namespace roulette::coordinator {
 inline constexpr Duration kSessionDripsMost = seconds(1);
 // A live owner's withdrawal gets help between limits::kOwnerPatience and this.
 inline constexpr Duration kOwnerPatienceMost = seconds(4);
+// What a node lost is sent again by one coordinator for so long, while that makes progress.
+inline constexpr Duration kResendPatienceMost = seconds(15);
 
 class Patience {
  public:

@@ -9,6 +9,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/mutants.h"
+#include "coordinator/core/patience.h"
 
 namespace roulette::coordinator {
 
@@ -76,6 +77,14 @@ Leave Takeover::leave(const wire::WithdrawalView& view, Instant since, Duration 
     return Leave::Wait;
   }
   return unread && !read_.contains(view.id) ? Leave::ReadFirst : Leave::Work;
+}
+
+Leave Takeover::leave_to_resend(const WithdrawalId& id, Instant since, Instant others_sent,
+                                Instant now) const {
+  if (unread_.contains(id) && !ROULETTE_MUTANT("takeover-unread")) return Leave::ReadFirst;
+  if (lowest_alive(now) || now - since >= kResendPatienceMost) return Leave::Work;
+  const bool quiet = now - std::max(since, others_sent) >= limits::kForeignWorkGrace;
+  return quiet ? Leave::Work : Leave::Wait;
 }
 
 const char* Takeover::why(const wire::WithdrawalView& view, Instant now) const {

@@ -1,10 +1,8 @@
 // Keeps the newest view of each unfinished withdrawal and the ledger's chain tip.
 //
-// Invariant: by_txid_ has exactly the planned items. Does not decide what to do about a change.
+// Invariant: by_txid_ has exactly the planned items, children_ exactly their parents. Does not
+// decide what to do about a change.
 #include "coordinator/core/working_set.h"
-
-#include <set>
-#include <vector>
 
 namespace roulette::coordinator {
 namespace {
@@ -34,8 +32,10 @@ bool WorkingSet::learn(const wire::WithdrawalView& view, std::uint64_t index, In
     to_signature_.took(now - known->second.since);
   const bool same_state = known != items_.end() && known->second.view.state == view.state;
   const Instant since = same_state ? known->second.since : now;
+  if (known != items_.end()) unlink(known->second.view);
   items_[view.id] = Item{view, index, since};
   if (view.planned) by_txid_[view.planned->txid] = view.id;
+  for (const Hash32& parent : view.parents) children_[parent].insert(view.id);
   return true;
 }
 
@@ -66,8 +66,24 @@ void WorkingSet::end_frame(const wire::LedgerFeed& feed) {
 void WorkingSet::erase(const WithdrawalId& id) {
   const auto at = items_.find(id);
   if (at == items_.end()) return;
-  if (at->second.view.planned) by_txid_.erase(at->second.view.planned->txid);
+  unlink(at->second.view);
   items_.erase(at);
+}
+
+void WorkingSet::unlink(const wire::WithdrawalView& view) {
+  if (view.planned) by_txid_.erase(view.planned->txid);
+  for (const Hash32& parent : view.parents) {
+    const auto at = children_.find(parent);
+    if (at == children_.end()) continue;
+    at->second.erase(view.id);
+    if (at->second.empty()) children_.erase(at);
+  }
+}
+
+std::vector<WithdrawalId> WorkingSet::children(const Hash32& txid) const {
+  const auto at = children_.find(txid);
+  if (at == children_.end()) return {};
+  return {at->second.begin(), at->second.end()};
 }
 
 const WorkingSet::Item* WorkingSet::find(const WithdrawalId& id) const {

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <vector>
 
 #include "common/base/limits.h"
 #include "common/base/time.h"
@@ -35,6 +37,9 @@ class WorkingSet {
   [[nodiscard]] const Item* find(const WithdrawalId& id) const;
   [[nodiscard]] const Item* find_txid(const Hash32& txid) const;
   [[nodiscard]] const std::map<WithdrawalId, Item>& items() const { return items_; }
+  // Those whose transaction spends an output of this one; a copy, as what is done to them may
+  // change the set.
+  [[nodiscard]] std::vector<WithdrawalId> children(const Hash32& txid) const;
   // How long a live owner may take from planned to signed: as long as signatures take at the time,
   // whoever makes them. A cluster that is only slow must not do everything twice.
   [[nodiscard]] Duration owner_patience() const { return to_signature_.now(); }
@@ -46,9 +51,11 @@ class WorkingSet {
 
  private:
   void erase(const WithdrawalId& id);
+  void unlink(const wire::WithdrawalView& view);
   Patience to_signature_{limits::kOwnerPatience, kOwnerPatienceMost};
   std::map<WithdrawalId, Item> items_;
   std::map<Hash32, WithdrawalId> by_txid_;
+  std::map<Hash32, std::set<WithdrawalId>> children_;  // by the parent's txid
   std::optional<wire::ChainTip> tip_;
   std::uint64_t tip_index_ = 0;
   bool synced_ = false;

@@ -5,12 +5,30 @@
 #include <catch2/catch.hpp>
 
 #include "common/base/limits.h"
+#include "coordinator/core/broadcast.h"
+#include "coordinator/core/patience.h"
 #include "tests/unit/coordinator_world.h"
 
 using namespace roulette;
 using namespace roulette::test;
 namespace co = roulette::coordinator;
 using wire::WithdrawalState;
+
+namespace {
+
+// Payments k0, k1 ... that the node had, the coordinators' by turns.
+void lose_many(World& w, std::size_t many, std::size_t coordinators) {
+  const auto one = w.planned_view("one", "alice", CoordinatorId(0));
+  for (std::size_t i = 0; i < many; ++i) {
+    auto view = w.planned_view("k" + std::to_string(i), "alice",
+                               CoordinatorId(static_cast<std::uint16_t>(i % coordinators)));
+    view.signed_tx = one.planned->unsigned_tx;  // the stand-in node looks at inputs only
+    view.state = WithdrawalState::Broadcast;
+    w.add_view(view);
+  }
+}
+
+}  // namespace
 
 TEST_CASE("the bytes that are sent are those of the applied ledger, not the coordinator's own") {
   World w(2);
@@ -179,17 +197,11 @@ TEST_CASE("a child waits while its parent has not arrived at the node") {
   CHECK(w.sent[2].txid == child.planned->txid);
 }
 
-TEST_CASE("a big lost mempool is refilled without more than kMaxSendsInFlight sends at once") {
+TEST_CASE("a big lost mempool is refilled without more than kMaxResendsInFlight sends at once") {
   World w;
   w.start_all();
   constexpr std::size_t kMany = 3 * limits::kMaxSendsInFlight;
-  const auto one = w.planned_view("one", "alice", CoordinatorId(0));
-  for (std::size_t i = 0; i < kMany; ++i) {
-    auto view = w.planned_view("k" + std::to_string(i), "alice", CoordinatorId(0));
-    view.signed_tx = one.planned->unsigned_tx;  // the stand-in node looks at inputs only
-    view.state = WithdrawalState::Broadcast;
-    w.add_view(view);
-  }
+  lose_many(w, kMany, 1);
   w.advance(250);
   CHECK(w.mempool.size() == kMany);
   CHECK(w.sent.size() == kMany);
@@ -199,7 +211,34 @@ TEST_CASE("a big lost mempool is refilled without more than kMaxSendsInFlight se
     open = answered ? open - 1 : open + 1;
     most = std::max(most, open);
   }
-  CHECK(most == limits::kMaxSendsInFlight);
+  CHECK(most == co::kMaxResendsInFlight);
+}
+
+TEST_CASE("a payment's first send waits for nothing that the node lost but its parents") {
+  World w;
+  w.start_all();
+  w.lost_sends.insert(0);  // none of them is answered
+  lose_many(w, 3 * limits::kMaxSendsInFlight, 1);
+  w.advance(250);
+  REQUIRE(w.sent.size() == co::kMaxResendsInFlight);
+  // Of all that was lost its parent is the last in the order of ids, so its turn has not come.
+  auto last = w.view("k0");
+  for (std::size_t i = 1; i < 3 * limits::kMaxSendsInFlight; ++i)
+    last = std::max(last, w.view("k" + std::to_string(i)),
+                    [](const auto& a, const auto& b) { return a.id < b.id; });
+  auto child = w.planned_view("child", "alice", CoordinatorId(0), {last.planned->txid});
+  child.signed_tx = last.signed_tx;
+  child.state = WithdrawalState::Signed;
+  auto alone = w.planned_view("alone", "alice", CoordinatorId(0));
+  alone.signed_tx = last.signed_tx;
+  alone.state = WithdrawalState::Signed;
+  w.sent.clear();
+  w.add_view(child);
+  w.add_view(alone);
+  w.advance(120);
+  REQUIRE(w.sent.size() == 2);
+  CHECK(w.sent[0].txid == last.planned->txid);
+  CHECK(w.sent[1].txid == alone.planned->txid);
 }
 
 TEST_CASE("what the mempool holds is not sent again") {
@@ -246,6 +285,82 @@ TEST_CASE("what is missing only now is the owner's for the grace, however old it
   w.advance(500);
   CHECK(w.sent.size() == 2);
   CHECK(w.facts<co::TookOver>(1).empty());
+}
+
+TEST_CASE("what the node lost is sent again by the lowest live coordinator, each once") {
+  World w(2);
+  w.start_all();
+  lose_many(w, 100, 2);
+  w.advance(3000);
+  CHECK(w.mempool.size() == 100);
+  CHECK(w.sent.size() == 100);
+  CHECK(w.sent_by(1).empty());
+  // Nothing was taken over: there was nobody's work to continue.
+  CHECK(w.facts<co::TookOver>(0).empty());
+}
+
+TEST_CASE("what the node lost is sent again by another coordinator when nothing comes back") {
+  World w(2);
+  w.start_all();
+  w.lost_sends.insert(0);  // alive, and its sends lead nowhere
+  lose_many(w, 100, 2);
+  w.advance(450);
+  CHECK(w.mempool.empty());
+  CHECK(w.sent_by(1).empty());
+  w.advance(1000);
+  CHECK(w.mempool.size() == 100);
+}
+
+TEST_CASE("while what the node lost comes back slowly the other coordinator waits, to a bound") {
+  World w(2);
+  w.start_all();
+  w.lost_sends.insert(0);
+  const auto stuck = w.planned_view("stuck", "alice", CoordinatorId(0));
+  auto view = stuck;
+  view.signed_tx = stuck.planned->unsigned_tx;
+  view.state = WithdrawalState::Broadcast;
+  w.add_view(view);
+  // Somebody else sends one of them in each grace.
+  std::size_t others = 0;
+  const auto one_comes_back = [&] {
+    auto other = w.planned_view("o" + std::to_string(others++), "alice", CoordinatorId(0));
+    other.signed_tx = stuck.planned->unsigned_tx;
+    other.state = WithdrawalState::Broadcast;
+    w.add_view(other);
+    w.advance(300);  // missed
+    w.mempool.push_back(other.planned->txid);
+  };
+  const Instant begun = w.now();
+  while (w.now() - begun < co::kResendPatienceMost - milliseconds(500)) one_comes_back();
+  CHECK(w.sent_by(1).empty());
+  while (w.now() - begun < co::kResendPatienceMost + milliseconds(500)) one_comes_back();
+  CHECK_FALSE(w.sent_by(1).empty());
+}
+
+TEST_CASE("a child waits for a parent in a block that the node lost and the ledger still has") {
+  World w;
+  w.start_all();
+  w.create(0, "parent");
+  w.mine();
+  w.advance(200);
+  REQUIRE(w.view("parent").state == WithdrawalState::Confirmed);
+  const Hash32 parent = w.view("parent").planned->txid;
+  auto child = w.planned_view("child", "alice", CoordinatorId(0), {parent});
+  child.signed_tx = w.sign_elsewhere(*child.planned);
+  child.state = WithdrawalState::Broadcast;
+  w.sent.clear();
+  w.hold_applies = true;  // the block's end is submitted, not applied
+  w.unmine();
+  w.advance(120);
+  w.add_view(child);
+  w.advance(1500);
+  CHECK(w.sent.empty());
+  w.hold_applies = false;
+  w.apply_held();
+  w.advance(300);
+  REQUIRE(w.sent.size() == 2);
+  CHECK(w.sent[0].txid == parent);
+  CHECK(w.sent[1].txid == child.planned->txid);
 }
 
 TEST_CASE("a node that is down or warming up is asked again until it takes the transaction") {

@@ -709,6 +709,7 @@ void World::node(std::size_t i, const co::NodeCall& call) {
   if (const auto* send = std::get_if<co::SendTransaction>(&call.body)) {
     sent.push_back(*send);
     send_order.emplace_back(call.call, false);
+    if (lost_sends.contains(i)) return;
     sends_.insert(call.call);
     const bool scripted = next_send.has_value();
     const auto outcome = scripted  ? *std::exchange(next_send, std::nullopt)
@@ -732,6 +733,16 @@ void World::node(std::size_t i, const co::NodeCall& call) {
   if (height >= chain.size()) return respond(co::NodeUnavailable{"no such block"});
   const TestBlock block = next_block ? *std::exchange(next_block, std::nullopt) : chain[height];
   respond(bitcoin::BlockFacts{block.hash, block.prev, height, 0, block.txids, {}, {}});
+}
+
+std::vector<co::SendTransaction> World::sent_by(std::size_t i) const {
+  std::vector<co::SendTransaction> out;
+  for (const co::Effect& effect : seats_[i]->effects) {
+    const auto* call = std::get_if<co::NodeCall>(&effect);
+    const auto* send = call ? std::get_if<co::SendTransaction>(&call->body) : nullptr;
+    if (send) out.push_back(*send);
+  }
+  return out;
 }
 
 bitcoin::SendOutcome World::accept(const co::SendTransaction& send) {

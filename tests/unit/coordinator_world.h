@@ -159,6 +159,8 @@ class World {
   bool mine_at_mempool = false;         // a block is found just before the next mempool answer
   std::optional<TestBlock> next_block;  // the answer to the next GetBlock only
   std::vector<co::SendTransaction> sent;
+  std::set<std::size_t> lost_sends;  // coordinators whose sends lead nowhere and are not answered
+  [[nodiscard]] std::vector<co::SendTransaction> sent_by(std::size_t i) const;
   std::vector<std::pair<std::uint64_t, bool>> send_order;  // call asked, call answered, in order
   void mine();                                             // what the mempool holds
   void unmine();  // the last block and the whole mempool are gone
