@@ -746,9 +746,15 @@ void Cluster::stop_all() {
   State& s = *state_;
   s.reconciliation.reset();
   stop_mining();
-  for (const Role role :
-       {Role::Coordinator, Role::Signer, Role::Ledger, Role::Etcd, Role::Bitcoind})
-    s.stop(s.of(role));
+  for (const Role role : {Role::Coordinator, Role::Signer, Role::Ledger}) s.stop(s.of(role));
+  // The leader last: told to stop it hands over first, and to members that were told as well it
+  // does so until it is killed.
+  const auto leader = etcd_leader();
+  std::vector<ProcessName> followers = s.of(Role::Etcd);
+  std::erase_if(followers, [&](const ProcessName& name) { return name == leader; });
+  s.stop(followers);
+  s.stop(s.of(Role::Etcd));
+  s.stop(s.of(Role::Bitcoind));
   if (s.binaries.remote_etcd.members.empty() || s.keep_remote_keys) return;
   const Status removed = remove_keys(s.binaries.remote_etcd, s.files.cluster_id);
   s.keep_remote_keys = removed.ok();  // once
