@@ -79,4 +79,17 @@ Result<ClientListPtr> read_clients_file(const std::filesystem::path& path,
                            path.string(), cluster_id);
 }
 
+Result<ClientListPtr> configured_clients(const std::filesystem::path& path,
+                                         const std::string& cluster_id) {
+  if (path.empty()) return ClientListPtr();
+  return read_clients_file(path, cluster_id);
+}
+
+void show_listed_clients(Metrics& metrics, const ClientListPtr& list) {
+  metrics
+      .gauge("roulette_listed_clients",
+             "Clients whose signed requests count; 0 without a list, when anybody's do")
+      .set(list ? static_cast<double>(list->size()) : 0);
+}
+
 }  // namespace roulette::runtime

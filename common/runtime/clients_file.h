@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "common/base/result.h"
+#include "common/runtime/metrics.h"
 #include "common/wire/client_list.h"
 
 namespace roulette::runtime {
@@ -26,5 +27,10 @@ using ClientListPtr = std::shared_ptr<const wire::ClientList>;
 // A missing file is ErrorKind::Preflight; anything wrong in it is Usage and names file and place.
 [[nodiscard]] Result<ClientListPtr> read_clients_file(const std::filesystem::path& path,
                                                       const std::string& cluster_id);
+// A daemon's list by its configuration: for an empty path none, and anybody's requests count.
+[[nodiscard]] Result<ClientListPtr> configured_clients(const std::filesystem::path& path,
+                                                       const std::string& cluster_id);
+// As the metric `roulette_listed_clients`; 0 without a list.
+void show_listed_clients(Metrics& metrics, const ClientListPtr& list);
 
 }  // namespace roulette::runtime

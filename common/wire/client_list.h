@@ -74,6 +74,7 @@ class ClientList {
   // Nothing: a client that may do so asked for exactly this.
   [[nodiscard]] std::optional<ClientDenial> check(
       const PaymentRequest& request, const std::optional<ClientSignature>& by) const;
+  [[nodiscard]] std::size_t size() const { return clients_.size(); }
 
  private:
   ClientList() = default;

@@ -136,12 +136,9 @@ Status LiveCoordinator::open_machine() {
   auto group = runtime::read_group_file(settings_.group);
   if (!group) return group.error();
   const crypto::SigningGroupPtr signing = std::move(group).value();
-  runtime::ClientListPtr clients;
-  if (!settings_.clients.empty()) {
-    auto read = runtime::read_clients_file(settings_.clients, settings_.cluster_id);
-    if (!read) return read.error();
-    clients = std::move(read).value();
-  }
+  auto clients = runtime::configured_clients(settings_.clients, settings_.cluster_id);
+  if (!clients) return clients.error();
+  runtime::show_listed_clients(metrics_.registry(), *clients);
   const Bytes wallet_script = runtime::wallet_script_of(*signing);
   NodeClient::Options node{
       settings_.nodes, wallet_script,
@@ -162,7 +159,8 @@ Status LiveCoordinator::open_machine() {
   machine_ = std::make_unique<Coordinator>(
       CoordinatorConfig{CoordinatorId(settings_.name.index), env_.boot, signing, wallet_script,
                         crypto::WalletKey::from(signing->wallet_key()).value(),
-                        limits::kNoncePoolTarget, live_cadence(signing->n()), std::move(clients)});
+                        limits::kNoncePoolTarget, live_cadence(signing->n()),
+                        std::move(clients).value()});
   return {};
 }
 

@@ -89,11 +89,10 @@ Status LiveLedger::open_tables() {
   config.genesis = settings_.genesis;
   config.checkpoint_interval = limits::kCheckpointInterval;
   config.snapshot_interval = settings_.snapshot_interval;
-  if (!settings_.clients.empty()) {
-    auto read = runtime::read_clients_file(settings_.clients, settings_.cluster_id);
-    if (!read) return read.error();
-    config.clients = std::move(read).value();
-  }
+  auto clients = runtime::configured_clients(settings_.clients, settings_.cluster_id);
+  if (!clients) return clients.error();
+  runtime::show_listed_clients(metrics_.registry(), *clients);
+  config.clients = std::move(clients).value();
   machine_ = std::make_unique<Ledger>(std::move(config));
   Started started;
   if (digest.value()) {

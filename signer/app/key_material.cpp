@@ -248,12 +248,8 @@ Result<SignerConfig> load_config(const Settings& settings, std::optional<int> pa
   auto group = runtime::read_group_file(settings.group);
   if (!group) return group.error();
   const crypto::SigningGroupPtr signing = std::move(group).value();
-  runtime::ClientListPtr clients;
-  if (!settings.clients.empty()) {
-    auto read = runtime::read_clients_file(settings.clients, settings.cluster_id);
-    if (!read) return read.error();
-    clients = std::move(read).value();
-  }
+  auto clients = runtime::configured_clients(settings.clients, settings.cluster_id);
+  if (!clients) return clients.error();
   const SignerId id(settings.name.index);
   const auto* kind = crypto::scheme_by_name(signing->scheme().facts().name);
   auto share = kind->in_token ? token_share(settings, *signing, entropy, probe)
@@ -267,7 +263,7 @@ Result<SignerConfig> load_config(const Settings& settings, std::optional<int> pa
                       Policy{runtime::wallet_script_of(*signing), settings.max_fee_sat,
                              settings.max_fee_rate_sat_per_vb, settings.max_amount_sat},
                       settings.verify_own_share,
-                      std::move(clients)};
+                      std::move(clients).value()};
 }
 
 }  // namespace roulette::signer

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/assert.h"
+#include "common/runtime/clients_file.h"
 #include "common/wire/codec.h"
 #include "signer/app/journal_records.h"
 
@@ -67,6 +68,7 @@ LiveSigner::~LiveSigner() {
 
 Status LiveSigner::start(SignerConfig config) {
   if (probe_) key_ = config.share;
+  runtime::show_listed_clients(metrics_.registry(), config.clients);
   if (auto opened = open_journal(std::move(config)); !opened) return opened;
   if (auto opened = open_transport(); !opened) return opened;
   if (auto opened = open_http(); !opened) return opened;

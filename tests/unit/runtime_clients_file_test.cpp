@@ -77,3 +77,16 @@ TEST_CASE("a clients file that is odd is refused with the place") {
   REQUIRE_FALSE(missing.ok());
   CHECK(missing.error().kind == ErrorKind::Preflight);
 }
+
+TEST_CASE("without a clients file there is no list, and the metric says so") {
+  const auto none = runtime::configured_clients({}, "c1");
+  REQUIRE(none.ok());
+  CHECK(*none == nullptr);
+  runtime::Metrics metrics;
+  runtime::show_listed_clients(metrics, *none);
+  CHECK(metrics.text().find("roulette_listed_clients 0\n") != std::string::npos);
+  runtime::show_listed_clients(metrics, *runtime::clients_from_json(file_text(), "f", "c1"));
+  CHECK(metrics.text().find("roulette_listed_clients 1\n") != std::string::npos);
+  // A path that is configured and missing is an error, never "anybody".
+  CHECK_FALSE(runtime::configured_clients("/nowhere/clients.json", "c1").ok());
+}
