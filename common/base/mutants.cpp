@@ -138,7 +138,7 @@ constexpr Mutant kMutants[] = {
     // ---- engines and disks ----
     {"head-not-compared", "the log takes a batch of a proposer that is behind",
      "two replicas propose", "ledger-replicas-agree recovery-equality",
-     "replicas-restarted", "ledger-replicas-agree"},
+     "appends-paused", "ledger-replicas-agree"},
     {"synchronous-off", "a commit returns before the disk has it", "power loss",
      "share-has-its-record"},
 
