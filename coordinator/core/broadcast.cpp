@@ -1,7 +1,8 @@
 // What to send to the node, when to try again, and in which order.
 //
-// Invariant: a child is sent only when none of its own parents is missing: neither an unconfirmed
-// one, nor one in a block that the node lost and the ledger has not given up yet. An answer of
+// Invariant: a child is sent only when none of its own unconfirmed parents is missing. What is sent
+// again also waits for a parent in a block that the node lost and the ledger has not given up yet;
+// a first send does not, as our knowledge of the node's height may be a poll old. An answer of
 // the node is news, not truth: the next mempool answer overrules it.
 #include "coordinator/core/broadcast.h"
 
@@ -32,29 +33,34 @@ bool Broadcaster::was_with_node(const wire::WithdrawalView& view) {
 }
 
 void Broadcaster::send(Step& s, const wire::WithdrawalView& view) {
-  send(s, view, was_with_node(view) ? kMaxResendsInFlight : limits::kMaxSendsInFlight, 0);
+  send(s, view, was_with_node(view), 0);
 }
 
-void Broadcaster::send(Step& s, const wire::WithdrawalView& view, std::size_t most,
-                       std::size_t depth) {
+bool Broadcaster::room(bool resend) const {
+  return in_flight_ < limits::kMaxSendsInFlight && (!resend || resends_ < kMaxResendsInFlight);
+}
+
+void Broadcaster::send(Step& s, const wire::WithdrawalView& view, bool resend, std::size_t depth) {
   if (!unconfirmed(view) || held(view) || depth > limits::kMaxUnsettledAncestors) return;
   Entry& entry = entries_[view.id];
   if (entry.in_flight || entry.wait_for_block || entry.not_before > s.now) return;
-  bool parent_missing = false;
-  for (const Hash32& parent : view.parents) {
-    const WorkingSet::Item* item = working_.find_txid(parent);
-    if (item && above_the_node(item->view)) parent_missing = true;
-    if (!item || !unconfirmed(item->view) || held(item->view)) continue;
-    parent_missing = true;
-    send(s, item->view, most, depth + 1);
-  }
-  if (parent_missing) return;  // its turn comes with the parent's answer or the next poll
-  if (in_flight_ >= most) {
+  if (!room(resend)) {
     held_back_ = true;
     return;
   }
+  bool parent_missing = false;
+  for (const Hash32& parent : view.parents) {
+    const WorkingSet::Item* item = working_.find_txid(parent);
+    if (item && resend && above_the_node(item->view)) parent_missing = true;
+    if (!item || !unconfirmed(item->view) || held(item->view)) continue;
+    parent_missing = true;
+    send(s, item->view, resend, depth + 1);
+  }
+  if (parent_missing) return;  // its turn comes with the parent's answer or the next poll
   entry.in_flight = true;
+  entry.resend = resend;
   ++in_flight_;
+  if (resend) ++resends_;
   wishes_.push_back({view.id, SendTransaction{view.id, view.planned->txid, view.signed_tx}});
 }
 
@@ -62,11 +68,16 @@ bool Broadcaster::above_the_node(const wire::WithdrawalView& view) const {
   return node_height_ && view.height > *node_height_;
 }
 
+void Broadcaster::landed(Entry& entry) {
+  if (std::exchange(entry.in_flight, false)) --in_flight_;
+  if (std::exchange(entry.resend, false)) --resends_;
+}
+
 bool Broadcaster::result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome outcome) {
   const auto at = entries_.find(id);
   if (at == entries_.end()) return bitcoin::is_held_by_node(outcome);
   Entry& entry = at->second;
-  if (std::exchange(entry.in_flight, false)) --in_flight_;
+  landed(entry);
   switch (outcome) {
     case bitcoin::SendOutcome::Accepted:
     case bitcoin::SendOutcome::AlreadyInMempool:
@@ -115,7 +126,13 @@ bool Broadcaster::held(const wire::WithdrawalView& view) const {
 void Broadcaster::there(const wire::WithdrawalView& view, Instant now) {
   const auto at = entries_.find(view.id);
   if (at == entries_.end()) return;
-  if (at->second.missing_since) others_sent_ = now;
+  if (at->second.misses >= 2 && !at->second.in_flight) others_sent_ = now;
+  not_missing(view.id);
+}
+
+void Broadcaster::not_missing(const WithdrawalId& id) {
+  const auto at = entries_.find(id);
+  if (at == entries_.end()) return;
   at->second.missing_since.reset();
   at->second.misses = 0;
 }
@@ -138,12 +155,13 @@ Instant Broadcaster::missing_since(const wire::WithdrawalView& view, Instant now
 void Broadcaster::forget(const WithdrawalId& id) {
   const auto at = entries_.find(id);
   if (at == entries_.end()) return;
-  if (at->second.in_flight) --in_flight_;
+  landed(at->second);
   entries_.erase(at);
 }
 
 bool Broadcaster::take_room() {
-  if (in_flight_ > kMaxResendsInFlight / 2) return false;
+  if (resends_ > kMaxResendsInFlight / 2) return false;
+  if (in_flight_ > limits::kMaxSendsInFlight / 2) return false;
   return std::exchange(held_back_, false);
 }
 

@@ -17,7 +17,7 @@
 namespace roulette::coordinator {
 
 // What a node lost leaves room for what it never had: a payment's first send, and its parents, wait
-// for no queue of others.
+// only for other first sends.
 inline constexpr std::size_t kMaxResendsInFlight = limits::kMaxSendsInFlight / 2;
 
 class Broadcaster {
@@ -44,11 +44,13 @@ class Broadcaster {
   // What a mempool answer said about it. `missing()` returns in how many answers in a row it was
   // not there.
   void there(const wire::WithdrawalView& view, Instant now);
+  void not_missing(const WithdrawalId& id);  // it is in a block
   std::size_t missing(const wire::WithdrawalView& view);
   [[nodiscard]] bool was_missed(const wire::WithdrawalView& view) const;  // by the last two
   // Since when the node does not have it, as far as we know; remembered from the first question on.
   [[nodiscard]] Instant missing_since(const wire::WithdrawalView& view, Instant now);
-  // When a mempool answer last had what was missing and somebody else had sent.
+  // When a mempool answer last had what two had missed and we were not sending: somebody else sends
+  // again what the node lost.
   [[nodiscard]] Instant others_sent() const { return others_sent_; }
   void forget(const WithdrawalId& id);
   [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
@@ -64,13 +66,16 @@ class Broadcaster {
  private:
   struct Entry {
     bool in_flight = false;
+    bool resend = false;  // in flight as such
     bool wait_for_block = false;
     Instant not_before;
     std::optional<Instant> held_at;
     std::optional<Instant> missing_since;
     std::size_t misses = 0;
   };
-  void send(Step& s, const wire::WithdrawalView& view, std::size_t most, std::size_t depth);
+  void send(Step& s, const wire::WithdrawalView& view, bool resend, std::size_t depth);
+  [[nodiscard]] bool room(bool resend) const;
+  void landed(Entry& entry);
   [[nodiscard]] bool above_the_node(const wire::WithdrawalView& view) const;
 
   const WorkingSet& working_;
@@ -81,6 +86,7 @@ class Broadcaster {
   Instant others_sent_;
   std::vector<Wish> wishes_;
   std::size_t in_flight_ = 0;
+  std::size_t resends_ = 0;  // of them
   bool held_back_ = false;
 };
 

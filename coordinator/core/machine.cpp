@@ -1,8 +1,8 @@
 // What is worked on, when, and how the coordinator reports its own state.
 //
-// Invariant: may_work() is asked before a withdrawal is signed or sent, every time. Signing begins
-// in sign() only, for a view in state Planned; bytes leave in keep_broadcast() only, for a view
-// that carries them.
+// Invariant: may_work() is asked before a withdrawal is signed or sent, every time (not for the
+// parents that go before it). Signing begins in sign() only, for a view in state Planned; bytes
+// leave in keep_broadcast() only, for a view that carries them.
 #include "coordinator/core/machine.h"
 
 #include <algorithm>
@@ -90,6 +90,7 @@ void Coordinator::Machine::reconsider(Step& s, const WithdrawalId& id) {
   }
   if (!item->view.signed_tx.empty()) signing_.forget(id);
   if (item->view.state == wire::WithdrawalState::Planned) sign(s, *item);
+  if (item->view.state == wire::WithdrawalState::Confirmed) broadcaster_.not_missing(id);
   // The first send follows the signature at once; what gets lost later is the sweep's (after each
   // mempool answer).
   if (item->view.state == wire::WithdrawalState::Signed) keep_broadcast(s, item->view);
@@ -109,9 +110,11 @@ void Coordinator::Machine::sign(Step& s, const WorkingSet::Item& item) {
 // Called for a signed, unconfirmed view that the node may not hold.
 void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& view) {
   if (broadcaster_.held(view)) return announce(s, view);
+  const bool resend = Broadcaster::was_with_node(view);
+  if (resend && draining_since_) return;  // whoever is the lowest then does it
   const Instant since = broadcaster_.missing_since(view, s.now);
   const Leave leave =
-      Broadcaster::was_with_node(view)
+      resend
           ? takeover_.leave_to_resend(view.id, since, broadcaster_.others_sent(), s.now)
           : takeover_.leave(view, since, limits::kForeignWorkGrace, s.now);
   if (!may_work(s, view, leave)) return;

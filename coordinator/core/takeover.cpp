@@ -2,7 +2,8 @@
 //
 // Invariant: EOF counts at once, silence after cadence.peer_silent, a loop without steps after
 // kPeerStuck; a peer that never connected is given peer_silent from our start. The lowest live
-// coordinator goes first, the others after a grace.
+// coordinator goes first, the others after a grace (of what is sent again: while nothing comes
+// back).
 #include "coordinator/core/takeover.h"
 
 #include <algorithm>
@@ -81,10 +82,10 @@ Leave Takeover::leave(const wire::WithdrawalView& view, Instant since, Duration 
 
 Leave Takeover::leave_to_resend(const WithdrawalId& id, Instant since, Instant others_sent,
                                 Instant now) const {
-  if (unread_.contains(id) && !ROULETTE_MUTANT("takeover-unread")) return Leave::ReadFirst;
-  if (lowest_alive(now) || now - since >= kResendPatienceMost) return Leave::Work;
   const bool quiet = now - std::max(since, others_sent) >= limits::kForeignWorkGrace;
-  return quiet ? Leave::Work : Leave::Wait;
+  if (!lowest_alive(now) && !quiet && now - since < kResendPatienceMost) return Leave::Wait;
+  const bool held_in_a_pause = unread_.contains(id) && !ROULETTE_MUTANT("takeover-unread");
+  return held_in_a_pause ? Leave::ReadFirst : Leave::Work;
 }
 
 const char* Takeover::why(const wire::WithdrawalView& view, Instant now) const {

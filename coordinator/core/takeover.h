@@ -3,7 +3,8 @@
 //
 // Invariant: ownership decides only who goes first; safety never depends on it (DESIGN 7). Before a
 // withdrawal is continued that another coordinator proposed, or that we held while we were paused
-// ourselves, it is read through a barrier. Does not decide what the work is.
+// ourselves, it is read through a barrier; not before bytes are sent again that a node had: those
+// are the applied ledger's, whoever sends them. Does not decide what the work is.
 #pragma once
 
 #include <map>

@@ -37,8 +37,7 @@ class WorkingSet {
   [[nodiscard]] const Item* find(const WithdrawalId& id) const;
   [[nodiscard]] const Item* find_txid(const Hash32& txid) const;
   [[nodiscard]] const std::map<WithdrawalId, Item>& items() const { return items_; }
-  // Those whose transaction spends an output of this one; a copy, as what is done to them may
-  // change the set.
+  // Those whose transaction spends an output of this one.
   [[nodiscard]] std::vector<WithdrawalId> children(const Hash32& txid) const;
   // How long a live owner may take from planned to signed: as long as signatures take at the time,
   // whoever makes them. A cluster that is only slow must not do everything twice.

@@ -337,6 +337,66 @@ TEST_CASE("while what the node lost comes back slowly the other coordinator wait
   CHECK_FALSE(w.sent_by(1).empty());
 }
 
+TEST_CASE("others' first sends are no sign that somebody sends again what the node lost") {
+  World w(3);
+  w.start_all();
+  w.lost_sends.insert(0);
+  lose_many(w, 10, 1);
+  // Coordinator 2 pays on, once in each grace; 0, whose turn it is, brings nothing back.
+  for (int i = 0; i < 4; ++i) {
+    w.create(2, "n" + std::to_string(i));
+    w.advance(250);
+  }
+  CHECK(w.mempool.size() == 14);
+}
+
+TEST_CASE("what the node lost is sent again beside first sends that it does not answer") {
+  World w;
+  w.start_all();
+  lose_many(w, 4, 1);
+  w.lost_sends.insert(0);
+  for (std::size_t i = 0; i < co::kMaxResendsInFlight + 4; ++i) {
+    auto view = w.planned_view("n" + std::to_string(i), "alice", CoordinatorId(0));
+    view.signed_tx = w.view("k0").signed_tx;
+    view.state = WithdrawalState::Signed;
+    w.add_view(view);
+  }
+  REQUIRE(w.sent.size() == co::kMaxResendsInFlight + 4);
+  w.advance(250);
+  CHECK(w.sent.size() == co::kMaxResendsInFlight + 8);
+}
+
+TEST_CASE("a coordinator that stood still reads nothing of what another one sends again") {
+  World w(2);
+  w.start_all();
+  lose_many(w, 50, 2);
+  w.advance(1000);
+  REQUIRE(w.mempool.size() == 50);
+  w.pause_coordinator(1);
+  w.advance(600);
+  w.lose_mempool();
+  w.resume_coordinator(1);
+  w.advance(450);
+  CHECK(w.mempool.size() == 50);
+  CHECK(w.facts<co::TookOver>(1).empty());
+  CHECK(w.sent_by(1).empty());
+}
+
+TEST_CASE("what a block took and lost again is missing only since then") {
+  World w(2);
+  w.start_all();
+  w.create(0, "k0");
+  w.mine();
+  w.advance(1000);
+  REQUIRE(w.view("k0").state == WithdrawalState::Confirmed);
+  w.lost_sends.insert(0);
+  w.unmine();
+  w.advance(450);
+  CHECK(w.sent_by(1).empty());
+  w.advance(600);
+  CHECK(w.sent_by(1).size() == 1);
+}
+
 TEST_CASE("a child waits for a parent in a block that the node lost and the ledger still has") {
   World w;
   w.start_all();
