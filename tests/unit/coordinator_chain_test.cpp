@@ -348,6 +348,7 @@ TEST_CASE("others' first sends are no sign that somebody sends again what the no
     w.advance(250);
   }
   CHECK(w.mempool.size() == 14);
+  CHECK_FALSE(w.sent_by(1).empty());
 }
 
 TEST_CASE("what the node lost is sent again beside first sends that it does not answer") {
