@@ -45,7 +45,7 @@ void Broadcaster::send(Step& s, const wire::WithdrawalView& view, bool resend, s
   Entry& entry = entries_[view.id];
   if (entry.in_flight || entry.wait_for_block || entry.not_before > s.now) return;
   if (!room(resend)) {
-    held_back_ = true;
+    (resend ? held_back_.resends : held_back_.first_sends) = true;
     return;
   }
   bool parent_missing = false;
@@ -59,6 +59,7 @@ void Broadcaster::send(Step& s, const wire::WithdrawalView& view, bool resend, s
   if (parent_missing) return;  // its turn comes with the parent's answer or the next poll
   entry.in_flight = true;
   entry.resend = resend;
+  entry.tried = true;
   ++in_flight_;
   if (resend) ++resends_;
   wishes_.push_back({view.id, SendTransaction{view.id, view.planned->txid, view.signed_tx}});
@@ -83,8 +84,7 @@ bool Broadcaster::result(Step& s, const WithdrawalId& id, bitcoin::SendOutcome o
     case bitcoin::SendOutcome::AlreadyInMempool:
     case bitcoin::SendOutcome::AlreadyConfirmed:
       entry.held_at = s.now;
-      entry.missing_since.reset();
-      entry.misses = 0;
+      not_missing(id);
       return true;
     case bitcoin::SendOutcome::MempoolChainTooLong:
     case bitcoin::SendOutcome::PrematureSpend:
@@ -126,7 +126,7 @@ bool Broadcaster::held(const wire::WithdrawalView& view) const {
 void Broadcaster::there(const wire::WithdrawalView& view, Instant now) {
   const auto at = entries_.find(view.id);
   if (at == entries_.end()) return;
-  if (at->second.misses >= 2 && !at->second.in_flight) others_sent_ = now;
+  if (at->second.lost_since && !at->second.tried) others_sent_ = now;
   not_missing(view.id);
 }
 
@@ -135,15 +135,20 @@ void Broadcaster::not_missing(const WithdrawalId& id) {
   if (at == entries_.end()) return;
   at->second.missing_since.reset();
   at->second.misses = 0;
+  at->second.lost_since.reset();
+  at->second.tried = false;
 }
 
-std::size_t Broadcaster::missing(const wire::WithdrawalView& view) {
-  return ++entries_[view.id].misses;
+void Broadcaster::missed(const wire::WithdrawalView& view, Instant now) {
+  if (!was_with_node(view)) return;
+  Entry& entry = entries_[view.id];
+  if (++entry.misses == 2) entry.lost_since = now;
 }
 
-bool Broadcaster::was_missed(const wire::WithdrawalView& view) const {
+std::optional<Instant> Broadcaster::lost_since(const wire::WithdrawalView& view) const {
   const auto at = entries_.find(view.id);
-  return at != entries_.end() && at->second.misses >= 2 && !held(view);
+  if (at == entries_.end() || held(view)) return std::nullopt;
+  return at->second.lost_since;
 }
 
 Instant Broadcaster::missing_since(const wire::WithdrawalView& view, Instant now) {
@@ -159,10 +164,14 @@ void Broadcaster::forget(const WithdrawalId& id) {
   entries_.erase(at);
 }
 
-bool Broadcaster::take_room() {
-  if (resends_ > kMaxResendsInFlight / 2) return false;
-  if (in_flight_ > limits::kMaxSendsInFlight / 2) return false;
-  return std::exchange(held_back_, false);
+Broadcaster::Room Broadcaster::take_room() {
+  constexpr std::size_t kMost = limits::kMaxSendsInFlight;
+  Room room;
+  if (in_flight_ <= kMost / 4 * 3)
+    room.first_sends = std::exchange(held_back_.first_sends, false);
+  if (in_flight_ < kMost && resends_ <= kMaxResendsInFlight / 2)
+    room.resends = std::exchange(held_back_.resends, false);
+  return room;
 }
 
 }  // namespace roulette::coordinator

@@ -41,21 +41,25 @@ class Broadcaster {
 
   // Held by the node as of the last mempool answer or a later successful send.
   [[nodiscard]] bool held(const wire::WithdrawalView& view) const;
-  // What a mempool answer said about it. `missing()` returns in how many answers in a row it was
-  // not there.
+  // What a mempool answer said about it. Lost is what a node had and two answers in a row missed:
+  // one may have been overtaken by a block.
   void there(const wire::WithdrawalView& view, Instant now);
+  void missed(const wire::WithdrawalView& view, Instant now);
   void not_missing(const WithdrawalId& id);  // it is in a block
-  std::size_t missing(const wire::WithdrawalView& view);
-  [[nodiscard]] bool was_missed(const wire::WithdrawalView& view) const;  // by the last two
+  [[nodiscard]] std::optional<Instant> lost_since(const wire::WithdrawalView& view) const;
   // Since when the node does not have it, as far as we know; remembered from the first question on.
   [[nodiscard]] Instant missing_since(const wire::WithdrawalView& view, Instant now);
-  // When a mempool answer last had what two had missed and we were not sending: somebody else sends
-  // again what the node lost.
+  // When a mempool answer last had what was lost and we had not sent: somebody else sends again.
   [[nodiscard]] Instant others_sent() const { return others_sent_; }
+  void stood_still(Instant now) { others_sent_ = now; }  // what others sent was not observed
   void forget(const WithdrawalId& id);
   [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
-  // True once when sends were held back by a bound and there is room again.
-  [[nodiscard]] bool take_room();
+  // What a bound held back and has room for again; each true once.
+  struct Room {
+    bool first_sends = false;
+    bool resends = false;
+  };
+  [[nodiscard]] Room take_room();
 
   struct Wish {
     WithdrawalId id;
@@ -67,11 +71,13 @@ class Broadcaster {
   struct Entry {
     bool in_flight = false;
     bool resend = false;  // in flight as such
+    bool tried = false;   // sent by us since it is missing
     bool wait_for_block = false;
     Instant not_before;
     std::optional<Instant> held_at;
     std::optional<Instant> missing_since;
-    std::size_t misses = 0;
+    std::size_t misses = 0;  // answers in a row
+    std::optional<Instant> lost_since;
   };
   void send(Step& s, const wire::WithdrawalView& view, bool resend, std::size_t depth);
   [[nodiscard]] bool room(bool resend) const;
@@ -87,7 +93,7 @@ class Broadcaster {
   std::vector<Wish> wishes_;
   std::size_t in_flight_ = 0;
   std::size_t resends_ = 0;  // of them
-  bool held_back_ = false;
+  Room held_back_;
 };
 
 }  // namespace roulette::coordinator

@@ -1,8 +1,9 @@
 // What is worked on, when, and how the coordinator reports its own state.
 //
-// Invariant: may_work() is asked before a withdrawal is signed or sent, every time (not for the
-// parents that go before it). Signing begins in sign() only, for a view in state Planned; bytes
-// leave in keep_broadcast() only, for a view that carries them.
+// Invariant: may_work() is asked before a withdrawal is signed or first sent, may_resend() before
+// it is sent again, every time (not for the parents that go before it). Signing begins in sign()
+// only, for a view in state Planned; bytes leave in keep_broadcast() only, for a view that carries
+// them.
 #include "coordinator/core/machine.h"
 
 #include <algorithm>
@@ -50,6 +51,7 @@ void Coordinator::Machine::notice_pause(Step& s) {
   std::set<WithdrawalId> held;
   for (const auto& [id, item] : working_.items()) held.insert(id);
   takeover_.resumed(s.now, held);
+  broadcaster_.stood_still(s.now);
   signers_.forgive_silence(s.now);
 }
 
@@ -102,23 +104,15 @@ void Coordinator::Machine::sign(Step& s, const WorkingSet::Item& item) {
   if (signing_.size() >= limits::kMaxSigningWithdrawals &&
       signing_.active() >= limits::kMaxSigningWithdrawals)
     return;
-  if (!may_work(s, view, takeover_.leave(view, item.since, working_.owner_patience(), s.now)))
-    return;
+  if (!may_work(s, view, item.since, working_.owner_patience())) return;
   signing_.start(s, view);
 }
 
 // Called for a signed, unconfirmed view that the node may not hold.
 void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& view) {
   if (broadcaster_.held(view)) return announce(s, view);
-  const bool resend = Broadcaster::was_with_node(view);
-  if (resend && draining_since_) return;  // whoever is the lowest then does it
-  const Instant since = broadcaster_.missing_since(view, s.now);
-  const Leave leave =
-      resend
-          ? takeover_.leave_to_resend(view.id, since, broadcaster_.others_sent(), s.now)
-          : takeover_.leave(view, since, limits::kForeignWorkGrace, s.now);
-  if (!may_work(s, view, leave)) return;
-  if (ROULETTE_MUTANT("rebroadcast-signs-again") && broadcaster_.was_missed(view)) {
+  if (!(Broadcaster::was_with_node(view) ? may_resend(s, view) : may_send_first(s, view))) return;
+  if (ROULETTE_MUTANT("rebroadcast-signs-again") && broadcaster_.lost_since(view)) {
     wire::WithdrawalView unsigned_view = view;
     unsigned_view.signed_tx.clear();
     return signing_.start(s, unsigned_view);
@@ -126,46 +120,61 @@ void Coordinator::Machine::keep_broadcast(Step& s, const wire::WithdrawalView& v
   broadcaster_.send(s, view);
 }
 
+bool Coordinator::Machine::may_send_first(Step& s, const wire::WithdrawalView& view) {
+  const Instant since = broadcaster_.missing_since(view, s.now);
+  return may_work(s, view, since, limits::kForeignWorkGrace);
+}
+
+// While we drain, whoever is the lowest then does it.
+bool Coordinator::Machine::may_resend(const Step& s, const wire::WithdrawalView& view) const {
+  const auto lost = broadcaster_.lost_since(view);
+  return lost && !draining_since_ && takeover_.may_resend(*lost, broadcaster_.others_sent(), s.now);
+}
+
 // The mempool answered: what is signed, unconfirmed and not there is sent again; what is there is
-// broadcast.
+// broadcast, which is looked at first, as it says what others do.
 void Coordinator::Machine::sweep(Step& s) {
+  std::vector<const wire::WithdrawalView*> absent;
+  for (const auto& [id, item] : working_.items()) {
+    const wire::WithdrawalView& view = item.view;
+    if (!Broadcaster::unconfirmed(view)) continue;
+    if (!broadcaster_.held(view)) {
+      absent.push_back(&view);
+      continue;
+    }
+    broadcaster_.there(view, s.now);
+    announce(s, view);
+  }
   // A block that the node has and the ledger does not know yet explains a transaction's absence;
   // but not for long, neither of that block nor of this transaction: where blocks come as fast as
   // polls there always is such a block.
   const auto differ = chain_.differ_since();
   const bool chain_lags = differ && s.now - *differ < limits::kForeignWorkGrace;
-  for (const auto& [id, item] : working_.items()) {
-    const wire::WithdrawalView& view = item.view;
-    if (!Broadcaster::unconfirmed(view)) continue;
-    if (broadcaster_.held(view)) {
-      broadcaster_.there(view, s.now);
-      keep_broadcast(s, view);
-      continue;
-    }
-    // What was with the node before may just have been mined: it is missed when two answers in a
-    // row miss it.
-    const Instant since = broadcaster_.missing_since(view, s.now);
-    const bool explained = chain_lags && s.now - since < limits::kForeignWorkGrace;
-    if (explained || (broadcaster_.missing(view) < 2 && Broadcaster::was_with_node(view))) continue;
-    keep_broadcast(s, view);
+  for (const wire::WithdrawalView* view : absent) {
+    const Instant since = broadcaster_.missing_since(*view, s.now);
+    if (chain_lags && s.now - since < limits::kForeignWorkGrace) continue;
+    broadcaster_.missed(*view, s.now);
+    keep_broadcast(s, *view);
   }
 }
 
-// What a bound on sends held back: first what the node never had, then what it lost; each in the
-// order of ids, parents before their children.
-void Coordinator::Machine::send_held_back(Step& s) {
-  for (const auto& [id, item] : working_.items()) {
-    if (item.view.state == wire::WithdrawalState::Signed) keep_broadcast(s, item.view);
-  }
-  for (const auto& [id, item] : working_.items()) {
-    const wire::WithdrawalView& view = item.view;
-    if (Broadcaster::was_with_node(view) && broadcaster_.was_missed(view)) keep_broadcast(s, view);
-  }
+// What a bound on sends held back, in the order of ids; parents still go before their children.
+void Coordinator::Machine::send_held_back(Step& s, Broadcaster::Room room) {
+  using State = wire::WithdrawalState;
+  const auto send_all = [&](State state) {
+    for (const auto& [id, item] : working_.items()) {
+      if (item.view.state == state && Broadcaster::unconfirmed(item.view))
+        keep_broadcast(s, item.view);
+    }
+  };
+  if (room.first_sends) send_all(State::Signed);
+  if (room.resends) send_all(State::Broadcast);
 }
 
 // True when it is ours to work on now; starts the read that has to come first.
-bool Coordinator::Machine::may_work(Step& s, const wire::WithdrawalView& view, Leave leave) {
-  switch (leave) {
+bool Coordinator::Machine::may_work(Step& s, const wire::WithdrawalView& view, Instant since,
+                                    Duration patience) {
+  switch (takeover_.leave(view, since, patience, s.now)) {
     case Leave::Work:
       return true;
     case Leave::Wait:

@@ -38,8 +38,11 @@ struct Coordinator::Machine {
   void sign(Step& s, const WorkingSet::Item& item);
   void keep_broadcast(Step& s, const wire::WithdrawalView& view);
   void sweep(Step& s);
-  void send_held_back(Step& s);
-  [[nodiscard]] bool may_work(Step& s, const wire::WithdrawalView& view, Leave leave);
+  void send_held_back(Step& s, Broadcaster::Room room);
+  [[nodiscard]] bool may_send_first(Step& s, const wire::WithdrawalView& view);
+  [[nodiscard]] bool may_resend(const Step& s, const wire::WithdrawalView& view) const;
+  [[nodiscard]] bool may_work(Step& s, const wire::WithdrawalView& view, Instant since,
+                              Duration patience);
   void announce(Step& s, const wire::WithdrawalView& view);
   void report_quorum(Step& s);
   void report_readiness(Step& s);

@@ -80,7 +80,7 @@ void Coordinator::Machine::node_answer(Step& s, const ForSend& purpose,
   const auto* result = std::get_if<SendResult>(&body);
   const auto outcome = result ? result->outcome : bitcoin::SendOutcome::NodeUnavailable;
   const bool held = broadcaster_.result(s, purpose.id, outcome);
-  if (broadcaster_.take_room()) send_held_back(s);
+  send_held_back(s, broadcaster_.take_room());
   const WorkingSet::Item* item = working_.find(purpose.id);
   if (!held || !item) return;
   announce(s, item->view);

@@ -80,12 +80,9 @@ Leave Takeover::leave(const wire::WithdrawalView& view, Instant since, Duration 
   return unread && !read_.contains(view.id) ? Leave::ReadFirst : Leave::Work;
 }
 
-Leave Takeover::leave_to_resend(const WithdrawalId& id, Instant since, Instant others_sent,
-                                Instant now) const {
-  const bool quiet = now - std::max(since, others_sent) >= limits::kForeignWorkGrace;
-  if (!lowest_alive(now) && !quiet && now - since < kResendPatienceMost) return Leave::Wait;
-  const bool held_in_a_pause = unread_.contains(id) && !ROULETTE_MUTANT("takeover-unread");
-  return held_in_a_pause ? Leave::ReadFirst : Leave::Work;
+bool Takeover::may_resend(Instant lost_since, Instant others_sent, Instant now) const {
+  return lowest_alive(now) || now - lost_since >= kResendPatienceMost ||
+         now - std::max(lost_since, others_sent) >= limits::kForeignWorkGrace;
 }
 
 const char* Takeover::why(const wire::WithdrawalView& view, Instant now) const {

@@ -37,11 +37,10 @@ class Takeover {
   // `since`: when it began to stand still; `patience`: how long that is left to a live owner.
   [[nodiscard]] Leave leave(const wire::WithdrawalView& view, Instant since, Duration patience,
                             Instant now) const;
-  // Whose turn it is to send again what a node had before: that is nobody's own work, and each
-  // sent twice costs the node's time. The lowest live coordinator does it; another one when nothing
-  // has come back for a grace, `others_sent` being when something last did.
-  [[nodiscard]] Leave leave_to_resend(const WithdrawalId& id, Instant since, Instant others_sent,
-                                      Instant now) const;
+  // Whether it is our turn to send again what a node lost: that is nobody's own work, and each sent
+  // twice costs the node's time. The lowest live coordinator does it; another one when nothing has
+  // come back for a grace, `others_sent` being when something last did.
+  [[nodiscard]] bool may_resend(Instant lost_since, Instant others_sent, Instant now) const;
   [[nodiscard]] const char* why(const wire::WithdrawalView& view, Instant now) const;
   [[nodiscard]] bool reading(const WithdrawalId& id) const { return reading_.contains(id); }
   void start_reading(const WithdrawalId& id) { reading_.insert(id); }

@@ -367,6 +367,61 @@ TEST_CASE("what the node lost is sent again beside first sends that it does not 
   CHECK(w.sent.size() == co::kMaxResendsInFlight + 8);
 }
 
+TEST_CASE("first sends that were held back go on while none that is sent again is answered") {
+  World w;
+  w.start_all();
+  lose_many(w, 100, 1);
+  w.lost_sends.insert(0);
+  w.advance(250);
+  REQUIRE(w.sent.size() == co::kMaxResendsInFlight);
+  for (std::size_t i = 0; i < limits::kMaxSendsInFlight; ++i) {
+    auto view = w.planned_view("n" + std::to_string(i), "alice", CoordinatorId(0));
+    view.signed_tx = w.view("k0").signed_tx;
+    view.state = WithdrawalState::Signed;
+    w.add_view(view);
+  }
+  REQUIRE(w.sent.size() == limits::kMaxSendsInFlight);
+  constexpr std::size_t kAnswered = limits::kMaxSendsInFlight / 4;
+  for (std::size_t i = 0; i < kAnswered; ++i) {
+    const std::uint64_t call = w.send_order[co::kMaxResendsInFlight + i].first;
+    w.step(0, co::NodeAnswered{call, co::SendResult{bitcoin::SendOutcome::Accepted, ""}});
+  }
+  CHECK(w.sent.size() == limits::kMaxSendsInFlight + kAnswered);
+}
+
+TEST_CASE("a draining coordinator sends nothing again") {
+  World w;
+  w.start_all();
+  lose_many(w, 100, 1);
+  w.lost_sends.insert(0);
+  w.advance(250);
+  REQUIRE(w.sent.size() == co::kMaxResendsInFlight);
+  w.step(0, co::ShutdownRequested{});
+  for (std::size_t i = 0; i < co::kMaxResendsInFlight; ++i) {
+    const std::uint64_t call = w.send_order[i].first;
+    w.step(0, co::NodeAnswered{call, co::SendResult{bitcoin::SendOutcome::Accepted, ""}});
+  }
+  CHECK(w.sent.size() == co::kMaxResendsInFlight);
+  w.advance(100);
+  CHECK(w.seat(0).drained);
+}
+
+TEST_CASE("the other coordinator's grace begins when it is the first one's turn") {
+  World w(2);
+  w.start_all();
+  w.mine();
+  w.advance(200);
+  lose_many(w, 1, 1);
+  w.lost_sends.insert(0);
+  w.hold_applies = true;  // the block's end explains what is absent, for a grace
+  w.unmine();
+  w.advance(1000);
+  CHECK(w.sent_by(0).size() == 1);
+  CHECK(w.sent_by(1).empty());
+  w.advance(500);
+  CHECK(w.sent_by(1).size() == 1);
+}
+
 TEST_CASE("a coordinator that stood still reads nothing of what another one sends again") {
   World w(2);
   w.start_all();
@@ -381,6 +436,15 @@ TEST_CASE("a coordinator that stood still reads nothing of what another one send
   CHECK(w.mempool.size() == 50);
   CHECK(w.facts<co::TookOver>(1).empty());
   CHECK(w.sent_by(1).empty());
+  // Nor does the first one itself, which sends them: they are the applied ledger's bytes.
+  w.pause_coordinator(0);
+  w.advance(450);
+  w.resume_coordinator(0);
+  w.sent.clear();
+  w.lose_mempool();
+  w.advance(450);
+  CHECK(w.sent.size() == 50);
+  CHECK(w.facts<co::TookOver>(0).empty());
 }
 
 TEST_CASE("what a block took and lost again is missing only since then") {
