@@ -447,6 +447,22 @@ TEST_CASE("a coordinator that stood still reads nothing of what another one send
   CHECK(w.facts<co::TookOver>(0).empty());
 }
 
+TEST_CASE("a coordinator that stood still does not take that for others' silence") {
+  World w(2);
+  w.start_all();
+  w.lost_sends.insert(0);
+  lose_many(w, 10, 1);
+  w.advance(350);
+  REQUIRE(w.sent_by(0).size() == 10);
+  w.pause_coordinator(1);
+  w.advance(1000);
+  w.resume_coordinator(1);
+  w.advance(350);
+  CHECK(w.sent_by(1).empty());
+  w.advance(350);
+  CHECK(w.sent_by(1).size() == 10);
+}
+
 TEST_CASE("what a block took and lost again is missing only since then") {
   World w(2);
   w.start_all();
