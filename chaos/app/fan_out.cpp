@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <new>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -26,6 +27,7 @@ namespace {
 constexpr std::size_t kMaxBroken = 8;  // after so many broken pieces no child is started again
 constexpr std::uint32_t kMaxResult = 256U << 20;
 constexpr int kTickMs = 100;
+constexpr auto kGather = std::chrono::milliseconds(3);
 
 // What parent and children share.
 struct Board {
@@ -179,6 +181,8 @@ class FanOut {
     for (const Child& child : children_) fds.push_back({child.fd, POLLIN, 0});
     const int ready = poll(fds.data(), fds.size(), kTickMs);
     if (ready < 0 && errno != EINTR) return system_error("poll");
+    // Short pieces' results are read several at a time: each wake-up takes a worker's core.
+    if (ready > 0) std::this_thread::sleep_for(kGather);
     std::size_t ended = 0;
     for (std::size_t i = 0; i < fds.size(); ++i) {
       Child& child = children_[i];

@@ -254,7 +254,8 @@ template void World::step(LedgerSeat&, const ledger::Event&);
 
 template <class SeatType>
 void World::set_alarm(SeatType& seat) {
-  const auto due = seat.machine->next_deadline();
+  // Remembered for the alarm: machines change in their steps, and each is followed by this.
+  const auto due = seat.due = seat.machine->next_deadline();
   if (!due) return;
   if (*due > agenda.now()) {
     seat.idle_alarms = 0;
@@ -269,8 +270,7 @@ void World::set_alarm(SeatType& seat) {
   agenda.at(*seat.alarm, [this, &seat, life = seat.life, at = *seat.alarm] {
     if (!seat.up || seat.life != life || seat.alarm != at) return;
     seat.alarm.reset();
-    const auto now_due = seat.machine->next_deadline();
-    if (now_due && *now_due <= agenda.now()) step(seat, deadline(*seat.machine));
+    if (seat.due && *seat.due <= agenda.now()) step(seat, deadline(*seat.machine));
     else set_alarm(seat);
   });
 }

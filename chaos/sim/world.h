@@ -157,6 +157,7 @@ class World {
     };
     std::vector<Armed> armed;
     std::optional<Instant> alarm;
+    std::optional<Instant> due;  // the machine's next deadline, as of its last step
     std::size_t idle_alarms = 0;
     std::map<ConnectionId, std::shared_ptr<Link>> links;
     std::unique_ptr<SimEntropy> entropy;
