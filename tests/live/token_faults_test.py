@@ -11,6 +11,7 @@ import secrets
 import sys
 import threading
 import urllib.error
+import urllib.request
 
 import unittest
 
@@ -52,6 +53,14 @@ class TokenFaults(unittest.TestCase):
 
     def state(self, key):
         return self.request(f"/v1/withdrawals?idempotency_key={key}")[1]["state"]
+
+    def takes_payments(self):
+        try:
+            url = self.up["coordinators"][0] + "/readyz"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError:
+            return False
 
     def wait_sent(self, key, seconds):
         sent = ("broadcast", "confirmed", "settled")
@@ -102,6 +111,8 @@ class TokenFaults(unittest.TestCase):
             self.assertEqual(self.not_ready(), downs + 1, "the signer says that it is not ready")
             self.tell("")
             self.wait_sent(key, 10)
+            # The other coordinator may have heard of the key first, and have sent it.
+            run_tool.wait_for(self.takes_payments, 5, "the asked coordinator is ready again")
         self.tell("sign slow 300")
         self.wait_sent(self.pay(), 10)
         self.assertGreater(self.noted("sign slow"), 0)
