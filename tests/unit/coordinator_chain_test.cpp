@@ -16,15 +16,36 @@ using wire::WithdrawalState;
 
 namespace {
 
+// A payment with bytes, which the stand-in node looks at for their inputs only.
+wire::WithdrawalView add_payment(World& w, const std::string& key, WithdrawalState state,
+                                 std::size_t owner = 0, std::vector<Hash32> parents = {}) {
+  auto view = w.planned_view(key, "alice", CoordinatorId(static_cast<std::uint16_t>(owner)),
+                             std::move(parents));
+  view.signed_tx = view.planned->unsigned_tx;
+  view.state = state;
+  w.add_view(view);
+  return view;
+}
+
 // Payments k0, k1 ... that the node had, the coordinators' by turns.
 void lose_many(World& w, std::size_t many, std::size_t coordinators) {
-  const auto one = w.planned_view("one", "alice", CoordinatorId(0));
-  for (std::size_t i = 0; i < many; ++i) {
-    auto view = w.planned_view("k" + std::to_string(i), "alice",
-                               CoordinatorId(static_cast<std::uint16_t>(i % coordinators)));
-    view.signed_tx = one.planned->unsigned_tx;  // the stand-in node looks at inputs only
-    view.state = WithdrawalState::Broadcast;
-    w.add_view(view);
+  for (std::size_t i = 0; i < many; ++i)
+    add_payment(w, "k" + std::to_string(i), WithdrawalState::Broadcast, i % coordinators);
+}
+
+// 100 payments are lost; as many of them as are sent again at once are, and nobody answers.
+void resends_hang(World& w) {
+  w.start_all();
+  w.lost_sends.insert(0);
+  lose_many(w, 100, 1);
+  w.advance(250);
+  REQUIRE(w.sent.size() == co::kMaxResendsInFlight);
+}
+
+void accept_sends(World& w, std::size_t from, std::size_t many) {
+  for (std::size_t i = from; i < from + many; ++i) {
+    const std::uint64_t call = w.send_order[i].first;
+    w.step(0, co::NodeAnswered{call, co::SendResult{bitcoin::SendOutcome::Accepted, ""}});
   }
 }
 
@@ -226,15 +247,9 @@ TEST_CASE("a payment's first send waits for nothing that the node lost but its p
   for (std::size_t i = 1; i < 3 * limits::kMaxSendsInFlight; ++i)
     last = std::max(last, w.view("k" + std::to_string(i)),
                     [](const auto& a, const auto& b) { return a.id < b.id; });
-  auto child = w.planned_view("child", "alice", CoordinatorId(0), {last.planned->txid});
-  child.signed_tx = last.signed_tx;
-  child.state = WithdrawalState::Signed;
-  auto alone = w.planned_view("alone", "alice", CoordinatorId(0));
-  alone.signed_tx = last.signed_tx;
-  alone.state = WithdrawalState::Signed;
   w.sent.clear();
-  w.add_view(child);
-  w.add_view(alone);
+  add_payment(w, "child", WithdrawalState::Signed, 0, {last.planned->txid});
+  const auto alone = add_payment(w, "alone", WithdrawalState::Signed);
   w.advance(120);
   REQUIRE(w.sent.size() == 2);
   CHECK(w.sent[0].txid == last.planned->txid);
@@ -315,18 +330,12 @@ TEST_CASE("while what the node lost comes back slowly the other coordinator wait
   World w(2);
   w.start_all();
   w.lost_sends.insert(0);
-  const auto stuck = w.planned_view("stuck", "alice", CoordinatorId(0));
-  auto view = stuck;
-  view.signed_tx = stuck.planned->unsigned_tx;
-  view.state = WithdrawalState::Broadcast;
-  w.add_view(view);
+  add_payment(w, "stuck", WithdrawalState::Broadcast);
   // Somebody else sends one of them in each grace.
   std::size_t others = 0;
   const auto one_comes_back = [&] {
-    auto other = w.planned_view("o" + std::to_string(others++), "alice", CoordinatorId(0));
-    other.signed_tx = stuck.planned->unsigned_tx;
-    other.state = WithdrawalState::Broadcast;
-    w.add_view(other);
+    const auto other =
+        add_payment(w, "o" + std::to_string(others++), WithdrawalState::Broadcast);
     w.advance(300);  // missed
     w.mempool.push_back(other.planned->txid);
   };
@@ -356,12 +365,8 @@ TEST_CASE("what the node lost is sent again beside first sends that it does not 
   w.start_all();
   lose_many(w, 4, 1);
   w.lost_sends.insert(0);
-  for (std::size_t i = 0; i < co::kMaxResendsInFlight + 4; ++i) {
-    auto view = w.planned_view("n" + std::to_string(i), "alice", CoordinatorId(0));
-    view.signed_tx = w.view("k0").signed_tx;
-    view.state = WithdrawalState::Signed;
-    w.add_view(view);
-  }
+  for (std::size_t i = 0; i < co::kMaxResendsInFlight + 4; ++i)
+    add_payment(w, "n" + std::to_string(i), WithdrawalState::Signed);
   REQUIRE(w.sent.size() == co::kMaxResendsInFlight + 4);
   w.advance(250);
   CHECK(w.sent.size() == co::kMaxResendsInFlight + 8);
@@ -369,38 +374,20 @@ TEST_CASE("what the node lost is sent again beside first sends that it does not 
 
 TEST_CASE("first sends that were held back go on while none that is sent again is answered") {
   World w;
-  w.start_all();
-  lose_many(w, 100, 1);
-  w.lost_sends.insert(0);
-  w.advance(250);
-  REQUIRE(w.sent.size() == co::kMaxResendsInFlight);
-  for (std::size_t i = 0; i < limits::kMaxSendsInFlight; ++i) {
-    auto view = w.planned_view("n" + std::to_string(i), "alice", CoordinatorId(0));
-    view.signed_tx = w.view("k0").signed_tx;
-    view.state = WithdrawalState::Signed;
-    w.add_view(view);
-  }
+  resends_hang(w);
+  for (std::size_t i = 0; i < limits::kMaxSendsInFlight; ++i)
+    add_payment(w, "n" + std::to_string(i), WithdrawalState::Signed);
   REQUIRE(w.sent.size() == limits::kMaxSendsInFlight);
   constexpr std::size_t kAnswered = limits::kMaxSendsInFlight / 4;
-  for (std::size_t i = 0; i < kAnswered; ++i) {
-    const std::uint64_t call = w.send_order[co::kMaxResendsInFlight + i].first;
-    w.step(0, co::NodeAnswered{call, co::SendResult{bitcoin::SendOutcome::Accepted, ""}});
-  }
+  accept_sends(w, co::kMaxResendsInFlight, kAnswered);
   CHECK(w.sent.size() == limits::kMaxSendsInFlight + kAnswered);
 }
 
 TEST_CASE("a draining coordinator sends nothing again") {
   World w;
-  w.start_all();
-  lose_many(w, 100, 1);
-  w.lost_sends.insert(0);
-  w.advance(250);
-  REQUIRE(w.sent.size() == co::kMaxResendsInFlight);
+  resends_hang(w);
   w.step(0, co::ShutdownRequested{});
-  for (std::size_t i = 0; i < co::kMaxResendsInFlight; ++i) {
-    const std::uint64_t call = w.send_order[i].first;
-    w.step(0, co::NodeAnswered{call, co::SendResult{bitcoin::SendOutcome::Accepted, ""}});
-  }
+  accept_sends(w, 0, co::kMaxResendsInFlight);
   CHECK(w.sent.size() == co::kMaxResendsInFlight);
   w.advance(100);
   CHECK(w.seat(0).drained);
